@@ -1,0 +1,5 @@
+"""``python -m dbot``, for launchers such as torchrun."""
+
+from dbot.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,67 @@
+"""`dbot <verb>`: the front door. A verb is loaded only when it is called, so that starting is quick."""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from dbot import __version__
+from dbot.errors import UserError
+
+JOBS = {
+    "generate": "draw an embedded data set",
+    "prepare": "check a data set and write its manifest",
+    "distill": "train one stage of distillation",
+    "finetune": "fine-tune a classifier",
+    "evaluate": "measure one cell of the table",
+}
+"""Verbs that are jobs: each shares its name with a rule and ends in a receipt."""
+
+OTHERS = {
+    "table": "write the table from the receipts",
+    "report": "write the report page from the receipts",
+    "record": "hand a job's artifacts to DVC",
+    "sync": "complete MLflow from the receipts",
+    "params": "show what a row resolves to, and where each value came from",
+    "schema": "write the JSON schema of params.yaml",
+    "stages": "write dvc.yaml from params.yaml",
+    "lineage": "walk from a cell or a file to the data",
+    "verify": "re-hash a chain and name the first thing that doesn't match",
+    "adopt": "take over what `dvc pull` brought, so that nothing is retrained",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; the exit status is 0, or 2 for a mistake that the user can mend."""
+    arguments = sys.argv[1:] if argv is None else argv
+    verbs = {**JOBS, **OTHERS}
+    if not arguments or arguments[0] in ("-h", "--help", "--version") or arguments[0] not in verbs:
+        return _front(arguments, verbs)
+    verb = importlib.import_module(f"dbot.verbs.{arguments[0]}")
+    parser = argparse.ArgumentParser(prog=f"dbot {arguments[0]}", description=verb.__doc__, allow_abbrev=False)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")
+    parser.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
+    verb.arguments(parser)
+    try:
+        verb.run(parser.parse_args(arguments[1:]))
+    except UserError as error:
+        for problem in error.problems:
+            print(f"dbot {arguments[0]}: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _front(arguments: list[str], verbs: dict[str, str]) -> int:
+    if arguments == ["--version"]:
+        print(f"dbot {__version__}")
+        return 0
+    wide = max(map(len, verbs))
+    print("usage: dbot <verb> [--params FILE] [--scale SCALE] ...   (dbot <verb> --help says more)\n")
+    for title, group in (("jobs, one a rule of the workflow", JOBS), ("everything else", OTHERS)):
+        print(f"{title}:", *(f"  {name:{wide}}  {text}" for name, text in group.items()), "", sep="\n")
+    if arguments and arguments[0] not in ("-h", "--help"):
+        print(f"dbot: there is no verb {arguments[0]!r}; the verbs are listed above", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,164 @@
+"""What no single section can know of params.yaml: that its parts fit each other."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dbot.params.document import Params
+from dbot.params.recipes import AsymmetricPretrain
+from dbot.params.rows import Row
+from dbot.params.source import KeyPath
+from dbot.params.teachers import RowTeacher
+
+RULES = ("generate", "prepare", "distill", "finetune", "evaluate")
+"""Rules whose resources params.yaml states."""
+
+ROW_NAME = "letters, digits, - and _, starting with a letter"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong at a key: what it is, and what would be right."""
+
+    path: KeyPath
+    what: str
+    remedy: str
+
+
+def cross_check(params: Params, scale: str) -> list[Problem]:
+    """Everything about the parts that doesn't fit together, in the order of the file."""
+    problems = [
+        *_names(params),
+        *_datasets(params),
+        *_architectures(params),
+        *_recipes(params),
+        *_rows(params),
+        *_targets(params),
+    ]
+    # Cycles can only be looked for once every name leads somewhere.
+    return problems or list(_cycles(params))
+
+
+def _one_of(path: KeyPath, value: str, known: Iterable[str], noun: str) -> Iterator[Problem]:
+    if value not in known:
+        yield Problem(path, f"is {value!r}", f"there is no {noun} of that name; declared are: {', '.join(known) or 'none'}")
+
+
+def _names(params: Params) -> Iterator[Problem]:
+    """Names become folder and target names, so they may not lead elsewhere."""
+    groups: dict[str, Iterable[str]] = {"rows": params.rows, "datasets": params.datasets, "scales": params.scales}
+    for section, names in groups.items():
+        for name in names:
+            plain = name.replace("-", "").replace("_", "")
+            if not (plain.isascii() and plain.isalnum() and name[0].isalpha()):
+                yield Problem((section, name), "is not a usable name", f"use {ROW_NAME}")
+
+
+def _datasets(params: Params) -> Iterator[Problem]:
+    for use, name in params.uses.model_dump().items():
+        yield from _one_of(("uses", use), name, params.datasets, "data set")
+    for name, dataset in params.datasets.items():
+        if dataset.embedded and not dataset.root:
+            yield Problem(("datasets", name, "root"), "is null", "name the folder that `dbot generate` shall write")
+
+
+def _architectures(params: Params) -> Iterator[Problem]:
+    for name, a in params.architectures.items():
+        here = ("architectures", name)
+        if a.image_size % a.patch_size:
+            yield Problem((*here, "patch_size"), f"is {a.patch_size}", f"must divide image_size = {a.image_size}")
+        if a.width % a.heads:
+            yield Problem((*here, "heads"), f"is {a.heads}", f"must divide width = {a.width}")
+        if a.width % 4:
+            yield Problem((*here, "width"), f"is {a.width}", "must be a multiple of 4 for sin-cos positions in two dimensions")
+
+
+def _recipes(params: Params) -> Iterator[Problem]:
+    for kind, recipes in (("pretrain", params.recipes.pretrain), ("finetune", params.recipes.finetune)):
+        for name, recipe in recipes.items():
+            here = ("recipes", kind, name)
+            if recipe.warmup_epochs >= recipe.epochs:
+                yield Problem(
+                    (*here, "epochs"),
+                    f"is {recipe.epochs}",
+                    f"must be more than warmup_epochs = {recipe.warmup_epochs:g}, or the schedule never leaves its warm-up",
+                )
+            low, high = recipe.augmentation.crop_scale
+            if not low <= high <= 1:
+                yield Problem((*here, "augmentation", "crop_scale"), f"is {[low, high]}", "must be two shares, the smaller first, at most 1")
+            if isinstance(recipe, AsymmetricPretrain) and recipe.decoder.depth:
+                decoder = recipe.decoder
+                if decoder.width % decoder.heads or decoder.width % 4:
+                    yield Problem((*here, "decoder", "width"), f"is {decoder.width}", f"must be a multiple of 4 and of heads = {decoder.heads}")
+
+
+def _rows(params: Params) -> Iterator[Problem]:
+    for name, row in params.rows.items():
+        here: KeyPath = ("rows", name)
+        yield from _one_of((*here, "architecture"), row.architecture, params.architectures, "architecture")
+        yield from _one_of((*here, "finetune"), row.finetune, params.recipes.finetune, "fine-tuning recipe")
+        yield from _start(params, here, row)
+        for key, other in (("finetuned_from", row.finetuned_from), ("control", row.control)):
+            if other is not None:
+                yield from _one_of((*here, key), other, params.rows, "row")
+        if row.architecture in params.architectures and row.finetune in params.recipes.finetune:
+            architecture = params.architectures[row.architecture]
+            size = params.recipes.finetune[row.finetune].image_size
+            if size is not None and size % architecture.patch_size:
+                yield Problem(
+                    ("recipes", "finetune", row.finetune, "image_size"),
+                    f"is {size}",
+                    f"must be a multiple of patch_size = {architecture.patch_size} of architecture {row.architecture} (row {name})",
+                )
+    for name, teacher in params.teachers.items():
+        if isinstance(teacher, RowTeacher):
+            yield from _one_of(("teachers", name, "row"), teacher.row, params.rows, "row")
+            if (row := params.rows.get(teacher.row)) is not None and isinstance(teacher.stage, int) and teacher.stage > row.last_stage:
+                yield Problem(("teachers", name, "stage"), f"is {teacher.stage}", f"row {teacher.row} has {row.last_stage} stages")
+
+
+def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+    starts = [row.pretrain is not None, row.finetuned_from is not None, row.from_scratch]
+    if sum(starts) != 1:
+        yield Problem(here, "does not say where it starts", "give exactly one of pretrain, finetuned_from and from_scratch")
+    for key in ("teacher", "stages"):
+        if (getattr(row, key) is not None) != (row.pretrain is not None):
+            yield Problem((*here, key), "goes with pretrain", "give both or neither")
+    if row.teacher is not None:
+        yield from _one_of((*here, "teacher"), row.teacher, params.teachers, "teacher")
+    if row.pretrain is not None:
+        yield from _one_of((*here, "pretrain"), row.pretrain, params.recipes.pretrain, "pre-training recipe")
+        recipe = params.recipes.pretrain.get(row.pretrain)
+        if recipe is not None and row.asymmetric != (recipe.design == "asymmetric"):
+            yield Problem((*here, "asymmetric"), f"is {row.asymmetric}", f"recipe {row.pretrain} is {recipe.design}")
+
+
+def _targets(params: Params) -> Iterator[Problem]:
+    yield from _one_of(("scale",), params.scale, params.scales, "scale")
+    for i, name in enumerate(params.build.rows):
+        yield from _one_of(("build", "rows", i), name, params.rows, "row")
+    for rule, sizes in params.resources.items():
+        yield from _one_of(("resources", rule), rule, RULES, "rule")
+        for size in sizes:
+            yield from _one_of(("resources", rule, size), size, ("any", *params.architectures), "architecture")
+
+
+def _cycles(params: Params) -> Iterator[Problem]:
+    """A row that would have to be trained before itself."""
+
+    def before(name: str) -> tuple[str, str] | None:
+        row = params.rows[name]
+        if row.finetuned_from is not None:
+            return "finetuned_from", row.finetuned_from
+        teacher = params.teachers[row.teacher] if row.teacher is not None else None
+        return ("teacher", teacher.row) if isinstance(teacher, RowTeacher) else None
+
+    for name in params.rows:
+        chain, step = [name], before(name)
+        while step is not None and step[1] not in chain:
+            chain.append(step[1])
+            step = before(step[1])
+        if step is not None and step[1] == name:
+            key = before(name)
+            assert key is not None
+            yield Problem(("rows", name, key[0]), "closes a cycle", f"{' <- '.join([*chain, name])}; give one of these rows another start")
+            return

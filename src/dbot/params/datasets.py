@@ -1,0 +1,76 @@
+"""Declarations of data sets: what lies where, what to expect of it, and what it may be used for."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from dbot.params.section import Section
+
+Layout = Literal["imagefolder", "coco", "labelmaps", "cifar", "cars", "flowers", "inat"]
+"""On-disk layouts that `dbot prepare` reads. Each has a reader of that name in `dbot.data.layouts`."""
+
+
+class Split(Section):
+    """One part of a data set."""
+
+    images: str
+    """Folder (or, for `cifar`, `cars` and `flowers`, the subset's name) that holds the images, below the root."""
+    annotations: str | None = None
+    """Annotation file or folder below the root, for layouts that keep them apart from the images."""
+    count: NonNegativeInt | None = None
+    """How many images the published set has; `prepare` refuses another number. Null: any number."""
+
+
+class Embedded(Section):
+    """How `dbot generate` draws the embedded data set: real digits on real photographs."""
+
+    style: Literal["digits", "scenes"]
+    """`digits`: one digit fills the image, for classification. `scenes`: several, with boxes, masks and label maps."""
+    image_size: PositiveInt
+    """Side of the square images, in pixels."""
+    train: PositiveInt
+    """Number of training images."""
+    validation: PositiveInt
+    """Number of validation images; they share neither digits nor photographs with the training images."""
+    clutter: float = Field(ge=0, le=1)
+    """Contrast of the photograph behind the digits: 0 is a plain ground, 1 the photograph as it is."""
+    seed: NonNegativeInt
+    """Seed of the drawing; the same seed gives the same bytes."""
+
+
+class Check(Section):
+    """What `dbot prepare` looks at before any GPU hour is spent."""
+
+    decode: Literal["all", "none"] | PositiveInt
+    """Decode every image, none, or a random sample of this many."""
+    unreadable: Literal["refuse", "skip"]
+    """What to do about images that don't decode: refuse the data set, or leave them out and count them."""
+
+
+class Dataset(Section):
+    """A data set that a scale may use."""
+
+    title: str
+    """Name as a person would write it."""
+    layouts: Annotated[list[Layout], Field(min_length=1)]
+    """How the files may lie on disk; the first that fits what is there is read."""
+    root: str | None
+    """Folder that holds the data, absolute or relative to the project. Null: not on this machine."""
+    train: Split
+    """The training part."""
+    validation: Split
+    """The part that metrics are measured on."""
+    classes: PositiveInt | None
+    """Number of classes; `prepare` refuses another number. Null: any number."""
+    licence: str
+    """Licence or terms of use, in a few words."""
+    source: str
+    """Where a person gets it."""
+    embedded: Embedded | None = None
+    """Set when the project draws the data itself; `root` is then where `generate` writes it."""
+    check: Check
+    """What `prepare` verifies."""
+    limit: PositiveInt | None = None
+    """Use only this many images of each part, drawn evenly over the classes. Null: all."""
+    short_side: PositiveInt | None = None
+    """Write a copy of the images shrunk to this short side, in pixels, and read that. Null: read the originals."""

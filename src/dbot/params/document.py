@@ -1,0 +1,44 @@
+"""The whole of params.yaml as one typed model."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dbot.params.architectures import Architecture
+from dbot.params.datasets import Dataset
+from dbot.params.recipes import Recipes
+from dbot.params.rows import Row
+from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
+from dbot.params.section import Section
+from dbot.params.teachers import Teacher
+
+
+class Params(Section):
+    """params.yaml: what is to be computed, at every scale."""
+
+    version: Literal[1]
+    """Version of this file's format."""
+    scale: str
+    """The scale that a bare command builds."""
+    build: Build
+    """What the target `table` builds."""
+    uses: Uses
+    """Which data set serves which purpose."""
+    normalisation: Normalisation
+    """Pixel statistics."""
+    datasets: dict[str, Dataset]
+    """Data sets by name."""
+    architectures: dict[str, Architecture]
+    """Networks by name."""
+    teachers: dict[str, Teacher]
+    """First teachers by name."""
+    recipes: Recipes
+    """How things are trained."""
+    rows: dict[str, Row]
+    """Rows of the table by name, in the table's order."""
+    resources: dict[str, dict[str, Resources]]
+    """What a job asks for: by rule, then by architecture, `any` for all."""
+    execution: Execution
+    """How jobs run."""
+    scales: dict[str, Scale] = Field(min_length=1)
+    """Scales by name."""

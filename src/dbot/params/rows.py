@@ -1,0 +1,68 @@
+"""Declarations of the rows of the table."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from dbot.params.section import Section
+
+Column = Literal["cls", "det", "seg"]
+COLUMNS: tuple[Column, ...] = ("cls", "det", "seg")
+
+
+class Published(Section):
+    """Numbers that the paper's authors published for a row. They are shown beside ours and never in their place."""
+
+    cls: float | None = None
+    """ImageNet-1K top-1 accuracy, %."""
+    det: float | None = None
+    """COCO box AP, Cascade Mask R-CNN, 1x schedule, %."""
+    seg: float | None = None
+    """ADE20K mIoU, UperNet, single scale, %."""
+    source: str
+    """Where the numbers stand."""
+
+
+class Stages(Section):
+    """After how many stages of distillation each column is measured."""
+
+    cls: PositiveInt
+    """Stages before fine-tuning for classification."""
+    det: PositiveInt | None = None
+    """Stages before detection. Null: the row has no such column."""
+    seg: PositiveInt | None = None
+    """Stages before segmentation. Null: the row has no such column."""
+
+
+class Row(Section):
+    """A row of the table. It starts from exactly one of `pretrain`, `finetuned_from` and `from_scratch`."""
+
+    title: str
+    """How the table names the teacher."""
+    architecture: str
+    """Name of the student's architecture."""
+    asymmetric: bool | None
+    """Whether the student is an asymmetric encoder-decoder, as the published table has it. Null: not pre-trained."""
+    finetune: str
+    """Name of the fine-tuning recipe."""
+    teacher: str | None = None
+    """Name of the first stage's teacher; needs `pretrain`."""
+    pretrain: str | None = None
+    """Name of the pre-training recipe; needs `teacher` and `stages`."""
+    stages: Stages | None = None
+    """Number of stages by column."""
+    finetuned_from: str | None = None
+    """Fine-tuning starts from another row's fine-tuned checkpoint."""
+    from_scratch: bool = False
+    """Fine-tuning starts from random weights: a control."""
+    control: str | None = None
+    """Row with the same fine-tuning from random weights, to compare with."""
+    published: Published | None = Field(default=None)
+    """The published numbers, if the row is one of the published table."""
+
+    @property
+    def last_stage(self) -> int:
+        """Number of stages of the row's whole chain (0: it has none)."""
+        if self.stages is None:
+            return 0
+        return max(filter(None, (self.stages.cls, self.stages.det, self.stages.seg)))

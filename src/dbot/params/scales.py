@@ -1,0 +1,84 @@
+"""Scales, and what a job may ask of the machine."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from dbot.params.rows import Column
+from dbot.params.section import Section
+
+
+class Resources(Section):
+    """What a job asks for. None of it changes what is computed, beyond the order of floating-point sums."""
+
+    nodes: PositiveInt | None = None
+    """Machines."""
+    gpus: NonNegativeInt | None = None
+    """GPUs on each; one process a GPU. 0: one process on the CPU."""
+    threads: PositiveInt | None = None
+    """CPU cores of the job on each node."""
+    batch_per_process: PositiveInt | None = None
+    """Images in one forward pass of one process; the batch is completed by accumulation."""
+    memory_gb: PositiveFloat | None = None
+    """Main memory on each node, in GB."""
+    minutes: PositiveInt | None = None
+    """Wall-time limit of one job, in minutes; a job that is cut goes on where it was."""
+
+
+class Execution(Section):
+    """How jobs run. Nothing here changes a result, so nothing here triggers a rerun."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    """`auto` takes a GPU where there is one."""
+    workers: NonNegativeInt
+    """Loader processes for each training process. 0: load in the training process."""
+    state_every_seconds: PositiveFloat
+    """Write the training state at least this often, besides the end of every epoch."""
+    states_kept: PositiveInt
+    """How many training states are kept while a job runs."""
+    progress_every_seconds: PositiveFloat
+    """How often a log gets a progress line."""
+    mlflow: bool
+    """Feed MLflow while training. False: only `dbot sync` does."""
+
+
+class Uses(Section):
+    """Which data set serves which purpose."""
+
+    pretrain: str
+    """Distillation."""
+    cls: str
+    """Fine-tuning and column cls."""
+    det: str
+    """Column det."""
+    seg: str
+    """Column seg."""
+
+
+class Build(Section):
+    """What the target `table` builds."""
+
+    rows: list[str]
+    """Rows; the others stay `not run` until somebody asks for them."""
+    columns: list[Column]
+    """Columns."""
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    """Seeds of fine-tuning; a cell shows mean and standard deviation over them."""
+
+
+class Normalisation(Section):
+    """Pixel statistics that students see."""
+
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    """Mean of the RGB channels, of pixels in 0..1."""
+    std: Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)]
+    """Standard deviation of the RGB channels."""
+
+
+class Scale(Section):
+    """A scale: what it builds, and what it overrides of everything above."""
+
+    title: str
+    """What the scale is for, in one line."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Sections of this file, with only the keys that differ at this scale."""

@@ -1,0 +1,113 @@
+"""Reading YAML so that every value still knows its line, and merging without forgetting it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dbot.errors import UserError
+
+KeyPath = tuple[str | int, ...]
+"""Keys from the top of a document down to a value."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was written: its key in the file, and the line."""
+
+    key: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Plain data, and the origin of every value in it by key path."""
+
+    data: Any
+    origins: Mapping[KeyPath, Origin]
+
+    def at(self, *path: str | int) -> "Tree":
+        """The subtree at ``path``."""
+        data = self.data
+        for key in path:
+            data = data[key]
+        cut = len(path)
+        return Tree(data, {p[cut:]: o for p, o in self.origins.items() if p[:cut] == path})
+
+
+def dotted(path: KeyPath) -> str:
+    """``('rows', 'B-B', 'stages')`` as a person writes it: ``rows.B-B.stages``."""
+    return ".".join(str(key) for key in path)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 as PyYAML reads it, except that ``1e-6`` is a number and not a string."""
+
+
+_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(file: Path) -> Tree:
+    """Read a YAML file.
+
+    Raises:
+        UserError: the file is missing, isn't YAML, or gives a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); run dbot in the project's folder or name a file with --params") from None
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        origins: dict[KeyPath, Origin] = {}
+        data = _construct(loader, node, (), origins, file) if node is not None else None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UserError(f"{file}:{line}: {problem}; mend the YAML there") from None
+    finally:
+        loader.dispose()  # type: ignore[no-untyped-call]
+    if not isinstance(data, dict):
+        raise UserError(f"{file}: must be a mapping of sections; see the file that came with the project")
+    return Tree(data, origins)
+
+
+def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[KeyPath, Origin], file: Path) -> Any:
+    origins[path] = Origin(dotted(path), node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, line = str(loader.construct_object(key_node)), key_node.start_mark.line + 1  # type: ignore[no-untyped-call]
+            if key in mapping:
+                raise UserError(f"{file}:{line}: {dotted((*path, key))} is given twice; keep one of them")
+            mapping[key] = _construct(loader, value_node, (*path, key), origins, file)
+            origins[(*path, key)] = Origin(dotted((*path, key)), line)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(loader, item, (*path, i), origins, file) for i, item in enumerate(node.value)]
+    return loader.construct_object(node)  # type: ignore[no-untyped-call]
+
+
+def merge(base: Tree, over: Tree) -> Tree:
+    """``over`` laid on ``base``: mappings merge key by key, anything else is replaced whole."""
+    if not (isinstance(base.data, dict) and isinstance(over.data, dict)):
+        return over
+    data: dict[str, Any] = {}
+    origins: dict[KeyPath, Origin] = {p: o for p, o in base.origins.items() if p == ()}
+    for key in [*base.data, *(k for k in over.data if k not in base.data)]:
+        if key in base.data and key in over.data:
+            part = merge(base.at(key), over.at(key))
+        else:
+            part = (over if key in over.data else base).at(key)
+        data[key] = part.data
+        origins.update({(key, *p): o for p, o in part.origins.items()})
+    return Tree(data, origins)

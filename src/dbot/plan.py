@@ -1,0 +1,286 @@
+"""The graph of jobs: from a cell of the table back to the data, for one scale.
+
+A job is one execution of a rule. Snakemake's rules, the command line, dvc.yaml, `dbot adopt`
+and the table all ask this module what a job reads, writes and depends on, so they can't disagree.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dbot.errors import UserError
+from dbot.params.load import Resolved
+from dbot.params.rows import Column
+from dbot.params.scales import Resources
+from dbot.params.source import KeyPath
+from dbot.params.teachers import RowTeacher
+
+RESULTS = Path("results")
+RECEIPT = "receipt.json"
+METRICS = "metrics.csv"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One execution of a rule: which, on what, with which parameters."""
+
+    verb: str
+    """The rule, and the verb of the command line."""
+    scale: str
+    key: Mapping[str, str]
+    """What tells it from the rule's other jobs: the wildcards of the rule."""
+    inputs: Mapping[str, "Job"]
+    """By role, the jobs whose receipts it reads."""
+    settings: Mapping[str, Any]
+    """The parameters that it uses, and no others."""
+    sources: tuple[KeyPath, ...]
+    """The sections of the resolved parameters that `settings` was taken from."""
+    artifacts: tuple[str, ...]
+    """Files that it writes beside its receipt."""
+    architecture: str = "any"
+    """Whose resources it asks for."""
+
+    @property
+    def name(self) -> str:
+        """``distill/B-B/stage1``: unique within a scale."""
+        return "/".join((self.verb, *(f"{k}{v}" if k in ("stage", "seed") else v for k, v in self.key.items())))
+
+    @property
+    def folder(self) -> Path:
+        """Where its receipt and artifacts lie."""
+        return RESULTS / self.scale / self.name
+
+    @property
+    def receipt(self) -> Path:
+        return self.folder / RECEIPT
+
+    @property
+    def arguments(self) -> list[str]:
+        """Its command line after ``dbot``, as the rule has it."""
+        keys = [part for k, v in self.key.items() for part in (f"--{k}", v)]
+        inputs = [part for role, job in self.inputs.items() for part in (f"--{role}", str(job.receipt))]
+        return [self.verb, "--scale", self.scale, *keys, *inputs, "--receipt", str(self.receipt)]
+
+    @property
+    def command(self) -> str:
+        """Its command line, to be pasted into a terminal."""
+        return shlex.join(["dbot", *self.arguments])
+
+    def ancestors(self) -> Iterator["Job"]:
+        """Every job that it depends on, each once, the nearest first."""
+        seen: set[str] = set()
+        queue = list(self.inputs.values())
+        while queue:
+            job = queue.pop(0)
+            if job.name not in seen:
+                seen.add(job.name)
+                yield job
+                queue.extend(job.inputs.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of one scale."""
+
+    resolved: Resolved
+
+    @property
+    def scale(self) -> str:
+        return self.resolved.scale
+
+    @cached_property
+    def params(self) -> Any:
+        return self.resolved.params
+
+    def job(self, verb: str, **key: str) -> Job:
+        """The job of a rule for given wildcards.
+
+        Raises:
+            UserError: there is no such row, stage, data set or column.
+        """
+        makers = {
+            "generate": self.generate,
+            "prepare": self.prepare,
+            "distill": self.distill,
+            "finetune": self.finetune,
+            "evaluate": self.evaluate,
+        }
+        return makers[verb](**key)  # type: ignore[operator]
+
+    def generate(self, dataset: str) -> Job:
+        """Drawing an embedded data set."""
+        declared = self._declared("datasets", dataset)
+        if declared.embedded is None:
+            raise UserError(f"data set {dataset} is not drawn by this project; get it from: {declared.source}")
+        settings = {"embedded": declared.embedded.model_dump(), "layout": declared.layouts[0], "root": declared.root}
+        here = ("datasets", dataset)
+        sources = ((*here, "embedded"), (*here, "layouts"), (*here, "root"))
+        return self._job("generate", {"dataset": dataset}, {}, settings, sources, ())
+
+    def prepare(self, dataset: str) -> Job:
+        """Checking a data set and writing its manifest."""
+        declared = self._declared("datasets", dataset)
+        inputs = {"generated": self.generate(dataset)} if declared.embedded else {}
+        settings = {"dataset": declared.model_dump(exclude={"embedded"})}
+        sources = tuple(("datasets", dataset, field) for field in type(declared).model_fields if field != "embedded")
+        return self._job("prepare", {"dataset": dataset}, inputs, settings, sources, ("manifest.json", "samples.tsv"))
+
+    def distill(self, row: str, stage: str | int) -> Job:
+        """One stage of a row's distillation."""
+        declared = self._declared("rows", row)
+        number = int(stage)
+        if not 1 <= number <= declared.last_stage:
+            raise UserError(f"row {row} has {declared.last_stage} stages of distillation; there is no stage {number}")
+        inputs = {"data": self.prepare(self.params.uses.pretrain)}
+        settings: dict[str, Any] = {
+            "architecture": self._architecture(declared.architecture),
+            "recipe": self.params.recipes.pretrain[declared.pretrain].model_dump(),
+            "normalisation": self.params.normalisation.model_dump(),
+            "stage": number,
+        }
+        sources = [
+            *self._architecture_sources(declared.architecture),
+            ("recipes", "pretrain", declared.pretrain),
+            ("normalisation",),
+        ]
+        if number > 1:
+            inputs["teacher"] = self.distill(row, number - 1)
+        else:
+            teacher = self.params.teachers[declared.teacher]
+            settings["teacher"] = teacher.model_dump(exclude={"data", "licence"})
+            sources.extend(("teachers", declared.teacher, field) for field in settings["teacher"])
+            if isinstance(teacher, RowTeacher):
+                last = self.params.rows[teacher.row].last_stage
+                inputs["teacher"] = self.distill(teacher.row, last if teacher.stage == "last" else teacher.stage)
+        key = {"row": row, "stage": str(number)}
+        return self._job("distill", key, inputs, settings, tuple(sources), ("student.safetensors", METRICS), declared.architecture)
+
+    def finetune(self, row: str, seed: str | int) -> Job:
+        """Fine-tuning a row's classifier."""
+        declared = self._declared("rows", row)
+        inputs = {"data": self.prepare(self.params.uses.cls)}
+        if declared.finetuned_from is not None:
+            inputs["start"] = self.finetune(declared.finetuned_from, seed)
+        elif declared.stages is not None:
+            inputs["start"] = self.distill(row, declared.stages.cls)
+        settings = {
+            "architecture": self._architecture(declared.architecture),
+            "recipe": self.params.recipes.finetune[declared.finetune].model_dump(exclude={"select"}),
+            "normalisation": self.params.normalisation.model_dump(),
+            "seed": int(seed),
+        }
+        here = ("recipes", "finetune", declared.finetune)
+        sources = (
+            *self._architecture_sources(declared.architecture),
+            *((*here, field) for field in settings["recipe"]),
+            ("normalisation",),
+        )
+        artifacts = ("last.safetensors", "best.safetensors", METRICS)
+        return self._job("finetune", {"row": row, "seed": str(seed)}, inputs, settings, sources, artifacts, declared.architecture)
+
+    def evaluate(self, row: str, column: Column, seed: str | int) -> Job:
+        """Measuring one cell, for one seed."""
+        declared = self._declared("rows", row)
+        if column != "cls":
+            raise UserError(f"column {column} of row {row} can't be measured yet; columns that can: cls")
+        recipe = self.params.recipes.finetune[declared.finetune]
+        settings = {
+            "architecture": self._architecture(declared.architecture),
+            "recipe": recipe.model_dump(include={"image_size", "pooling", "evaluation_resize", "select", "precision"}),
+            "normalisation": self.params.normalisation.model_dump(),
+        }
+        here = ("recipes", "finetune", declared.finetune)
+        sources = (
+            *self._architecture_sources(declared.architecture),
+            *((*here, field) for field in settings["recipe"]),
+            ("normalisation",),
+        )
+        inputs = {"data": self.prepare(self.params.uses.cls), "model": self.finetune(row, seed)}
+        key = {"row": row, "column": column, "seed": str(seed)}
+        return self._job("evaluate", key, inputs, settings, sources, ("metrics.json",), declared.architecture)
+
+    def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
+        """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
+        wanted = list(self.params.build.rows if rows is None else rows)
+        for name in list(wanted):
+            control = self._declared("rows", name).control
+            if control is not None and control not in wanted:
+                wanted.append(control)
+        return [
+            self.evaluate(row, column, seed)
+            for row in wanted
+            for column in (self.params.build.columns if columns is None else columns)
+            for seed in self.params.build.seeds
+        ]
+
+    def jobs(self, targets: list[Job] | None = None) -> list[Job]:
+        """The targets (default: the table's cells) and all that they need, ancestors first, each once."""
+        ordered: dict[str, Job] = {}
+
+        def visit(job: Job) -> None:
+            if job.name not in ordered:
+                for needed in job.inputs.values():
+                    visit(needed)
+                ordered[job.name] = job
+
+        for job in self.cells() if targets is None else targets:
+            visit(job)
+        return list(ordered.values())
+
+    def resources(self, job: Job) -> Resources:
+        """What a job asks for: the rule's `any`, with the architecture's own figures laid on top."""
+        sizes = self.params.resources.get(job.verb, {})
+        stated = {k: v for size in ("any", job.architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
+        defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "memory_gb": 2.0, "minutes": 60}
+        return Resources(**{**defaults, **stated})
+
+    def keys(self, job: Job) -> list[str]:
+        """The keys of params.yaml that a job's settings were read from, in the order of the file."""
+        found = {
+            (origin.line, origin.key)
+            for path, origin in self.resolved.origins.items()
+            for source in job.sources
+            if path[: len(source)] == source and self._is_leaf(path)
+        }
+        return [key for _, key in sorted(found)]
+
+    def _is_leaf(self, path: KeyPath) -> bool:
+        return not any(isinstance(key, int) for key in path) and not any(
+            other[:-1] == path and isinstance(other[-1], str) for other in self._children.get(path, ())
+        )
+
+    @cached_property
+    def _children(self) -> dict[KeyPath, list[KeyPath]]:
+        children: dict[KeyPath, list[KeyPath]] = {}
+        for path in self.resolved.origins:
+            if path:
+                children.setdefault(path[:-1], []).append(path)
+        return children
+
+    def _architecture(self, name: str) -> dict[str, Any]:
+        declared: dict[str, Any] = self.params.architectures[name].model_dump(exclude={"title"})
+        return declared
+
+    def _architecture_sources(self, name: str) -> list[KeyPath]:
+        return [("architectures", name, field) for field in self._architecture(name)]
+
+    def _declared(self, section: str, name: str) -> Any:
+        declared = getattr(self.params, section)
+        if name not in declared:
+            raise UserError(f"{self.resolved.file}: there is no {name!r} under `{section}`; declared are: {', '.join(declared)}")
+        return declared[name]
+
+    def _job(
+        self,
+        verb: str,
+        key: dict[str, str],
+        inputs: dict[str, Job],
+        settings: dict[str, Any],
+        sources: tuple[KeyPath, ...],
+        artifacts: tuple[str, ...],
+        architecture: str = "any",
+    ) -> Job:
+        return Job(verb, self.scale, key, inputs, settings, sources, artifacts, architecture)

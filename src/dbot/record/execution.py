@@ -1,0 +1,147 @@
+"""The edge of a job: its inputs checked before it starts, its receipt written when it ends."""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from dbot.errors import UserError
+from dbot.plan import Job
+from dbot.record import receipt as receipts
+from dbot.record import surroundings
+from dbot.record.digest import data_digest, write_whole
+from dbot.record.receipt import Attempt, Circumstances, Identity, Input, Receipt
+
+STATE = Path("state")
+
+
+class Execution:
+    """A job that is being done.
+
+    On entering, every input's receipt is checked against the plan, the job's state folder is
+    locked (a second start of the same job stops there) and its clock goes on from earlier
+    attempts. `finish` writes the receipt; leaving without it keeps the state for the next attempt.
+
+    The state folder is keyed by parameters and inputs, so a job never resumes what was begun
+    with others.
+    """
+
+    def __init__(self, job: Job, inputs: dict[str, Path] | None = None) -> None:
+        self.job = job
+        self.paths = inputs if inputs is not None else {role: needed.receipt for role, needed in job.inputs.items()}
+        self.inputs: dict[str, Receipt] = {}
+
+    def __enter__(self) -> Self:
+        for role, needed in self.job.inputs.items():
+            path = self.paths[role]
+            found = receipts.read(path)
+            if found.identity.verb != needed.verb or found.identity.settings != needed.settings:
+                raise UserError(f"{path}: was made with other parameters than params.yaml now has for {needed.name}; run first: {needed.command}")
+            self.inputs[role] = found
+        ids = {role: found.id for role, found in self.inputs.items()}
+        key = data_digest({"settings": self.job.settings, "inputs": ids})[:12]
+        self.state = STATE / self.job.scale / f"{self.job.name}-{key}"
+        self.state.mkdir(parents=True, exist_ok=True)
+        self._lock = self._locked()
+        self._started = time.monotonic()
+        self._attempt = Attempt(started=surroundings.now(), seconds=0, host=surroundings.host(), slurm_job=surroundings.slurm_job())
+        self.name, self._earlier = self._history()
+        self.tick()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.state.is_dir():
+            self.tick()
+        self._lock.close()
+
+    def _locked(self) -> IO[str]:
+        handle = (self.state / "lock").open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            raise UserError(f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it") from None
+        return handle
+
+    def _history(self) -> tuple[str, list[Attempt]]:
+        try:
+            stored = json.loads((self.state / "execution.json").read_text())
+            return stored["name"], [Attempt(**attempt) for attempt in stored["attempts"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return uuid.uuid4().hex, []
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Every attempt so far, this one last."""
+        seconds = round(time.monotonic() - self._started, 3)
+        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds})]
+
+    def tick(self) -> None:
+        """Note the time spent, so that a killed attempt is counted too."""
+        content = {"name": self.name, "attempts": [attempt.model_dump() for attempt in self.attempts]}
+        write_whole(self.state / "execution.json", json.dumps(content).encode())
+
+    def artifact(self, role: str, name: str) -> Path:
+        """An input's file, once its bytes are known to be those on its receipt."""
+        return receipts.verified(self.paths[role].parent, name, self.inputs[role].identity.artifacts[name])
+
+    def finish(
+        self,
+        artifacts: list[str],
+        results: dict[str, float | int | str],
+        logs: list[str] | None = None,
+        device: str = "cpu",
+        processes: int = 1,
+    ) -> Receipt:
+        """Write the receipt over files that lie in the job's folder, and remove the state.
+
+        Args:
+            artifacts: files whose bytes the parameters and inputs decide.
+            results: the job's findings.
+            logs: files whose bytes also depend on the circumstances.
+            device: kind of device that computed.
+            processes: how many processes computed.
+        """
+        folder = self.job.folder
+        commit, changes = surroundings.git_commit()
+        identity = Identity(
+            verb=self.job.verb,
+            scale=self.job.scale,
+            key=dict(self.job.key),
+            settings=dict(self.job.settings),
+            inputs={role: Input(path=self.paths[role].as_posix(), id=found.id) for role, found in self.inputs.items()},
+            artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
+            results=results,
+            code=surroundings.code_digest(),
+            environment=surroundings.environment(),
+            device=device,
+            processes=processes,
+        )
+        attempts = self.attempts
+        circumstances = Circumstances(
+            ended=surroundings.now(),
+            attempts=attempts,
+            device_hours=round(sum(a.seconds for a in attempts) * processes / 3600, 6),
+            command=["dbot", *sys.argv[1:]],
+            commit=commit,
+            changes=changes,
+            execution=self.name,
+            logs={name: receipts.artifact_of(folder / name) for name in logs or []},
+            sealed_inputs={role: found.seal for role, found in self.inputs.items()},
+        )
+        made = receipts.make(identity, circumstances)
+        receipts.write(made, self.job.receipt)
+        shutil.rmtree(self.state, ignore_errors=True)
+        return made
+
+
+def place(source: Path, target: Path) -> None:
+    """Move a finished file to its place in one step."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(source, target)
