@@ -118,7 +118,7 @@ class Plan:
         settings = {"embedded": declared.embedded.model_dump(), "layout": declared.layouts[0], "root": declared.root}
         here = ("datasets", dataset)
         sources = ((*here, "embedded"), (*here, "layouts"), (*here, "root"))
-        return self._job("generate", {"dataset": dataset}, {}, settings, sources, ())
+        return self._job("generate", {"dataset": dataset}, {}, settings, sources, ("files.tsv",))
 
     def prepare(self, dataset: str) -> Job:
         """Checking a data set and writing its manifest."""
@@ -156,7 +156,9 @@ class Plan:
                 last = self.params.rows[teacher.row].last_stage
                 inputs["teacher"] = self.distill(teacher.row, last if teacher.stage == "last" else teacher.stage)
         key = {"row": row, "stage": str(number)}
-        return self._job("distill", key, inputs, settings, tuple(sources), ("student.safetensors", METRICS), declared.architecture)
+        kept = ("optimizer.safetensors",) if settings["recipe"]["boundary"]["keep_optimizer"] else ()
+        artifacts = ("student.safetensors", *kept, METRICS)
+        return self._job("distill", key, inputs, settings, tuple(sources), artifacts, declared.architecture)
 
     def finetune(self, row: str, seed: str | int) -> Job:
         """Fine-tuning a row's classifier."""

@@ -32,8 +32,16 @@ class Execution:
     with others.
     """
 
-    def __init__(self, job: Job, inputs: dict[str, Path] | None = None) -> None:
+    def __init__(self, job: Job, inputs: dict[str, Path] | None = None, leads: bool = True) -> None:
+        """Begin a job.
+
+        Args:
+            job: which.
+            inputs: by role, the receipts to read (default: the planned ones).
+            leads: False for all but one of the processes that do the job together; they write nothing.
+        """
         self.job = job
+        self.leads = leads
         self.paths = inputs if inputs is not None else {role: needed.receipt for role, needed in job.inputs.items()}
         self.inputs: dict[str, Receipt] = {}
 
@@ -48,7 +56,7 @@ class Execution:
         key = data_digest({"settings": self.job.settings, "inputs": ids})[:12]
         self.state = STATE / self.job.scale / f"{self.job.name}-{key}"
         self.state.mkdir(parents=True, exist_ok=True)
-        self._lock = self._locked()
+        self._lock = self._locked() if self.leads else None
         self._started = time.monotonic()
         self._attempt = Attempt(started=surroundings.now(), seconds=0, host=surroundings.host(), slurm_job=surroundings.slurm_job())
         self.name, self._earlier = self._history()
@@ -58,7 +66,8 @@ class Execution:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.state.is_dir():
             self.tick()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _locked(self) -> IO[str]:
         handle = (self.state / "lock").open("w")
@@ -84,6 +93,8 @@ class Execution:
 
     def tick(self) -> None:
         """Note the time spent, so that a killed attempt is counted too."""
+        if not self.leads:
+            return
         content = {"name": self.name, "attempts": [attempt.model_dump() for attempt in self.attempts]}
         write_whole(self.state / "execution.json", json.dumps(content).encode())
 

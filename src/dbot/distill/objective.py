@@ -1,0 +1,34 @@
+"""One step of masked distillation: mask, predict, compare with the teacher (paper, section 3.1)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from dbot.distill.loss import scored_mean, token_distance, with_class_token
+from dbot.distill.masking import random_mask
+from dbot.distill.target import normalise_tokens
+from dbot.params.recipes import AsymmetricPretrain
+
+
+@dataclass(frozen=True)
+class AsymmetricObjective:
+    """The loss of an asymmetric student against a frozen teacher."""
+
+    teacher: nn.Module
+    recipe: AsymmetricPretrain
+
+    def __call__(self, student: nn.Module, images_BCHW: Tensor, noise_BN: Tensor) -> Tensor:
+        """The scalar loss of a batch.
+
+        Args:
+            student: the student, bare or wrapped for distribution or compilation.
+            images_BCHW: normalised images, seen masked by the student and whole by the teacher.
+            noise_BN: uniform noise that decides the mask.
+        """
+        mask = random_mask(noise_BN, self.recipe.mask_ratio)
+        target_BND = self.teacher(images_BCHW).float()
+        if self.recipe.target.normalise:
+            target_BND = normalise_tokens(target_BND)
+        prediction_BND = student(images_BCHW, mask.keep_BK, mask.restore_BN)
+        distance_BN = token_distance(prediction_BND, target_BND, self.recipe.loss)
+        return scored_mean(distance_BN, with_class_token(mask.masked_BN, self.recipe.class_token_in_loss))

@@ -1,0 +1,74 @@
+"""The asymmetric student: an encoder that sees the visible patches, a decoder that predicts at all of them."""
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from dbot.models.encoder import LayerNorm, build_encoder, encode_visible
+from dbot.models.positions import sincos_positions
+from dbot.params.architectures import Architecture
+from dbot.params.recipes import Decoder as DecoderFigures
+
+
+class Decoder(nn.Module):
+    """Predicts the teacher's features at every token from those of the visible ones.
+
+    Args:
+        figures: its width, depth and heads.
+        source_width: width of the encoder's tokens.
+        target_width: width of the teacher's features.
+        grid: patches along one side of the student's image.
+        drop_path: stochastic depth of its last block; the ramp starts again at 0 with its first.
+    """
+
+    def __init__(self, figures: DecoderFigures, source_width: int, target_width: int, grid: int, drop_path: float) -> None:
+        super().__init__()
+        self.embed = nn.Linear(source_width, figures.width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, figures.width))
+        self.pos_embed = nn.Parameter(sincos_positions(figures.width, grid), requires_grad=False)
+        rates = torch.linspace(0, drop_path, figures.depth).tolist()
+        self.blocks = nn.ModuleList(Block(figures.width, figures.heads, qkv_bias=True, drop_path=rate, norm_layer=LayerNorm) for rate in rates)
+        self.norm = LayerNorm(figures.width)
+        self.predict = nn.Linear(figures.width, target_width)
+
+    def forward(self, latent_BLD: Tensor, restore_BN: Tensor) -> Tensor:
+        """Predictions in image order, class token first.
+
+        Args:
+            latent_BLD: the encoder's tokens, class token first: (B, 1 + K, D).
+            restore_BN: for every patch its place among visible-then-masked: (B, N).
+
+        Returns:
+            (B, 1 + N, target width).
+        """
+        tokens_BLE = self.embed(latent_BLD)
+        batch, patches = restore_BN.shape
+        masked = self.mask_token.expand(batch, patches + 1 - tokens_BLE.shape[1], -1)
+        shuffled_BNE = torch.cat([tokens_BLE[:, 1:], masked.to(tokens_BLE.dtype)], dim=1)
+        ordered_BNE = shuffled_BNE.gather(1, restore_BN.unsqueeze(-1).expand(-1, -1, shuffled_BNE.shape[-1]))
+        tokens = torch.cat([tokens_BLE[:, :1], ordered_BNE], dim=1) + self.pos_embed
+        for block in self.blocks:
+            tokens = block(tokens)
+        prediction: Tensor = self.predict(self.norm(tokens))
+        return prediction
+
+
+class AsymmetricStudent(nn.Module):
+    """Encoder on the visible patches, decoder on all (paper, section 3.1).
+
+    Args:
+        architecture: the encoder's figures.
+        decoder: the decoder's figures.
+        target_width: width of the teacher's features.
+        drop_path: stochastic depth, of the encoder and of the decoder.
+    """
+
+    def __init__(self, architecture: Architecture, decoder: DecoderFigures, target_width: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.encoder = build_encoder(architecture, drop_path=drop_path)
+        self.decoder = Decoder(decoder, architecture.width, target_width, architecture.grid, drop_path)
+
+    def forward(self, images_BCHW: Tensor, keep_BK: Tensor, restore_BN: Tensor) -> Tensor:
+        """Predicted teacher features at the class token and all patches: (B, 1 + N, target width)."""
+        prediction: Tensor = self.decoder(encode_visible(self.encoder, images_BCHW, keep_BK), restore_BN)
+        return prediction

@@ -1,0 +1,43 @@
+"""Checkpoint files: safetensors, with what the network is in the header."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dbot.errors import UserError
+
+HEADER = "dbot"
+
+
+def save(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write weights and a description; the same content gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    # One key, since safetensors doesn't promise an order of several.
+    save_file(tensors, path, metadata={HEADER: json.dumps(about, sort_keys=True)})
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and description of a checkpoint.
+
+    Raises:
+        UserError: it is missing, no safetensors file, or none of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get(HEADER, "null"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: is not a checkpoint that can be read ({error}); restore it or run its job again") from None
+    if about is None:
+        raise UserError(f"{path}: was not written by dbot (its header says nothing); use a checkpoint of this project")
+    return weights, about
+
+
+def part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights below a prefix, with the prefix cut off."""
+    return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}

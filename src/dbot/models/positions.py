@@ -1,0 +1,38 @@
+"""Position tables of the plain ViT."""
+
+import torch
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor
+
+
+def sincos_positions(width: int, grid: int) -> Tensor:
+    """Fixed two-dimensional sin-cos table with a row of zeros for the class token.
+
+    Half of the features encode the x coordinate and come first, half the y; each half is
+    [sin, cos] of coordinate / 10000^(i / (width / 4)) (MAE, arXiv 2111.06377, appendix A.1).
+
+    Args:
+        width: embedding dimension D, a multiple of 4.
+        grid: patches along one side.
+
+    Returns:
+        Table of shape (1, 1 + grid², D), float32.
+    """
+    frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width / 4))
+    coordinate = torch.arange(grid, dtype=torch.float64)
+    y, x = torch.meshgrid(coordinate, coordinate, indexing="ij")
+    halves = []
+    for axis in (x, y):
+        angle = axis.reshape(-1, 1) * frequency
+        halves += [angle.sin(), angle.cos()]
+    table = torch.cat(halves, dim=1)
+    return torch.cat([torch.zeros(1, width, dtype=torch.float64), table]).unsqueeze(0).float()
+
+
+def resize_positions(table_1ND: Tensor, grid: int) -> Tensor:
+    """A position table (class token first) on another square grid, by plain bicubic interpolation.
+
+    Without antialiasing, as the published code resizes them.
+    """
+    resized: Tensor = resample_abs_pos_embed(table_1ND, new_size=[grid, grid], num_prefix_tokens=1, antialias=False)
+    return resized

@@ -1,0 +1,87 @@
+"""Classification: fine-tuning as a task of the training loop, and its evaluation."""
+
+import torch
+from timm.data import Mixup
+from timm.data.random_erasing import RandomErasing
+from timm.loss import SoftTargetCrossEntropy
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from dbot.data.labelled import TrainingImages, ValidationImages
+from dbot.data.manifest import Manifest
+from dbot.data.transforms import evaluation_transform, finetune_transform, normalise
+from dbot.params.recipes import Finetune
+from dbot.params.scales import Normalisation
+from dbot.train.distributed import Processes
+from dbot.train.loop import AUTOCAST
+from dbot.train.task import Metrics, Step, Task
+
+
+def finetune_task(
+    title: str,
+    classifier: VisionTransformer,
+    recipe: Finetune,
+    seed: int,
+    manifest: Manifest,
+    statistics: Normalisation,
+    processes: Processes,
+    batch_per_process: int,
+) -> Task:
+    """Supervised fine-tuning with timm's augmentation and mixing; measured on the validation images after every epoch."""
+    size = classifier.patch_embed.img_size[0]
+    mixing, figures = recipe.augmentation.mixup, recipe.augmentation
+    images = TrainingImages(manifest, finetune_transform(figures, size), seed, recipe.label_fraction)
+    erase = RandomErasing(figures.random_erase, mode="pixel", max_count=1, device=processes.device.type) if figures.random_erase else None
+    mixed = mixing.probability > 0 and (mixing.mixup > 0 or mixing.cutmix > 0)
+    mix = Mixup(
+        mixup_alpha=mixing.mixup,
+        cutmix_alpha=mixing.cutmix,
+        prob=mixing.probability,
+        switch_prob=mixing.switch_probability,
+        label_smoothing=recipe.label_smoothing,
+        num_classes=len(manifest.classes),
+    )
+    soft = SoftTargetCrossEntropy()
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor], step: Step) -> Tensor:
+        crops, labels = normalise(batch[0], statistics), batch[1]
+        if erase is not None:
+            crops = erase(crops)
+        if mixed and len(crops) % 2 == 0:  # timm mixes pairs
+            crops, targets = mix(crops, labels)
+            value: Tensor = soft(model(crops).float(), targets)
+            return value
+        return functional.cross_entropy(model(crops).float(), labels, label_smoothing=recipe.label_smoothing)
+
+    def measure(model: nn.Module) -> Metrics:
+        return evaluate(model, recipe.evaluation_resize, size, recipe.precision, manifest, statistics, processes, batch_per_process)
+
+    return Task(title=title, recipe=recipe, model=classifier, images=images, loss=loss, seed=seed, evaluate=measure, best="top1")
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    resize: float,
+    size: int,
+    precision: str,
+    manifest: Manifest,
+    statistics: Normalisation,
+    processes: Processes,
+    batch_per_process: int,
+) -> Metrics:
+    """Top-1 and top-5 accuracy in percent and cross-entropy, every validation image counted once on any number of processes."""
+    images = ValidationImages(manifest, evaluation_transform(size, resize), processes.rank, processes.world)
+    sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
+    autocast = AUTOCAST.get(precision)
+    for crops, labels in DataLoader(images, batch_size=batch_per_process):
+        crops, labels = crops.to(processes.device), labels.to(processes.device)
+        with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):
+            logits = model(normalise(crops, statistics)).float()
+        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels.unsqueeze(1)
+        found = (ranked[:, 0].sum(), ranked.sum(), functional.cross_entropy(logits, labels, reduction="sum"), labels.new_tensor(len(labels)))
+        sums += torch.stack([value.double() for value in found])
+    top1, top5, entropy, count = processes.sum(sums).tolist()
+    return {"top1": 100 * top1 / count, "top5": 100 * top5 / count, "validation_loss": entropy / count}

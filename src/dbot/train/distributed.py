@@ -1,0 +1,92 @@
+"""Processes that train together: one on a laptop, one a GPU under torchrun."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dbot.errors import UserError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    @property
+    def device_name(self) -> str:
+        """Kind of device, as a receipt names it."""
+        return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        if self.world > 1:
+            distributed.barrier()
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The element-wise sum over all processes, on each of them; in place."""
+        if self.world > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model with gradients averaged over all processes, and rank 0's weights on each."""
+        if self.world == 1:
+            return model
+        devices = None if self.device.type == "cpu" else [self.device]
+        return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+
+    def check_same(self, model: nn.Module) -> None:
+        """Stop unless every process holds the same weights, bit for bit."""
+        if self.world == 1:
+            return
+        # Sums of the bit patterns: equal weights give equal sums whatever the values, NaN included.
+        bits = [parameter.detach().float().view(torch.int32).sum(dtype=torch.int64) for parameter in model.parameters()]
+        mine = torch.stack(bits).to(self.device)
+        first = mine.clone()
+        distributed.broadcast(first, src=0)
+        differing = self.sum((mine != first).any().long())
+        if differing.item():
+            raise RuntimeError(f"{int(differing)} of {self.world} processes hold other weights than process 0")
+
+
+@contextmanager
+def processes(device: str, threads: int) -> Iterator[Processes]:
+    """Join the other processes (torchrun's environment says whether there are any), and leave them at the end.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+        threads: CPU threads of this process.
+
+    Raises:
+        UserError: a GPU was asked for and there is none.
+    """
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("execution.device is cuda, but torch sees no GPU; set it to auto or cpu, or run where there is one")
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    chosen = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+    torch.set_num_threads(max(1, threads))
+    if on_gpu:
+        torch.cuda.set_device(chosen)
+        torch.backends.cuda.matmul.allow_tf32 = True
+    if world > 1:
+        distributed.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=world)
+    try:
+        yield Processes(rank, world, chosen)
+    finally:
+        if world > 1:
+            distributed.destroy_process_group()

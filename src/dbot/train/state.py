@@ -1,0 +1,58 @@
+"""Training state on disk: written whole, checked by digest, the last few kept."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_NAME = re.compile(r"^step-(\d+)-([0-9a-f]{16})\.pt$")
+
+
+class StateStore:
+    """The states of one job in a folder of its own.
+
+    A state's name holds its step and the digest of its bytes, so a file that was cut short or
+    changed is found before it is used, and the one before it is taken.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write a state of plain data and tensors, then drop the oldest beyond those kept."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{os.getpid()}.part"
+        with part.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        path = self.folder / f"step-{step:09d}-{_digest(part)}.pt"
+        os.replace(part, path)
+        for old in self._found()[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def load(self, device: torch.device) -> tuple[int, dict[str, Any]] | None:
+        """Step and content of the newest state that is whole, or None; says so if a newer one is not."""
+        for path in self._found():
+            match = _NAME.match(path.name)
+            assert match is not None
+            if _digest(path) == match[2]:
+                return int(match[1]), torch.load(path, map_location=device, weights_only=True)
+            print(f"warning: {path} is damaged (its digest differs); going on from the state before it", flush=True)
+        return None
+
+    def _found(self) -> list[Path]:
+        """All states, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted((p for p in self.folder.iterdir() if _NAME.match(p.name)), reverse=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

@@ -1,0 +1,47 @@
+"""What the loop is told about a training: the only thing that differs between tasks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dbot.params.recipes import Training
+from dbot.train.batches import BatchLayout
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where in the training a forward pass is."""
+
+    number: int
+    """Optimizer steps before this one."""
+    pass_number: int
+    """Forward passes of this step before this one."""
+    layout: BatchLayout
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training: data, loss, evaluation, and the figures of its recipe."""
+
+    title: str
+    """What a progress line calls it."""
+    recipe: Training
+    model: nn.Module
+    """What is trained and saved."""
+    images: Dataset[Any]
+    """Asked for (epoch, image) pairs, it gives what is collated to a batch."""
+    loss: Callable[[nn.Module, Any, Step], Tensor]
+    """Scalar loss of (the wrapped model, a batch on the device, the step)."""
+    seed: int
+    """Decides the order of the images and every draw of the loop."""
+    evaluate: Callable[[nn.Module], Metrics] | None = None
+    """Metrics of the bare model after an epoch."""
+    best: str | None = None
+    """The metric whose highest value makes a checkpoint the best."""
+    moments: dict[str, Tensor] | None = None
+    """AdamW's state to begin with, where a stage keeps that of the one before."""

@@ -1,0 +1,48 @@
+"""Train one stage of distillation: the student regresses the teacher's features at the masked tokens."""
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--row", required=True, help="row of the table")
+    parser.add_argument("--stage", required=True, type=int, help="which stage, from 1")
+    parser.add_argument("--data", type=Path, metavar="RECEIPT", help="receipt of the prepared data (default: the planned one)")
+    parser.add_argument("--teacher", type=Path, metavar="RECEIPT", help="receipt of the stage whose student is the teacher")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from dbot.distill.boundary import Promoted, begin_stage
+    from dbot.models import checkpoint
+    from dbot.params.architectures import Architecture
+    from dbot.params.teachers import RandomTeacher
+    from dbot.tasks.pretrain import pretrain_task
+    from dbot.train.optimizer import moments
+    from dbot.verbs.training import training
+
+    with training(args, "distill", row=args.row, stage=str(args.stage)) as job:
+        params, row = job.plan.params, job.plan.params.rows[args.row]
+        architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.pretrain]
+        promoted, same_row = None, False
+        if "teacher" in job.run.inputs:
+            weights, about = checkpoint.load(job.run.artifact("teacher", "student.safetensors"))
+            promoted = Promoted(weights, Architecture.model_validate(about["architecture"]))
+            same_row = job.run.inputs["teacher"].identity.key["row"] == args.row
+        kept = None
+        if same_row and recipe.boundary.keep_optimizer:
+            kept, _ = checkpoint.load(job.run.artifact("teacher", "optimizer.safetensors"))
+        declared = params.teachers[row.teacher]
+        student, teacher = begin_stage(
+            architecture, recipe, args.stage, declared if isinstance(declared, RandomTeacher) else None, promoted, same_row
+        )
+        teacher.to(job.processes.device)
+        title = f"distill {args.row} stage {args.stage}"
+        task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, params.normalisation, kept)
+        outcome = job.train(task)
+
+        about = {"kind": "student", "row": args.row, "stage": args.stage, "architecture": architecture.model_dump(), "recipe": recipe.model_dump()}
+        job.save("student.safetensors", student.state_dict(), about)
+        if recipe.boundary.keep_optimizer:
+            job.save("optimizer.safetensors", moments(outcome.optimizer), {"kind": "optimizer"})
+        job.finish({"loss": outcome.history[-1]["loss"], "epochs": recipe.epochs, "steps": outcome.steps})

@@ -1,0 +1,39 @@
+"""Measure one cell of the table on the validation images, every image counted once."""
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--row", required=True, help="row of the table")
+    parser.add_argument("--column", required=True, choices=["cls", "det", "seg"], help="column of the table")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the fine-tuning that is measured")
+    parser.add_argument("--data", type=Path, metavar="RECEIPT", help="receipt of the prepared data (default: the planned one)")
+    parser.add_argument("--model", type=Path, metavar="RECEIPT", help="receipt of the fine-tuned model")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+
+
+def run(args: argparse.Namespace) -> None:
+    import json
+
+    from dbot.models import checkpoint
+    from dbot.models.classifier import build_classifier, load_classifier
+    from dbot.record.digest import write_whole
+    from dbot.tasks.classify import evaluate
+    from dbot.verbs.training import training
+
+    with training(args, "evaluate", row=args.row, column=args.column, seed=str(args.seed)) as job:
+        params, row = job.plan.params, job.plan.params.rows[args.row]
+        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
+        size = recipe.image_size or architecture.image_size
+        classifier = build_classifier(architecture, len(job.manifest.classes), size, recipe.pooling)
+        path = job.run.artifact("model", f"{recipe.select}.safetensors")
+        load_classifier(classifier, checkpoint.load(path)[0], str(path))
+        classifier.to(job.processes.device).eval()
+        batch, statistics = job.batch_per_process, params.normalisation
+        metrics = evaluate(classifier, recipe.evaluation_resize, size, recipe.precision, job.manifest, statistics, job.processes, batch)
+        if job.processes.leads:
+            write_whole(job.run.job.folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+            print(f"evaluate {args.row} {args.column}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+        job.artifacts.append("metrics.json")
+        job.finish(metrics)

@@ -1,0 +1,55 @@
+"""Fine-tune a classifier, from a student, from another row's classifier, or from random weights."""
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--row", required=True, help="row of the table")
+    parser.add_argument("--seed", required=True, type=int, help="seed of this fine-tuning")
+    parser.add_argument("--data", type=Path, metavar="RECEIPT", help="receipt of the prepared data (default: the planned one)")
+    parser.add_argument("--start", type=Path, metavar="RECEIPT", help="receipt of the student or classifier to start from")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from dbot.models import checkpoint
+    from dbot.models.classifier import build_classifier, initialise_head, load_classifier, load_encoder
+    from dbot.models.encoder import initialise
+    from dbot.tasks.classify import finetune_task
+    from dbot.train.randomness import generator
+    from dbot.verbs.training import training
+
+    with training(args, "finetune", row=args.row, seed=str(args.seed)) as job:
+        params, row = job.plan.params, job.plan.params.rows[args.row]
+        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
+        seed = recipe.seed + args.seed
+        size = recipe.image_size or architecture.image_size
+        classifier = build_classifier(architecture, len(job.manifest.classes), size, recipe.pooling, recipe.drop_path)
+        initialise(classifier, generator(seed, "classifier"))
+        initialise_head(classifier, recipe.head_init_std, generator(seed, "head"))
+        start = job.run.inputs.get("start")
+        if start is not None and start.identity.verb == "distill":
+            path = job.run.artifact("start", "student.safetensors")
+            load_encoder(classifier, checkpoint.part(checkpoint.load(path)[0], "encoder."), str(path))
+        elif start is not None:
+            # A classifier goes on at another resolution with its head; the published code draws the head anew.
+            path = job.run.artifact("start", "best.safetensors")
+            load_classifier(classifier, checkpoint.load(path)[0], str(path))
+        batch = job.batch_per_process
+        task = finetune_task(f"finetune {args.row}", classifier, recipe, seed, job.manifest, params.normalisation, job.processes, batch)
+        outcome = job.train(task)
+
+        about = {
+            "kind": "classifier",
+            "row": args.row,
+            "seed": args.seed,
+            "image_size": size,
+            "pooling": recipe.pooling,
+            "classes": job.manifest.classes,
+            "architecture": architecture.model_dump(),
+        }
+        job.save("last.safetensors", classifier.state_dict(), about)
+        job.save("best.safetensors", outcome.best or classifier.state_dict(), about)
+        best = max(metrics["top1"] for metrics in outcome.history)
+        job.finish({"last_top1": outcome.history[-1]["top1"], "best_top1": best, "epochs": recipe.epochs, "steps": outcome.steps})

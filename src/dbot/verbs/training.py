@@ -1,0 +1,84 @@
+"""The edge that the training and measuring verbs share: processes, inputs, outputs, receipt and MLflow."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dbot.data.manifest import Manifest, read_manifest
+from dbot.models import checkpoint
+from dbot.params.load import load
+from dbot.plan import METRICS, Plan
+from dbot.record.execution import Execution, place
+from dbot.record.history import write_history
+from dbot.record.mlflow import Feed
+from dbot.train.distributed import Processes, processes
+from dbot.train.loop import Outcome, train
+from dbot.train.state import StateStore
+from dbot.train.task import Metrics, Task
+
+
+@dataclass
+class TrainingJob:
+    """A job that trains or measures, as its verb sees it."""
+
+    plan: Plan
+    run: Execution
+    processes: Processes
+    manifest: Manifest
+    batch_per_process: int
+    feed: Feed
+    artifacts: list[str] = field(default_factory=list)
+    history: list[Metrics] = field(default_factory=list)
+
+    def train(self, task: Task) -> Outcome:
+        """Run the loop, with the history written beside the state and MLflow fed after every epoch."""
+        execution = self.plan.params.execution
+        store = StateStore(self.run.state, execution.states_kept)
+        outcome = train(task, store, self.processes, execution, self.batch_per_process, self._after_epoch)
+        self.history = outcome.history
+        return outcome
+
+    def _after_epoch(self, history: list[Metrics]) -> None:
+        self.run.tick()
+        write_history(self.run.state / METRICS, history)
+        self.feed.log(history)
+
+    def save(self, name: str, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Write a checkpoint among the job's artifacts; the leading process does."""
+        self.artifacts.append(name)
+        if self.processes.leads:
+            part = self.run.state / name
+            checkpoint.save(part, weights, about)
+            place(part, self.run.job.folder / name)
+
+    def finish(self, results: dict[str, float | int | str]) -> None:
+        """Write history and receipt, and complete the MLflow run; the leading process does."""
+        if not self.processes.leads:
+            return
+        logs = []
+        if self.history:
+            write_history(self.run.job.folder / METRICS, self.history)
+            logs.append(METRICS)
+        receipt = self.run.finish(self.artifacts, results, logs, self.processes.device_name, self.processes.world)
+        self.feed.complete(receipt, self.history)
+
+
+@contextmanager
+def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[TrainingJob]:
+    """Everything around a training verb: the plan's job, its processes, and its checked inputs."""
+    plan = Plan(load(args.params, args.scale))
+    job = plan.job(verb, **key)
+    inputs = {role: getattr(args, role, None) or needed.receipt for role, needed in job.inputs.items()}
+    resources = plan.resources(job)
+    per_node = max(1, resources.gpus or 1)
+    with processes(plan.params.execution.device, (resources.threads or 1) // per_node) as group, Execution(job, inputs, group.leads) as run:
+        group.barrier()
+        feed = Feed(job, run.name, enabled=plan.params.execution.mlflow and group.leads)
+        manifest = read_manifest(inputs["data"].parent)
+        yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, feed)
+        group.barrier()
