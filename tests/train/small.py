@@ -1,0 +1,66 @@
+"""A training small enough to run in a test: images of noise, a tiny student against a random teacher."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dbot.distill.boundary import begin_stage
+from dbot.distill.objective import AsymmetricObjective
+from dbot.params.architectures import Architecture
+from dbot.params.recipes import AsymmetricPretrain
+from dbot.params.scales import Execution
+from dbot.params.teachers import RandomTeacher
+from dbot.train.distributed import Processes
+from dbot.train.loop import Outcome, train
+from dbot.train.randomness import generator, seed_host
+from dbot.train.state import StateStore
+from dbot.train.task import Metrics, Step, Task
+
+ARCHITECTURE = Architecture(title="tiny", image_size=16, patch_size=4, width=16, depth=2, heads=2, mlp_ratio=2)
+RANDOM = RandomTeacher(kind="random", weights="student", depth=None, data="none", licence="none")
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+class Noise(Dataset[Any]):
+    """Images that depend on epoch and number; the last one is drawn from the global state, as a crop would be."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, where: tuple[int, int]) -> tuple[Tensor, int]:
+        seed_host("noise", *where)
+        return torch.randn(3, 16, 16), where[1]
+
+
+def recipe_like(demo: AsymmetricPretrain, **changes: Any) -> AsymmetricPretrain:
+    small = {"epochs": 3, "warmup_epochs": 1, "batch_size": 8, "decoder": demo.decoder.model_copy(update={"width": 8, "depth": 1, "heads": 2})}
+    return demo.model_copy(update={**small, **changes})
+
+
+def task_of(recipe: AsymmetricPretrain, images: Dataset[Any] | None = None) -> Task:
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, RANDOM, None, same_row=False)
+    objective = AsymmetricObjective(teacher, recipe)
+
+    def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
+        noise = torch.rand(step.layout.batch, 16, generator=generator("mask", step.number))
+        return objective(model, batch[0], noise[step.layout.places(step.pass_number)])
+
+    return Task("test", recipe, student, images or Noise(20), loss, seed=0)
+
+
+def execution_like(demo: Execution, **changes: Any) -> Execution:
+    return demo.model_copy(update={"progress_every_seconds": 1e9, "state_every_seconds": 1e9, **changes})
+
+
+def run(task: Task, folder: Path, execution: Execution, processes: Processes = ALONE, batch: int = 8, after: Any = lambda history: None) -> Outcome:
+    return train(task, StateStore(folder, execution.states_kept), processes, execution, batch, after)
+
+
+def without_times(history: list[Metrics]) -> list[Metrics]:
+    return [{k: v for k, v in metrics.items() if k not in ("images_per_second", "data_wait")} for metrics in history]

@@ -1,0 +1,103 @@
+"""Two gloo processes against one."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from torch import multiprocessing
+
+from dbot.distill.boundary import Promoted, begin_stage
+from dbot.params.load import load
+from dbot.train.distributed import processes
+from tests.conftest import PROJECT
+from tests.train.small import ARCHITECTURE, RANDOM, execution_like, recipe_like, run, task_of
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def together(work, folder: Path, world: int = 2) -> list[dict]:
+    """Run ``work(group, folder)`` in as many processes; what each returned, by rank."""
+    folder.mkdir(parents=True, exist_ok=True)
+    multiprocessing.spawn(_process, (world, free_port(), work, folder), nprocs=world)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
+
+
+def _process(rank, world, port, work, folder):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    with processes("cpu", 1) as group:
+        torch.manual_seed(1000 + rank)  # whatever the processes did before, they must agree
+        torch.save(work(group, folder), folder / f"{rank}.pt")
+
+
+def recipe(**changes):
+    demo = load(PROJECT / "params.yaml", "demo").params
+    return recipe_like(demo.recipes.pretrain["asymmetric-B"], **changes), execution_like(demo.execution)
+
+
+def two_stages(group, folder):
+    """A stage, the boundary, and the beginning of the next."""
+    figures, execution = recipe()
+    first = task_of(figures)
+    outcome = run(first, folder / "first", execution, group)
+    promoted = Promoted(first.model.state_dict(), ARCHITECTURE)
+    student, teacher = begin_stage(ARCHITECTURE, figures, 2, None, promoted, same_row=True)
+    group.check_same(student)
+    group.check_same(teacher)
+    return {
+        "steps": outcome.steps,
+        "losses": [metrics["loss"] for metrics in outcome.history],
+        "trained": first.model.state_dict(),
+        "student": student.state_dict(),
+        "teacher": teacher.state_dict(),
+    }
+
+
+def test_two_processes_train_as_one(tmp_path):
+    one = together(two_stages, tmp_path / "one", world=1)[0]
+    first, second = together(two_stages, tmp_path / "two")
+    for part in ("trained", "student", "teacher"):
+        assert all(torch.equal(tensor, second[part][name]) for name, tensor in first[part].items()), f"replicas differ in {part}"
+    assert first["steps"] == second["steps"] == one["steps"]
+    assert first["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert all(torch.equal(tensor, first["student"][name]) for name, tensor in one["student"].items()), "a new student depends on processes"
+
+
+def differing(group, folder):
+    model = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        model.weight.fill_(1.0 + 1e-7 * group.rank)
+    try:
+        group.check_same(model)
+    except RuntimeError as error:
+        return {"said": str(error)}
+    return {"said": ""}
+
+
+def test_differing_replicas_are_found(tmp_path):
+    assert all("other weights than process 0" in found["said"] for found in together(differing, tmp_path))
+
+
+def resumed(group, folder):
+    """Train to the end in two goes, as after a time limit."""
+    figures, execution = recipe(drop_path=0.3)
+    short = execution.model_copy(update={"state_every_seconds": 0.0, "states_kept": 99})
+    whole = task_of(figures)
+    run(whole, folder / "states", short, group)
+    group.barrier()
+    if group.leads:
+        for state in sorted((folder / "states").iterdir())[3:]:
+            state.unlink()
+    group.barrier()
+    again = task_of(figures)
+    run(again, folder / "states", short, group)
+    return {"same": all(torch.equal(t, again.model.state_dict()[n]) for n, t in whole.model.state_dict().items())}
+
+
+def test_two_processes_go_on_bit_for_bit(tmp_path):
+    assert all(found["same"] for found in together(resumed, tmp_path))
