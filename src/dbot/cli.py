@@ -37,13 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     verbs = {**JOBS, **OTHERS}
     if not arguments or arguments[0] in ("-h", "--help", "--version") or arguments[0] not in verbs:
         return _front(arguments, verbs)
-    verb = importlib.import_module(f"dbot.verbs.{arguments[0]}")
-    parser = argparse.ArgumentParser(prog=f"dbot {arguments[0]}", description=verb.__doc__, allow_abbrev=False)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")
-    parser.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
-    verb.arguments(parser)
     try:
-        verb.run(parser.parse_args(arguments[1:]))
+        importlib.import_module(f"dbot.verbs.{arguments[0]}").run(parser(arguments[0]).parse_args(arguments[1:]))
     except UserError as error:
         for problem in error.problems:
             print(f"dbot {arguments[0]}: {problem}", file=sys.stderr)
@@ -51,6 +46,16 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def parser(verb: str) -> argparse.ArgumentParser:
+    """What a verb's command line may say: the flags of every verb, then its own."""
+    module = importlib.import_module(f"dbot.verbs.{verb}")
+    made = argparse.ArgumentParser(prog=f"dbot {verb}", description=module.__doc__, allow_abbrev=False)
+    made.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")
+    made.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
+    module.arguments(made)
+    return made
 
 
 def _front(arguments: list[str], verbs: dict[str, str]) -> int:

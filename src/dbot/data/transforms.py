@@ -46,7 +46,7 @@ def finetune_transform(augmentation: FinetuneAugmentation, size: int) -> Transfo
         auto_augment=augmentation.rand_augment,
         interpolation="bicubic",
     )
-    return lambda image: torch.from_numpy(pillow(to_pil_image(image)))
+    return lambda image: pillow(to_pil_image(image))
 
 
 def evaluation_transform(size: int, resize: float) -> Transform:

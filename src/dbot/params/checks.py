@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain
 from dbot.params.rows import Row
-from dbot.params.source import KeyPath
+from dbot.params.source import KeyPath, shown
 from dbot.params.teachers import RowTeacher
 
 RULES = ("generate", "prepare", "distill", "finetune", "evaluate")
@@ -34,8 +34,8 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_rows(params),
         *_targets(params),
     ]
-    # Cycles can only be looked for once every name leads somewhere.
-    return problems or list(_cycles(params))
+    # Cycles can only be looked for once every name leads somewhere, and chains only be walked without them.
+    return problems or list(_cycles(params)) or list(_controls(params))
 
 
 def _one_of(path: KeyPath, value: str, known: Iterable[str], noun: str) -> Iterator[Problem]:
@@ -50,7 +50,7 @@ def _names(params: Params) -> Iterator[Problem]:
         for name in names:
             plain = name.replace("-", "").replace("_", "")
             if not (plain.isascii() and plain.isalnum() and name[0].isalpha()):
-                yield Problem((section, name), "is not a usable name", f"use {ROW_NAME}")
+                yield Problem((section, name), f"is not a usable name ({name!r})", f"use {ROW_NAME}")
 
 
 def _datasets(params: Params) -> Iterator[Problem]:
@@ -84,11 +84,15 @@ def _recipes(params: Params) -> Iterator[Problem]:
                 )
             low, high = recipe.augmentation.crop_scale
             if not low <= high <= 1:
-                yield Problem((*here, "augmentation", "crop_scale"), f"is {[low, high]}", "must be two shares, the smaller first, at most 1")
+                yield Problem(
+                    (*here, "augmentation", "crop_scale"), f"is {[low, high]}", "must be two shares, the smaller first, at most 1"
+                )
             if isinstance(recipe, AsymmetricPretrain) and recipe.decoder.depth:
                 decoder = recipe.decoder
                 if decoder.width % decoder.heads or decoder.width % 4:
-                    yield Problem((*here, "decoder", "width"), f"is {decoder.width}", f"must be a multiple of 4 and of heads = {decoder.heads}")
+                    yield Problem(
+                        (*here, "decoder", "width"), f"is {decoder.width}", f"must be a multiple of 4 and of heads = {decoder.heads}"
+                    )
 
 
 def _rows(params: Params) -> Iterator[Problem]:
@@ -107,19 +111,24 @@ def _rows(params: Params) -> Iterator[Problem]:
                 yield Problem(
                     ("recipes", "finetune", row.finetune, "image_size"),
                     f"is {size}",
-                    f"must be a multiple of patch_size = {architecture.patch_size} of architecture {row.architecture} (row {name})",
+                    f"must be a multiple of patch_size = {architecture.patch_size} of architecture {row.architecture}",
                 )
     for name, teacher in params.teachers.items():
         if isinstance(teacher, RowTeacher):
             yield from _one_of(("teachers", name, "row"), teacher.row, params.rows, "row")
-            if (row := params.rows.get(teacher.row)) is not None and isinstance(teacher.stage, int) and teacher.stage > row.last_stage:
-                yield Problem(("teachers", name, "stage"), f"is {teacher.stage}", f"row {teacher.row} has {row.last_stage} stages")
+            if (taught := params.rows.get(teacher.row)) is None:
+                continue
+            if taught.last_stage == 0:
+                yield Problem(("teachers", name, "row"), f"is {teacher.row!r}", "that row has no stages of distillation; name one that has")
+            elif isinstance(teacher.stage, int) and teacher.stage > taught.last_stage:
+                yield Problem(("teachers", name, "stage"), f"is {teacher.stage}", f"row {teacher.row} has {taught.last_stage} stages")
 
 
 def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
-    starts = [row.pretrain is not None, row.finetuned_from is not None, row.from_scratch]
-    if sum(starts) != 1:
-        yield Problem(here, "does not say where it starts", "give exactly one of pretrain, finetuned_from and from_scratch")
+    starts = [key for key in ("pretrain", "finetuned_from", "from_scratch") if getattr(row, key)]
+    if len(starts) != 1:
+        what = f"starts in {len(starts)} ways ({', '.join(starts)})" if starts else "does not say where it starts"
+        yield Problem(here, what, "give exactly one of pretrain, finetuned_from and from_scratch")
     for key in ("teacher", "stages"):
         if (getattr(row, key) is not None) != (row.pretrain is not None):
             yield Problem((*here, key), "goes with pretrain", "give both or neither")
@@ -129,17 +138,27 @@ def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
         yield from _one_of((*here, "pretrain"), row.pretrain, params.recipes.pretrain, "pre-training recipe")
         recipe = params.recipes.pretrain.get(row.pretrain)
         if recipe is not None and row.asymmetric != (recipe.design == "asymmetric"):
-            yield Problem((*here, "asymmetric"), f"is {row.asymmetric}", f"recipe {row.pretrain} is {recipe.design}")
+            yield Problem(
+                (*here, "asymmetric"),
+                f"is {shown(row.asymmetric)}",
+                f"must be {shown(recipe.design == 'asymmetric')}, since recipe {row.pretrain} is {recipe.design}",
+            )
 
 
 def _targets(params: Params) -> Iterator[Problem]:
     yield from _one_of(("scale",), params.scale, params.scales, "scale")
     for i, name in enumerate(params.build.rows):
         yield from _one_of(("build", "rows", i), name, params.rows, "row")
+    for key, values in params.build.model_dump().items():
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                yield Problem(("build", key, i), f"is {value!r}", "stands there twice; name it once")
     for rule, sizes in params.resources.items():
-        yield from _one_of(("resources", rule), rule, RULES, "rule")
+        if rule not in RULES:
+            yield Problem(("resources", rule), "is not a rule", f"rules are: {', '.join(RULES)}")
         for size in sizes:
-            yield from _one_of(("resources", rule, size), size, ("any", *params.architectures), "architecture")
+            if size != "any" and size not in params.architectures:
+                yield Problem(("resources", rule, size), "is not an architecture", f"use any, or one of: {', '.join(params.architectures)}")
 
 
 def _cycles(params: Params) -> Iterator[Problem]:
@@ -162,3 +181,23 @@ def _cycles(params: Params) -> Iterator[Problem]:
             assert key is not None
             yield Problem(("rows", name, key[0]), "closes a cycle", f"{' <- '.join([*chain, name])}; give one of these rows another start")
             return
+
+
+def _controls(params: Params) -> Iterator[Problem]:
+    """A control is the same fine-tuning from random weights, or the report's sentence about it would be false."""
+    for name, row in params.rows.items():
+        if row.control is not None and _finetunings(params, row) != _finetunings(params, params.rows[row.control], scratch=True):
+            yield Problem(
+                ("rows", name, "control"),
+                f"is {row.control!r}",
+                f"must have the architecture and the fine-tunings of {name}, and start from_scratch",
+            )
+
+
+def _finetunings(params: Params, row: Row, scratch: bool = False) -> list[tuple[str, str]]:
+    """Architecture and recipe of every fine-tuning in the row's chain; empty for a control that isn't from scratch."""
+    found = [(row.architecture, row.finetune)]
+    while row.finetuned_from is not None:
+        row = params.rows[row.finetuned_from]
+        found.append((row.architecture, row.finetune))
+    return found if row.from_scratch or not scratch else []

@@ -4,16 +4,27 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from dbot.errors import UserError
 from dbot.params.checks import Problem, cross_check
 from dbot.params.document import Params
-from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml
+from dbot.params.recipes import Pretrain
+from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
+from dbot.params.teachers import Teacher
 
 DEFAULT_FILE = Path("params.yaml")
+
+
+def _kinds(union: Any, tag: str) -> list[str]:
+    """The values of the key that tells a union's sections apart."""
+    return [get_args(section.model_fields[tag].annotation)[0] for section in get_args(get_args(union)[0])]
+
+
+TAGS = {"kind": _kinds(Teacher, "kind"), "design": _kinds(Pretrain, "design")}
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,17 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
     document = read_yaml(file)
     scale = scale or document.data.get("scale")
     scales = document.data.get("scales")
-    if not isinstance(scales, dict) or scale not in scales:
+    if not (isinstance(scales, dict) and isinstance(scale, str) and scale in scales):
         known = ", ".join(scales) if isinstance(scales, dict) else "none"
-        raise UserError(f"{file}: there is no scale {scale!r}; declared under `scales` are: {known}")
+        raise UserError(f"{file}: scale is {shown(scale)}: there is no scale of that name; declared under `scales` are: {known}")
 
     tree = document
     overrides = scales[scale].get("overrides") if isinstance(scales[scale], dict) else None
     if isinstance(overrides, dict):
+        for key in ("version", "scale", "scales"):
+            if key in overrides:
+                line = document.origins["scales", scale, "overrides", key].line
+                raise UserError(f"{file}:{line}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
         tree = merge(document, document.at("scales", scale, "overrides"))
     for kind in ("pretrain", "finetune"):
         tree = _extend(tree, ("recipes", kind), file)
@@ -75,12 +90,12 @@ def _extend(tree: Tree, section: KeyPath, file: Path) -> Tree:
             parent = recipe.data.get("extends") if isinstance(recipe.data, dict) else None
             if parent is not None:
                 where = recipe.origins[("extends",)]
-                if parent not in recipes.data or parent in (*heirs, name):
-                    reason = "would extend itself" if parent in recipes.data else "does not exist"
+                exists = isinstance(parent, str) and parent in recipes.data
+                if not exists or parent in (*heirs, name):
+                    reason = "would extend itself" if exists else "does not exist"
                     known = ", ".join(k for k in recipes.data if k != name)
-                    raise UserError(
-                        f"{file}:{where.line}: {dotted((*section, name, 'extends'))} is {parent!r}, which {reason}; recipes are: {known}"
-                    )
+                    key = dotted((*section, name, "extends"))
+                    raise UserError(f"{file}:{where.line}: {key} is {shown(parent)}, which {reason}: recipes are: {known}")
                 recipe = merge(expand(parent, (*heirs, name)), recipe)
                 data = {k: v for k, v in recipe.data.items() if k != "extends"}
                 recipe = Tree(data, {p: o for p, o in recipe.origins.items() if p[:1] != ("extends",)})
@@ -101,36 +116,75 @@ def _replace(tree: Tree, path: KeyPath, part: Tree) -> Tree:
     return Tree(put(tree.data, path), {**kept, **{(*path, *p): o for p, o in part.origins.items()}})
 
 
+ALLOWED = {
+    "bool_type": "must be true or false",
+    "string_type": "must be text; put it in quotes if YAML takes it for something else",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "too_short": "must have at least {min_length:g} entries",
+    "too_long": "must have at most {max_length:g} entries",
+}
+"""What is allowed, by pydantic's kind of error, in the terms of the file."""
+
+
 def _problems(error: ValidationError, data: Any) -> Iterable[Problem]:
+    found: dict[tuple[KeyPath, str], Problem] = {}
     for e in error.errors(include_url=False):
-        path = _in_file(e["loc"], data)
-        if e["type"] == "extra_forbidden":
-            allowed = _keys_of(Params, path[:-1], data)
-            near = difflib.get_close_matches(str(path[-1]), allowed, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            yield Problem(path, "is not a key", f"{hint}keys here are: {', '.join(allowed)}")
-        elif e["type"] == "missing":
-            yield Problem(path, "is missing", "add it")
-        elif e["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            tag = str(e["ctx"]["discriminator"]).strip("'")
-            found = e["input"].get(tag) if isinstance(e["input"], dict) else e["input"]
-            yield Problem((*path, tag), f"is {found!r}", f"must be one of {e['ctx'].get('expected_tags', 'the known kinds')}")
-        else:
-            message = e["msg"].replace("Input should be", "must be").replace("Value error, ", "")
-            yield Problem(path, f"is {e['input']!r}", message[0].lower() + message[1:])
+        problem = _problem(e, data)
+        other = found.get((problem.path, problem.what))
+        if other is not None and problem.remedy.startswith("must be "):
+            # The kinds of a union each say what they allow.
+            problem = Problem(problem.path, problem.what, f"{other.remedy}, or {problem.remedy.removeprefix('must be ')}")
+        found[problem.path, problem.what] = problem
+    return found.values()
 
 
-def _in_file(loc: tuple[str | int, ...], data: Any) -> KeyPath:
-    """Pydantic's location without the tags of unions, which are not keys of the file."""
+def _problem(e: ErrorDetails, data: Any) -> Problem:
+    path = _in_file(e["loc"], data, e["type"] == "missing")
+    if e["type"] == "extra_forbidden":
+        allowed = _keys_of(Params, path[:-1], data)
+        near = difflib.get_close_matches(str(path[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return Problem(path, "is not a key", f"{hint}keys here are: {', '.join(allowed)}")
+    if e["type"] == "missing":
+        return Problem(path, "is missing", "add it")
+    if e["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        tag = str(e["ctx"]["discriminator"]).strip("'")
+        kinds = f"must be one of {', '.join(TAGS[tag])}"
+        if not isinstance(e["input"], dict):
+            return Problem(path, f"is {shown(e['input'])}", f"must be a mapping, with a key {tag}")
+        return Problem((*path, tag), f"is {shown(e['input'][tag])}" if tag in e["input"] else "is missing", kinds)
+    return Problem(path, f"is {shown(e['input'])}", ALLOWED.get(e["type"], e["msg"]).format(**e.get("ctx", {})))
+
+
+def _in_file(loc: tuple[str | int, ...], data: Any, missing: bool) -> KeyPath:
+    """Pydantic's location without the names of a union's kinds, which are not keys of the file.
+
+    Only of a ``missing`` value is the last key not there.
+    """
     path: list[str | int] = []
-    for i, key in enumerate(loc):
-        last = i == len(loc) - 1
-        if isinstance(data, dict) and key in data:
-            data = data[key]
+    tagged = False
+    for key in loc:
+        if isinstance(data, dict) and not tagged and any(data.get(tag) == key and key in kinds for tag, kinds in TAGS.items()):
+            tagged = True
+            continue
+        tagged = False
+        if isinstance(data, dict) and (key in data or missing):
+            data = data.get(key)
         elif isinstance(data, list) and isinstance(key, int) and key < len(data):
             data = data[key]
-        elif not last:
-            continue
+        else:
+            break
         path.append(key)
     return tuple(path)
 
@@ -144,12 +198,14 @@ def _keys_of(model: Any, path: KeyPath, data: Any) -> list[str]:
 
 
 def _lines(file: Path, tree: Tree, problems: Iterable[Problem]) -> list[str]:
-    lines = []
+    """A line for each problem; one that several recipes inherit is said once."""
+    lines: dict[tuple[str, KeyPath, str, str], str] = {}
     for problem in problems:
         path = problem.path
         while path and path not in tree.origins:
             path = path[:-1]
         origin = tree.origins.get(path)
         where = f"{file}:{origin.line}" if origin else f"{file}"
-        lines.append(f"{where}: {dotted(problem.path)} {problem.what}: {problem.remedy}")
-    return lines
+        line = f"{where}: {dotted(problem.path)} {problem.what}: {problem.remedy}"
+        lines.setdefault((where, problem.path[-1:], problem.what, problem.remedy), line)
+    return list(lines.values())

@@ -215,6 +215,8 @@ class Finetune(Training):
     """Training crop and colours."""
     evaluation_resize: PositiveFloat
     """Short side before the central crop, over the crop size (256/224 up to 224 px, 1 above)."""
+    evaluate_every: PositiveInt
+    """Measure on the validation images after every so many epochs, and always after the last."""
     select: Literal["last", "best"]
     """Which checkpoint fills the cell. `best` picks by validation accuracy, which flatters the number."""
 

@@ -66,3 +66,10 @@ class Row(Section):
         if self.stages is None:
             return 0
         return max(filter(None, (self.stages.cls, self.stages.det, self.stages.seg)))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that the row has. One without stages of its own is only fine-tuned for classification."""
+        if self.stages is None:
+            return ("cls",)
+        return tuple(column for column in COLUMNS if getattr(self.stages, column) is not None)

@@ -38,6 +38,13 @@ class Tree:
         return Tree(data, {p[cut:]: o for p, o in self.origins.items() if p[:cut] == path})
 
 
+def shown(value: Any) -> str:
+    """A value as YAML has it, short: ``null``, ``true``, ``'text'``, ``[1, 2]``."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return "a mapping" if isinstance(value, dict) else repr(value)
+
+
 def dotted(path: KeyPath) -> str:
     """``('rows', 'B-B', 'stages')`` as a person writes it: ``rows.B-B.stages``."""
     return ".".join(str(key) for key in path)
@@ -47,7 +54,7 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, except that ``1e-6`` is a number and not a string."""
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
@@ -63,9 +70,11 @@ def read_yaml(file: Path) -> Tree:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); run dbot in the project's folder or name a file with --params") from None
-    loader = _Loader(text)
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UserError(f"{file}: cannot be read ({reason}); run dbot in the project's folder or name a file with --params") from None
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         origins: dict[KeyPath, Origin] = {}
         data = _construct(loader, node, (), origins, file) if node is not None else None
@@ -74,8 +83,11 @@ def read_yaml(file: Path) -> Tree:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or "not YAML"
         raise UserError(f"{file}:{line}: {problem}; mend the YAML there") from None
+    except RecursionError:
+        raise UserError(f"{file}: is nested too deeply; does an anchor (&) hold its own alias (*)?") from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        if loader is not None:
+            loader.dispose()
     if not isinstance(data, dict):
         raise UserError(f"{file}: must be a mapping of sections; see the file that came with the project")
     return Tree(data, origins)
@@ -86,7 +98,7 @@ def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[Ke
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key, line = str(loader.construct_object(key_node)), key_node.start_mark.line + 1  # type: ignore[no-untyped-call]
+            key, line = str(loader.construct_object(key_node)), key_node.start_mark.line + 1
             if key in mapping:
                 raise UserError(f"{file}:{line}: {dotted((*path, key))} is given twice; keep one of them")
             mapping[key] = _construct(loader, value_node, (*path, key), origins, file)
@@ -94,7 +106,7 @@ def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[Ke
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, item, (*path, i), origins, file) for i, item in enumerate(node.value)]
-    return loader.construct_object(node)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node)
 
 
 def merge(base: Tree, over: Tree) -> Tree:
@@ -104,10 +116,12 @@ def merge(base: Tree, over: Tree) -> Tree:
     data: dict[str, Any] = {}
     origins: dict[KeyPath, Origin] = {p: o for p, o in base.origins.items() if p == ()}
     for key in [*base.data, *(k for k in over.data if k not in base.data)]:
-        if key in base.data and key in over.data:
-            part = merge(base.at(key), over.at(key))
+        if key not in base.data:
+            part = over.at(key)
+        elif key not in over.data:
+            part = base.at(key)
         else:
-            part = (over if key in over.data else base).at(key)
+            part = merge(base.at(key), over.at(key))
         data[key] = part.data
         origins.update({(key, *p): o for p, o in part.origins.items()})
     return Tree(data, origins)

@@ -16,6 +16,7 @@ from dbot.plan import Job
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
 from dbot.record.digest import data_digest, write_whole
+from dbot.record.guard import refuse_inside_dvc
 from dbot.record.receipt import Attempt, Circumstances, Identity, Input, Receipt
 
 STATE = Path("state")
@@ -46,11 +47,14 @@ class Execution:
         self.inputs: dict[str, Receipt] = {}
 
     def __enter__(self) -> Self:
+        refuse_inside_dvc()
         for role, needed in self.job.inputs.items():
             path = self.paths[role]
             found = receipts.read(path)
             if found.identity.verb != needed.verb or found.identity.settings != needed.settings:
-                raise UserError(f"{path}: was made with other parameters than params.yaml now has for {needed.name}; run first: {needed.command}")
+                raise UserError(
+                    f"{path}: was made with other parameters than params.yaml now has for {needed.name}; run first: {needed.command}"
+                )
             self.inputs[role] = found
         ids = {role: found.id for role, found in self.inputs.items()}
         key = data_digest({"settings": self.job.settings, "inputs": ids})[:12]
@@ -75,7 +79,9 @@ class Execution:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             handle.close()
-            raise UserError(f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it") from None
+            raise UserError(
+                f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it"
+            ) from None
         return handle
 
     def _history(self) -> tuple[str, list[Attempt]]:

@@ -58,7 +58,17 @@ def finetune_task(
     def measure(model: nn.Module) -> Metrics:
         return evaluate(model, recipe.evaluation_resize, size, recipe.precision, manifest, statistics, processes, batch_per_process)
 
-    return Task(title=title, recipe=recipe, model=classifier, images=images, loss=loss, seed=seed, evaluate=measure, best="top1")
+    return Task(
+        title=title,
+        recipe=recipe,
+        model=classifier,
+        images=images,
+        loss=loss,
+        seed=seed,
+        evaluate=measure,
+        evaluate_every=recipe.evaluate_every,
+        best="top1",
+    )
 
 
 @torch.no_grad()

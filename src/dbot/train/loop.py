@@ -151,7 +151,7 @@ def train(
             if end_of_epoch:
                 metrics = _close_epoch(task, model, meter, processes, (step + 1) // per_epoch, rate)
                 history = [*history, metrics]
-                if task.best is not None and all(metrics[task.best] > earlier[task.best] for earlier in history[:-1]):
+                if _is_best(history, task.best):
                     best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
                 progress.say(_summary(metrics))
                 meter = Meter.new(device)
@@ -191,11 +191,17 @@ def _close_epoch(task: Task, model: nn.Module, meter: Meter, processes: Processe
     metrics = {"epoch": epoch, "loss": loss, "learning_rate": rate, "images_per_second": round(speed, 1), "data_wait": round(waiting, 4)}
     if meter.skipped:
         metrics["skipped_steps"] = meter.skipped
-    if task.evaluate is not None:
+    if task.evaluate is not None and (epoch % task.evaluate_every == 0 or epoch == task.recipe.epochs):
         model.eval()
         metrics |= task.evaluate(model)
         model.train()
     return metrics
+
+
+def _is_best(history: list[Metrics], name: str | None) -> bool:
+    """Whether the last epoch was measured and is better than all before it."""
+    measured = [metrics[name] for metrics in history if name in metrics] if name is not None else []
+    return bool(measured) and name in history[-1] and all(measured[-1] > earlier for earlier in measured[:-1])
 
 
 def _speed(meter: Meter, batch_size: int) -> tuple[float, float]:

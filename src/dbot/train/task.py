@@ -41,6 +41,8 @@ class Task:
     """Decides the order of the images and every draw of the loop."""
     evaluate: Callable[[nn.Module], Metrics] | None = None
     """Metrics of the bare model after an epoch."""
+    evaluate_every: int = 1
+    """After every so many epochs, and always after the last."""
     best: str | None = None
     """The metric whose highest value makes a checkpoint the best."""
     moments: dict[str, Tensor] | None = None

@@ -51,5 +51,5 @@ def run(args: argparse.Namespace) -> None:
         }
         job.save("last.safetensors", classifier.state_dict(), about)
         job.save("best.safetensors", outcome.best or classifier.state_dict(), about)
-        best = max(metrics["top1"] for metrics in outcome.history)
+        best = max(metrics["top1"] for metrics in outcome.history if "top1" in metrics)
         job.finish({"last_top1": outcome.history[-1]["top1"], "best_top1": best, "epochs": recipe.epochs, "steps": outcome.steps})

@@ -1,0 +1,55 @@
+# Each target is a line or two that you could type yourself. `make` alone prints them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := bash
+
+# The rules call `dbot` and `torchrun` by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null && echo $$p && break; done)
+ENVIRONMENT := .venv/.installed
+
+.PHONY: help environment demo test test-slow lint plan report lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+environment: $(ENVIRONMENT) ## install everything into .venv, with the versions of requirements.lock
+
+# An installation that was cut off starts afresh: what it left can look complete to pip.
+$(ENVIRONMENT): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: there is no Python 3.11 here; install it so that python3.11 is on the PATH (pyenv, conda and most distributions have it)" >&2; exit 1; }
+	@if [ -e .venv/.unfinished ]; then rm -rf .venv; fi
+	@mkdir -p .venv && touch .venv/.unfinished
+	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
+	.venv/bin/pip install --no-deps --requirement requirements.lock
+	.venv/bin/pip install --no-deps --no-build-isolation --editable .
+	@rm .venv/.unfinished
+	@touch $@
+
+demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
+	workflow/run --cores all --config scale=demo --quiet reason host
+	@echo && cat results/demo/table.md && echo
+	@echo "table:  results/demo/table.csv, results/demo/table.md" && echo "report: results/demo/report.html"
+
+test: $(ENVIRONMENT) ## the quick tests
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 -m "not slow and not gpu and not slurm"
+
+test-slow: $(ENVIRONMENT) ## the tests that take minutes
+	.venv/bin/pytest -m "slow and not gpu and not slurm"
+
+lint: $(ENVIRONMENT) ## style, types and the workflow's declarations
+	ruff check . && ruff format --check . && mypy && snakefmt --check workflow && snakemake --lint
+
+plan: $(ENVIRONMENT) ## what `make demo` would do now, and why
+	snakemake --dry-run --config scale=demo
+
+report: $(ENVIRONMENT) ## Snakemake's own page about the demo: results, jobs, run times
+	snakemake --config scale=demo --report logs/demo/snakemake.html
+
+lock: ## after a change of pins in pyproject.toml: install them and write requirements.lock anew
+	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
+
+clean: ## remove what the demo made (DVC's cache keeps the checkpoints)
+	rm -rf results/demo data/digits data/scenes-boxes data/scenes-maps state/demo logs/demo

@@ -1,0 +1,42 @@
+"""Folders that this project writes: there whole or not at all, and never in place of somebody else's."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dbot.errors import UserError
+
+
+@contextmanager
+def whole_folder(target: Path, marker: str) -> Iterator[Path]:
+    """An empty folder to write into, which takes the place of ``target`` when the block ends well.
+
+    It lies beside the target until then; what a killed attempt left there is cleared first.
+    A block that fails leaves the target as it was.
+
+    Args:
+        target: where the folder shall lie.
+        marker: name of the file that says that this project wrote a folder and may replace it.
+
+    Raises:
+        UserError: something without the marker lies at the target.
+    """
+    if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError(
+            f"{target}: exists and was not written by this command (it holds no file {marker}); move it away, or name another folder"
+        )
+    part, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
+    for left in (part, old):
+        shutil.rmtree(left, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+    except Exception:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    (part / marker).write_text("Written by dbot, which may replace this folder.\n")
+    if target.exists():
+        target.rename(old)
+    part.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,67 @@
+"""Reading the annotation files of the published sets: JSON and MATLAB, with errors that name the file."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dbot.errors import UserError
+
+
+@contextmanager
+def understood(path: Path, what: str) -> Iterator[None]:
+    """Turn a surprise in an annotation file's content into an error that names the file."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path}: is not {what} ({reason}); restore it from the source of the data set") from None
+
+
+def read_json(path: Path, sections: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The named lists of a JSON annotation file.
+
+    Raises:
+        UserError: the file is missing, is no JSON, or a list is missing.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); get it from the source of the data set") from None
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON, or not all of it ({error}); restore it from the source of the data set") from None
+    for section in sections:
+        if not isinstance(content, dict) or not isinstance(content.get(section), list):
+            raise UserError(f"{path}: has no list {section!r}; restore it from the source of the data set")
+    return dict(content)
+
+
+def read_matlab(path: Path) -> Mapping[str, Any]:
+    """The variables of a MATLAB file.
+
+    Raises:
+        UserError: the file is missing, or is no MATLAB file.
+    """
+    from scipy.io import loadmat
+
+    try:
+        variables: Mapping[str, Any] = loadmat(path, squeeze_me=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; get it from the source of the data set") from None
+    except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
+        raise UserError(f"{path}: is not a MATLAB file that can be read ({error}); restore it from the source of the data set") from None
+    return variables
+
+
+def by_id(entries: list[dict[str, Any]], what: str, path: Path) -> dict[int, dict[str, Any]]:
+    """Entries by their id, in the order of the ids.
+
+    Raises:
+        UserError: two entries share an id.
+    """
+    with understood(path, f"a list of {what} with ids"):
+        found = {int(entry["id"]): entry for entry in sorted(entries, key=lambda entry: int(entry["id"]))}
+    if len(found) != len(entries):
+        raise UserError(f"{path}: two {what} share an id; restore it from the source of the data set")
+    return found

@@ -1,0 +1,67 @@
+"""What a reader finds: images in their order, their labels, and the names of the classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dbot.errors import UserError
+from dbot.params.datasets import Dataset, Split
+
+Part = Literal["train", "validation"]
+PARTS: tuple[Part, Part] = ("train", "validation")
+
+NO_LABEL = -1
+
+
+class Sample(NamedTuple):
+    """One image."""
+
+    path: str
+    """Relative to the root, with forward slashes."""
+    label: int
+    """Position in the list of classes; `NO_LABEL` for tasks whose images have no class."""
+    annotation: str = ""
+    """Label map, relative to the root, or COCO's image id."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a data set lies, and what params.yaml says of it."""
+
+    name: str
+    root: Path
+    dataset: Dataset
+
+    def split(self, part: Part) -> Split:
+        split: Split = getattr(self.dataset, part)
+        return split
+
+    def key(self, *below: str) -> str:
+        """The dotted key of params.yaml, for messages."""
+        return ".".join(("datasets", self.name, *below))
+
+    def annotations(self, part: Part) -> str:
+        """The annotations' path of a part, which layouts that keep them apart must have.
+
+        Raises:
+            UserError: params.yaml names none.
+        """
+        found = self.split(part).annotations
+        if found is None:
+            raise UserError(f"{self.key(part, 'annotations')} is null: name the annotations of this part, below {self.root}")
+        return found
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything that a reader found."""
+
+    classes: list[str]
+    samples: dict[Part, list[Sample]]
+    annotation_files: dict[Part, str] = field(default_factory=dict)
+    """Files below the root that hold what the samples' `annotation` refers to."""
+    label_maps: bool = False
+    """Whether `annotation` names a label map."""
+    packed: Mapping[str, Any] = field(default_factory=dict)
+    """Images that lie inside an archive, by path: uint8 arrays (H, W, 3). They need a prepared copy."""

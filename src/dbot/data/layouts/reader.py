@@ -1,0 +1,96 @@
+"""Finding the reader of what lies at a root."""
+
+from pathlib import Path
+from typing import Protocol
+
+from dbot.data.layouts import cars, cifar, coco, flowers, imagefolder, inat, labelmaps
+from dbot.data.layouts.listing import PARTS, Listing, Place
+from dbot.errors import UserError
+from dbot.params.datasets import Dataset, Layout
+
+
+class Reader(Protocol):
+    """The functions that each module of a layout has."""
+
+    def needs(self, dataset: Dataset) -> str:
+        """What must lie below the root, in words for a message."""
+
+    def fits(self, root: Path, dataset: Dataset) -> bool:
+        """Whether that lies there."""
+
+    def read(self, place: Place) -> Listing:
+        """What lies there; a `UserError` names the file that is missing or wrong."""
+
+
+READERS: dict[Layout, Reader] = {
+    "imagefolder": imagefolder,
+    "coco": coco,
+    "labelmaps": labelmaps,
+    "cifar": cifar,
+    "cars": cars,
+    "flowers": flowers,
+    "inat": inat,
+}
+
+
+def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
+    """What lies at a data set's root, by the first of its layouts that fits.
+
+    Raises:
+        UserError: there is no root, nothing there fits, or it isn't what params.yaml says.
+    """
+    if dataset.root is None:
+        raise UserError(
+            f"datasets.{name}.root is null: get {dataset.title} from {dataset.source}; "
+            f"then write its folder to datasets.{name}.root in params.yaml"
+        )
+    place = Place(name, Path(dataset.root), dataset)
+    if not place.root.is_dir():
+        raise UserError(
+            f"{place.root}: is no folder, but {place.key('root')} names it; get the data from {dataset.source}, or mend the key"
+        )
+    for layout in dataset.layouts:
+        if READERS[layout].fits(place.root, dataset):
+            listing = READERS[layout].read(place)
+            _check(place, listing)
+            return layout, listing
+    wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in dataset.layouts)
+    raise UserError(
+        f"{place.root}: doesn't hold what {place.key()} needs, which is {wanted}; get it from {dataset.source}, or mend {place.key('root')}"
+    )
+
+
+def _check(place: Place, listing: Listing) -> None:
+    stated = place.dataset.classes
+    if stated is not None and len(listing.classes) != stated:
+        raise UserError(
+            f"{place.root}: holds {len(listing.classes)} classes, {place.key('classes')} says {stated}; "
+            f"complete the data from {place.dataset.source}, or set {place.key('classes')}: null if another number is meant"
+        )
+    for part in PARTS:
+        samples, split = listing.samples[part], place.split(part)
+        if split.count is not None and len(samples) != split.count:
+            raise UserError(
+                f"{place.root / split.images}: {part} has {len(samples)} images, {place.key(part, 'count')} says {split.count}; "
+                f"complete the data from {place.dataset.source}, or set {place.key(part, 'count')}: null if another number is meant"
+            )
+        if not samples:
+            raise UserError(f"{place.root / split.images}: {part} has no images; get them from {place.dataset.source}")
+        for sample in samples:
+            _check_name(place, sample.path)
+
+
+def _check_name(place: Place, path: str) -> None:
+    """Names go into a table of lines and tabs, and below the folder of a prepared copy."""
+    if any(character in path for character in "\t\n\r") or not _is_utf8(path):
+        raise UserError(f"{place.root}: the file name {path!r} holds a tab, a line break or bytes that are not UTF-8; rename it")
+    if path.startswith("/") or ".." in path.split("/"):
+        raise UserError(f"{place.root}: an annotation names the image {path!r}, which leads out of the root; mend the annotation")
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

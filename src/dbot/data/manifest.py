@@ -1,0 +1,164 @@
+"""The manifest: what a data set consists of, image by image, written by `dbot prepare` and read by all else.
+
+`manifest.json` describes the set, `samples.tsv` has a line for each image. Neither holds a time
+or the name of a machine, so the same data give the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dbot.data.layouts.listing import PARTS, Part
+from dbot.errors import UserError
+from dbot.record.digest import canonical, write_whole
+
+MANIFEST = "manifest.json"
+SAMPLES = "samples.tsv"
+
+
+class Row(NamedTuple):
+    """A line of `samples.tsv`."""
+
+    split: Part
+    path: str
+    """Relative to the manifest's root."""
+    label: int
+    """-1: the image has no class."""
+    bytes: int
+    digest: str
+    """SHA-256 of the image file."""
+    annotation: str
+    """Label map, relative to the root, or COCO's image id, or nothing."""
+    annotation_digest: str
+    """SHA-256 of the label map, or nothing."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The images of one part, in the manifest's order. Arrays, so that loader processes share their memory."""
+
+    paths: npt.NDArray[Any]
+    """Of strings (`numpy.dtypes.StringDType`), relative to the manifest's root."""
+    labels: npt.NDArray[np.int64]
+    annotations: npt.NDArray[Any]
+    """Of strings: label maps relative to the root, or COCO's image ids, or empty."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set that was checked."""
+
+    title: str
+    root: Path
+    """The folder that paths are relative to; itself as params.yaml has it, or the prepared copy."""
+    classes: list[str]
+    licence: str
+    source: str
+    layout: str
+    digest: str
+    """SHA-256 of the content: paths, labels, bytes of images and annotations, names of classes; not of the root."""
+    counts: dict[str, int]
+    """Images by part."""
+    annotation_files: dict[str, dict[str, str]]
+    """By part, `path` (relative to the root) and `sha256` of a COCO file."""
+    unreadable: list[str]
+    """Images that were left out."""
+    folder: Path
+    """Where `samples.tsv` lies."""
+
+    def samples(self, split: str) -> Samples:
+        """The images of `train` or `validation`.
+
+        Raises:
+            UserError: `samples.tsv` is missing or is not what `dbot prepare` wrote.
+        """
+        path = self.folder / SAMPLES
+        # Split at line feeds only: names may hold other characters that Python takes for line ends.
+        header, *lines = _read(path).decode().rstrip("\n").split("\n")
+        rows = [line.split("\t") for line in lines if line.startswith(f"{split}\t")]
+        if (
+            header.split("\t") != list(Row._fields)
+            or len(rows) != self.counts.get(split)
+            or any(len(row) != len(Row._fields) for row in rows)
+        ):
+            raise UserError(f"{path}: is not the table that {self.folder / MANIFEST} describes; delete both and run `dbot prepare` again")
+        text = np.dtypes.StringDType()
+        path_at, label_at, annotation_at = (Row._fields.index(name) for name in ("path", "label", "annotation"))
+        return Samples(
+            paths=np.array([row[path_at] for row in rows], dtype=text),
+            labels=np.array([row[label_at] for row in rows], dtype=np.int64),
+            annotations=np.array([row[annotation_at] for row in rows], dtype=text),
+        )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest that lies in a folder.
+
+    Raises:
+        UserError: it is missing or is no manifest.
+    """
+    path = folder / MANIFEST
+    try:
+        stored = json.loads(_read(path))
+        return Manifest(**{**stored, "root": Path(stored["root"]), "folder": folder})
+    except (ValueError, TypeError, KeyError):
+        raise UserError(f"{path}: is not a manifest; delete it and run `dbot prepare` again") from None
+
+
+def write_manifest(
+    folder: Path,
+    rows: list[Row],
+    *,
+    title: str,
+    root: str,
+    classes: list[str],
+    licence: str,
+    source: str,
+    layout: str,
+    annotation_files: dict[str, dict[str, str]],
+    unreadable: list[str],
+) -> Manifest:
+    """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
+    manifest = Manifest(
+        title=title,
+        root=Path(root),
+        classes=classes,
+        licence=licence,
+        source=source,
+        layout=layout,
+        digest=content_digest(rows, classes, {part: file["sha256"] for part, file in annotation_files.items()}),
+        counts={part: sum(row.split == part for row in rows) for part in PARTS},
+        annotation_files=annotation_files,
+        unreadable=unreadable,
+        folder=folder,
+    )
+    table = "".join("\t".join(map(str, row)) + "\n" for row in [Row._fields, *rows])
+    write_whole(folder / SAMPLES, table.encode())
+    stored = {**asdict(manifest), "root": root}
+    del stored["folder"]
+    write_whole(folder / MANIFEST, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
+    return manifest
+
+
+def content_digest(rows: Iterable[Row], classes: list[str], annotation_files: dict[str, str]) -> str:
+    """SHA-256 of a data set's content, whatever the order of the rows."""
+    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files}))
+    for row in sorted(rows):
+        digest.update(b"\n" + "\t".join((row.split, row.path, str(row.label), row.digest, row.annotation, row.annotation_digest)).encode())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); run `dbot prepare` for this data set") from None

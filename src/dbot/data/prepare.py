@@ -1,0 +1,181 @@
+"""Checking a data set before any GPU hour is spent on it, and writing its manifest."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dbot.data.folders import whole_folder
+from dbot.data.images import decode_image, read_label_map
+from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
+from dbot.data.layouts.reader import read_listing
+from dbot.data.limit import limited
+from dbot.data.manifest import Manifest, Row, write_manifest
+from dbot.data.shrink import encoded, shrunk
+from dbot.errors import UserError
+from dbot.params.datasets import Dataset
+from dbot.record.digest import file_digest
+
+CHUNK = 256
+"""Images that are handed to the threads at once."""
+NAMED = 3
+"""How many unreadable images an error names."""
+
+
+def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int, progress_seconds: float) -> Manifest:
+    """Check a data set and write its manifest; where it is asked for, or the images lie in archives, write a copy of them.
+
+    Args:
+        name: of the data set in params.yaml.
+        dataset: its declaration.
+        folder: gets the manifest.
+        copy: folder of the prepared copy, if there is to be one.
+        threads: how many read and decode.
+        progress_seconds: how often a line says how far it is.
+
+    Raises:
+        UserError: data are missing or broken, or are not what params.yaml says.
+    """
+    layout, listing = read_listing(name, dataset)
+    copies = dataset.short_side is not None or bool(listing.packed)
+    if dataset.short_side is not None and layout in ("coco", "labelmaps"):
+        raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
+    work = [(part, sample) for part in PARTS for sample in limited(listing.samples[part], dataset.limit)]
+    root = Path(dataset.root or "")
+    with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
+        inspector = _Inspector(root, listing, dataset.short_side, target)
+        findings = list(_inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds))
+        unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
+        if unreadable and dataset.check.unreadable == "refuse":
+            named = "; ".join(finding.reason for finding in unreadable[:NAMED])
+            raise UserError(
+                f"datasets.{name}: {len(unreadable)} of {len(work)} images can't be used: {named}{'; …' if unreadable[NAMED:] else ''}; "
+                f"restore or remove them, or set datasets.{name}.check.unreadable: skip to leave them out"
+            )
+        rows = [finding for finding in findings if isinstance(finding, Row)]
+        for part in PARTS:
+            if not any(row.split == part for row in rows):
+                raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
+        if len({row.path for row in rows if row.split == "train"}) + len({row.path for row in rows if row.split == "validation"}) < len(
+            rows
+        ):
+            raise UserError(f"datasets.{name}: two images of {root} would get the same name in {copy}; rename one")
+    return write_manifest(
+        folder,
+        rows,
+        title=dataset.title,
+        root=copy.as_posix() if copies else str(dataset.root),
+        classes=listing.classes,
+        licence=dataset.licence,
+        source=dataset.source,
+        layout=layout,
+        annotation_files={part: {"path": path, "sha256": file_digest(root / path)} for part, path in listing.annotation_files.items()},
+        unreadable=sorted(finding.path for finding in unreadable),
+    )
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Inspector:
+    """Looks at one image at a time; safe to call from several threads."""
+
+    root: Path
+    listing: Listing
+    short_side: int | None
+    target: Path | None
+    """Where the copies go; None: nothing is copied."""
+
+    def __call__(self, part: Part, sample: Sample, decode: bool) -> Row | _Unreadable:
+        try:
+            return self._look(part, sample, decode)
+        except UserError as error:
+            return _Unreadable(sample.path, error.problems[0])
+
+    def _look(self, part: Part, sample: Sample, decode: bool) -> Row:
+        path = self.root / sample.path
+        content = self._content(path, sample)
+        pixels = decode_image(content, path) if decode or self.short_side is not None or not content else None
+        name = sample.path
+        if self.target is not None:
+            if self.short_side is not None and pixels is not None:
+                content = shrunk(content, pixels, self.short_side)
+            name = _copy_name(name, content)
+            self._write(self.target / name, content)
+        annotation_digest = ""
+        if self.listing.label_maps:
+            annotation_digest = self._label_map(sample, None if pixels is None else pixels.shape[1:])
+        return Row(part, name, sample.label, len(content), hashlib.sha256(content).hexdigest(), sample.annotation, annotation_digest)
+
+    def _content(self, path: Path, sample: Sample) -> bytes:
+        if sample.path in self.listing.packed:
+            return encoded(Image.fromarray(np.ascontiguousarray(self.listing.packed[sample.path])), "PNG", compress_level=1)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror})") from None
+
+    def _label_map(self, sample: Sample, size: Any) -> str:
+        """The digest of the image's label map, which is checked if the image's (height, width) is given."""
+        path = self.root / sample.annotation
+        if size is not None:
+            values = read_label_map(path)
+            if values.shape != size:
+                raise UserError(f"{path}: has {tuple(values.shape)} pixels, its image {tuple(size)}")
+            if int(values.max()) > len(self.listing.classes) or int(values.min()) < 0:
+                raise UserError(
+                    f"{path}: holds the value {int(values.max())}; values are 1 to {len(self.listing.classes)}, and 0 for no class"
+                )
+        return file_digest(path)
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _copy_name(name: str, content: bytes) -> str:
+    """The name of a copy: its own, with the ending of what it now holds added if it has another."""
+    jpeg = content.startswith(b"\xff\xd8\xff")
+    fits = name.lower().endswith((".jpg", ".jpeg") if jpeg else ".png")
+    return name if fits else name + (".jpg" if jpeg else ".png")
+
+
+def _chosen(count: int, decode: int | str) -> list[bool]:
+    """Which images are decoded."""
+    if isinstance(decode, str):
+        return [decode == "all"] * count
+    chosen = np.zeros(count, dtype=np.bool_)
+    chosen[np.random.default_rng(0).permutation(count)[:decode]] = True
+    return chosen.tolist()
+
+
+def _inspected(
+    inspector: _Inspector, work: list[tuple[Part, Sample]], decode: list[bool], threads: int, progress_seconds: float
+) -> Iterator[Row | _Unreadable]:
+    """Findings in the order of the work, with a line now and then on how far it is."""
+    started = last = time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        for begin in range(0, len(work), CHUNK):
+            chunk = work[begin : begin + CHUNK]
+            parts, samples = zip(*chunk, strict=True)
+            for finding in pool.map(inspector, parts, samples, decode[begin : begin + CHUNK]):
+                if isinstance(finding, _Unreadable):
+                    print(f"not usable: {finding.reason}", flush=True)
+                yield finding
+            now, done = time.monotonic(), begin + len(chunk)
+            if now - last >= progress_seconds or done == len(work):
+                last = now
+                rate = done / max(now - started, 1e-9)
+                print(f"checked {done} of {len(work)} images, {rate:.0f}/s, {(len(work) - done) / rate:.0f} s left", flush=True)

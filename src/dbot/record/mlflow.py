@@ -1,0 +1,123 @@
+"""MLflow shows the work: a live feed for a job that runs, and a sync that completes what it missed."""
+
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dbot.errors import UserError
+from dbot.plan import METRICS, RECEIPT, RESULTS, Job, Plan
+from dbot.record import receipt as receipts
+from dbot.record import runs
+from dbot.record.history import History, read_history
+from dbot.record.receipt import Receipt
+
+
+class Feed:
+    """Sends a job's metrics to MLflow while it runs.
+
+    Nothing in it raises. At the first failure it warns in one line and is silent from then on:
+    the metrics are in the job's own file, and `dbot sync` sends what is missing. A job that was
+    killed and started again has the same execution name and so goes on in the same run.
+    """
+
+    def __init__(self, job: Job, execution: str, enabled: bool) -> None:
+        """Open the run of an execution.
+
+        Args:
+            job: the job that runs.
+            execution: its name, as in its receipt.
+            enabled: False does nothing at all, as on every process but the first.
+        """
+        self.job = job
+        self._live = enabled
+        self._attempt(lambda: self._open(execution))
+
+    def log(self, history: History) -> None:
+        """Send what a history, whole so far, has that was not sent yet."""
+        self._attempt(lambda: self._send(history))
+
+    def complete(self, receipt: Receipt, history: History = ()) -> None:
+        """Send what the run of a finished job still lacks, and finish it."""
+        self._attempt(lambda: self._store.complete(runs.finished(self.job, receipt, history)))
+
+    def _open(self, execution: str) -> None:
+        content = runs.begun(self.job, execution)
+        self._store = runs.Store()
+        self._store.complete(content)
+        self._run = self._store.open(content)
+        self._sent = self._store.sent(self._run)
+
+    def _send(self, history: History) -> None:
+        unsent = [point for point in runs.points(history) if (point[0], point[2]) not in self._sent]
+        self._store.log(self._run, unsent, runs.now())
+        self._sent.update((name, epoch) for name, _, epoch in unsent)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        if not self._live:
+            return
+        # MLflow's retries draw from Python's global generator, as do augmentations: a server that
+        # stumbles must not change what is trained.
+        drawn = random.getstate()
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
+            self._live = False
+            print(
+                f"MLflow at {runs.shown_uri()} does not answer ({_short(error)}): training goes on; `dbot sync` completes it later",
+                file=sys.stderr,
+                flush=True,
+            )
+        finally:
+            random.setstate(drawn)
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync did."""
+
+    receipts: int
+    completed: int
+    """Runs that lacked something."""
+
+
+def sync(plan: Plan) -> Synced:
+    """Complete the run of every receipt of a scale; done twice, the second time does nothing.
+
+    Raises:
+        UserError: MLflow can't be reached, or a receipt can't be read.
+    """
+    done = [(job, receipts.read(job.receipt)) for job in _recorded(plan)]
+    if not done:
+        return Synced(0, 0)
+    contents = [
+        runs.finished(job, receipt, read_history(job.folder / METRICS) if METRICS in job.artifacts else ()) for job, receipt in done
+    ]
+    try:
+        store = runs.Store()
+        completed = sum(store.complete(content) for content in contents)
+    except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
+        raise UserError(
+            f"MLflow at {runs.shown_uri()} does not answer ({_short(error)}); "
+            "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
+        ) from None
+    return Synced(len(done), completed)
+
+
+def _recorded(plan: Plan) -> list[Job]:
+    """Every job that has a receipt: those of the table, and others that params.yaml still declares."""
+    jobs = {job.name: job for job in plan.jobs()}
+    for path in sorted((RESULTS / plan.scale).rglob(RECEIPT)):
+        identity = receipts.read(path).identity
+        try:
+            job = plan.job(identity.verb, **identity.key)
+        except UserError:
+            continue
+        jobs.setdefault(job.name, job)
+    return [job for job in jobs.values() if job.receipt.exists()]
+
+
+def _short(error: Exception) -> str:
+    """The first line of an error, which MLflow makes pages long, without the password that it may repeat."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0].replace(runs.tracking_uri(), runs.shown_uri())
+    return line if len(line) <= 120 else f"{line[:117]}..."

@@ -1,0 +1,296 @@
+"""What the MLflow run of an execution holds, and the store that holds it.
+
+The live feed and `dbot sync` both describe a run by its content and ask the store to complete it,
+so a run looks the same whichever way its values came. A value is known by its name and epoch:
+what is there already is never sent again. No artifacts are sent: the tags name the receipt, DVC
+keeps the files, and a run then needs no artifact store.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dbot.errors import UserError
+from dbot.plan import Job
+from dbot.record import receipt as receipts
+from dbot.record import surroundings
+from dbot.record.execution import STATE
+from dbot.record.flat import flattened
+from dbot.record.history import History
+from dbot.record.lock import locked
+from dbot.record.receipt import Receipt
+
+LOCK = STATE / "mlflow.lock"
+LOCK_SECONDS = 30.0
+DEFAULT_FILE = Path("mlflow.db")
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""MLflow's own settings, where the user made none: a dead server costs seconds, and nobody is called unasked."""
+BATCH = 100
+"""Names in one request: MLflow's limit on parameters and on tags."""
+DIGEST_LENGTH = 36
+"""MLflow's limit on the digest of a data set; the input's source holds the whole one."""
+
+Point = tuple[str, float, int]
+"""Name, value and epoch of a metric."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data set that a job read."""
+
+    name: str
+    digest: str
+    receipt: str
+    counts: dict[str, float | int]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a run holds."""
+
+    execution: str
+    name: str
+    experiment: str
+    parent: str
+    """The run that it hangs under: ``row:B-B``, or ``data`` for jobs without a row."""
+    started: int
+    """Milliseconds since the epoch, as all of MLflow's times."""
+    params: dict[str, str]
+    tags: dict[str, str]
+    points: list[Point] = field(default_factory=list)
+    dataset: Dataset | None = None
+    ended: int | None = None
+    """None: it is not finished."""
+
+
+def begun(job: Job, execution: str) -> Content:
+    """What is known when a job starts."""
+    commit, _ = surroundings.git_commit()
+    tags = {
+        "dbot.execution": execution,
+        "dbot.rule": job.verb,
+        "dbot.scale": job.scale,
+        **{f"dbot.{key}": value for key, value in job.key.items()},
+        "mlflow.source.name": job.command,
+        "mlflow.source.git.commit": commit,
+        "dbot.slurm_job": surroundings.slurm_job(),
+    }
+    row = job.key.get("row")
+    return Content(
+        execution=execution,
+        name=job.name,
+        experiment=f"dbot/{job.scale}",
+        parent=f"row:{row}" if row else "data",
+        started=now(),
+        params=_params(job.settings),
+        tags={key: value for key, value in tags.items() if value is not None},
+        dataset=_dataset(job, None),
+    )
+
+
+def finished(job: Job, receipt: Receipt, history: History) -> Content:
+    """What is known when a job has its receipt."""
+    identity, circumstances = receipt.identity, receipt.circumstances
+    tags = {
+        **begun(job, circumstances.execution).tags,
+        "dbot.receipt": receipt.id,
+        "dbot.receipt_path": job.receipt.as_posix(),
+        "dbot.host": circumstances.attempts[-1].host,
+        "mlflow.source.git.commit": circumstances.commit,
+        "dbot.changes": circumstances.changes,
+        "dbot.slurm_job": circumstances.attempts[-1].slurm_job,
+        **{f"dbot.result.{name}": value for name, value in identity.results.items() if isinstance(value, str)},
+    }
+    last = max((int(row["epoch"] or 0) for row in history), default=0)
+    totals: dict[str, float] = {f"result/{name}": value for name, value in identity.results.items() if not isinstance(value, str)}
+    totals |= {"cost/seconds": receipt.seconds, "cost/device_hours": circumstances.device_hours}
+    return Content(
+        execution=circumstances.execution,
+        name=job.name,
+        experiment=f"dbot/{job.scale}",
+        parent=f"row:{job.key['row']}" if "row" in job.key else "data",
+        started=_milliseconds(circumstances.attempts[0].started),
+        params=_params(identity.settings),
+        tags={key: value for key, value in tags.items() if value is not None},
+        points=[*points(history), *((name, float(value), last) for name, value in totals.items())],
+        dataset=_dataset(job, receipt),
+        ended=_milliseconds(circumstances.ended),
+    )
+
+
+def points(history: History) -> list[Point]:
+    """The values of a history that were measured."""
+    return [
+        (name, float(value), int(row["epoch"] or 0))
+        for row in history
+        for name, value in row.items()
+        if name != "epoch" and value is not None
+    ]
+
+
+def tracking_uri() -> str:
+    """Where MLflow lives: ``MLFLOW_TRACKING_URI``, or a SQLite file in the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_FILE.resolve()}"
+
+
+def shown_uri() -> str:
+    """The same, without a password that it may hold."""
+    return re.sub(r"//[^/@]*@", "//", tracking_uri())
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+class Store:
+    """MLflow, for one process. Every method may raise whatever MLflow raises."""
+
+    def __init__(self) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import mlflow.store.db.utils as database
+        from mlflow import MlflowClient
+
+        # Its own tracebacks and its minutes of patience with a broken database file are not for a training log.
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+        database.MAX_RETRY_COUNT = 1
+        # Making the tables of a new SQLite file is a race that all writers but one lose.
+        with locked(LOCK, LOCK_SECONDS):
+            self.client: Any = MlflowClient(tracking_uri())
+        self._experiments: dict[str, str] = {}
+        self._parents: dict[tuple[str, str], str] = {}
+
+    def open(self, content: Content) -> str:
+        """The id of an execution's run, which is made if need be."""
+        with locked(LOCK, LOCK_SECONDS):
+            return self._open(content)
+
+    def sent(self, run: str) -> set[tuple[str, int]]:
+        """Names and epochs of the values that a run has."""
+        names = self.client.get_run(run).data.metrics
+        return {(name, point.step) for name in names for point in self.client.get_metric_history(run, name)}
+
+    def log(self, run: str, points: Sequence[Point], at: int) -> None:
+        """Send values."""
+        from mlflow.entities import Metric
+
+        for start in range(0, len(points), BATCH):
+            part = points[start : start + BATCH]
+            self.client.log_batch(run, metrics=[Metric(name, value, at, epoch) for name, value, epoch in part])
+
+    def complete(self, content: Content) -> bool:
+        """Send what a run lacks of its content; returns whether it lacked anything.
+
+        Reading and sending are under the lock, so that a job which ends and a sync which comes by
+        don't both find the same value missing.
+        """
+        with locked(LOCK, LOCK_SECONDS):
+            run = self._open(content)
+            return any([self._values(run, content), self._facts(run, content), self._inputs(run, content), self._end(run, content)])
+
+    def _values(self, run: str, content: Content) -> bool:
+        sent = self.sent(run)
+        missing = [point for point in content.points if (point[0], point[2]) not in sent]
+        self.log(run, missing, content.ended or now())
+        return bool(missing)
+
+    def _facts(self, run: str, content: Content) -> bool:
+        from mlflow.entities import Param, RunTag
+
+        found = self.client.get_run(run).data
+        params = [Param(key, value) for key, value in content.params.items() if key not in found.params]
+        tags = [RunTag(key, value) for key, value in content.tags.items() if found.tags.get(key) != value]
+        for start in range(0, max(len(params), len(tags)), BATCH):
+            part = slice(start, start + BATCH)
+            self.client.log_batch(run, params=params[part], tags=tags[part])
+        return bool(params or tags)
+
+    def _inputs(self, run: str, content: Content) -> bool:
+        from mlflow.entities import Dataset as Entity
+        from mlflow.entities import DatasetInput, InputTag
+
+        wanted = content.dataset
+        if wanted is None or self.client.get_run(run).inputs.dataset_inputs:
+            return False
+        source = json.dumps({"receipt": wanted.receipt, "digest": wanted.digest})
+        entity = Entity(wanted.name, wanted.digest[:DIGEST_LENGTH], "local", source, profile=json.dumps(wanted.counts))
+        context = "evaluation" if content.tags["dbot.rule"] == "evaluate" else "training"
+        self.client.log_inputs(run, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+        return True
+
+    def _end(self, run: str, content: Content) -> bool:
+        if content.ended is None or self.client.get_run(run).info.status == "FINISHED":
+            return False
+        self.client.set_terminated(run, "FINISHED", content.ended)
+        return True
+
+    def _open(self, content: Content) -> str:
+        experiment = self._experiment(content.experiment)
+        found = self._tagged(experiment, "dbot.execution", content.execution)
+        if found is not None:
+            return found
+        tags = {"dbot.execution": content.execution, "mlflow.parentRunId": self._parent(experiment, content.parent)}
+        made: str = self.client.create_run(experiment, content.started, tags, content.name).info.run_id
+        return made
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            self._experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
+        return self._experiments[name]
+
+    def _parent(self, experiment: str, what: str) -> str:
+        """The run that executions of a row hang under. It is a shelf, so it is finished from the start."""
+        if (experiment, what) not in self._parents:
+            found = self._tagged(experiment, "dbot.parent", what)
+            if found is None:
+                run = self.client.create_run(experiment, tags={"dbot.parent": what}, run_name=what.replace(":", " "))
+                found = run.info.run_id
+                self.client.set_terminated(found)
+            self._parents[(experiment, what)] = found
+        return self._parents[(experiment, what)]
+
+    def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
+        found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
+        return found[0].info.run_id if found else None
+
+
+def _params(settings: Any) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flattened(settings).items()}
+
+
+def _milliseconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def _dataset(job: Job, receipt: Receipt | None) -> Dataset | None:
+    """The data set among a job's inputs; None too where the receipt read is no longer the one that lies there."""
+    for role, needed in job.inputs.items():
+        if needed.verb != "prepare":
+            continue
+        try:
+            found = receipts.read(needed.receipt)
+        except UserError:
+            return None
+        if receipt is not None and receipt.identity.inputs[role].id != found.id:
+            return None
+        results = found.identity.results
+        return Dataset(
+            name=needed.key["dataset"],
+            digest=str(results["digest"]),
+            receipt=found.id,
+            counts={name: value for name, value in results.items() if not isinstance(value, str)},
+        )
+    return None

@@ -1,0 +1,40 @@
+"""What a person points at: a cell of the table, a receipt, or a file that a job wrote."""
+
+from pathlib import Path
+
+from dbot.errors import UserError
+from dbot.params.rows import COLUMNS
+from dbot.plan import RECEIPT, RESULTS, Job, Plan
+from dbot.record.check import job_of
+
+
+def jobs_at(plan: Plan, target: str) -> list[Job]:
+    """The jobs behind a target: all seeds of ``B-B/cls``, one for ``B-B/cls/seed0`` or a path, the measured cells for a table.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
+    path = Path(target)
+    if path.exists():
+        return _jobs_of_path(plan, path)
+    row, _, rest = target.partition("/")
+    column, _, seed = rest.partition("/")
+    if row not in plan.params.rows or column not in COLUMNS or (seed and not _is_seed(seed)):
+        raise UserError(f"{target}: is neither a file nor a cell; name a cell as B-B/cls or B-B/cls/seed0, a receipt, or a file beside one")
+    jobs = plan.cells([row], [column])[: len(plan.params.build.seeds)]  # what follows are the row's control
+    return [plan.evaluate(row, column, seed.removeprefix("seed"))] if seed else jobs
+
+
+def _jobs_of_path(plan: Plan, path: Path) -> list[Job]:
+    folder = path if path.is_dir() else path.parent
+    if (folder / RECEIPT).exists():
+        return [job_of(plan, folder / RECEIPT)]
+    if folder.resolve() == (RESULTS / plan.scale).resolve():
+        return [job for job in plan.cells() if job.receipt.exists()]
+    raise UserError(
+        f"{path}: no receipt lies beside it, so no job of scale {plan.scale} wrote it; name a file below {RESULTS / plan.scale}"
+    )
+
+
+def _is_seed(text: str) -> bool:
+    return text.startswith("seed") and text.removeprefix("seed").isdecimal()

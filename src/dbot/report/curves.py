@@ -1,0 +1,106 @@
+"""Curves of metrics by epoch as geometry for small SVG charts; the page's template draws them.
+
+Drawn by the page itself, they follow its colours in light and dark and need no font or script.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbot.record.history import History
+
+WIDTH, HEIGHT = 280, 150
+LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 24
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of one job."""
+
+    label: str
+    reference: bool
+    """Drawn in the background, to compare with."""
+    points: tuple[tuple[float, float], ...]
+    """Epoch and value, by epoch."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where, in the chart's units, and its text."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve in the chart's units."""
+
+    label: str
+    reference: bool
+    path: str
+    """Points of an SVG polyline."""
+    end: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A small chart with everything at its place."""
+
+    title: str
+    description: str
+    """What the chart shows, for those who can't see it."""
+    note: str
+    lines: tuple[Line, ...]
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
+
+
+def curve(history: History, metric: str, label: str, reference: bool = False) -> Curve:
+    """The values of one metric; epochs where it is missing or not finite are left out."""
+    found = [(row["epoch"], row.get(metric)) for row in history]
+    points = tuple((float(x), float(y)) for x, y in found if x is not None and y is not None and math.isfinite(y))
+    return Curve(label, reference, points)
+
+
+def chart(title: str, curves: Sequence[Curve], note: str = "") -> Chart | None:
+    """A chart of curves over the same epochs; None if none of them has a point."""
+    curves = [curve for curve in curves if curve.points]
+    if not curves:
+        return None
+    xs, ys = ([point[axis] for curve in curves for point in curve.points] for axis in (0, 1))
+    marks = ticks(min(ys), max(ys))
+    low, high = min(marks[0], min(ys)), max(marks[-1], max(ys))
+
+    def x(value: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * _share(value, min(xs), max(xs)), 1)
+
+    def y(value: float) -> float:
+        return round(HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * _share(value, low, high), 1)
+
+    lines = tuple(
+        Line(c.label, c.reference, " ".join(f"{x(a)},{y(b)}" for a, b in c.points), (x(c.points[-1][0]), y(c.points[-1][1])))
+        for c in sorted(curves, key=lambda c: not c.reference)
+    )
+    said = [f"{c.label} from {c.points[0][1]:.4g} to {c.points[-1][1]:.4g} over {len(c.points)} epochs" for c in curves]
+    return Chart(
+        title=title,
+        description=f"{title}: {'; '.join(said)}",
+        note=note,
+        lines=lines,
+        across=tuple(Tick(x(value), f"{value:g}") for value in dict.fromkeys((min(xs), max(xs)))),
+        up=tuple(Tick(y(value), f"{value:g}") for value in marks),
+    )
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Two to five round numbers that span about the interval, in order."""
+    span = high - low or abs(high) or 1.0
+    power = 10 ** math.floor(math.log10(span))
+    step = next(power * factor for factor in (0.2, 0.5, 1, 2, 5) if span / (power * factor) <= 4)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)][:: 2 if last - first > 4 else 1]
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return (value - low) / (high - low) if high > low else 0.5

@@ -1,0 +1,181 @@
+"""The report: one HTML file that shows the table, what it rests on, and what is missing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from dbot.errors import UserError
+from dbot.params.rows import Column
+from dbot.plan import METRICS, Job, Plan
+from dbot.record import receipt as receipts
+from dbot.record.history import History, read_history
+from dbot.record.receipt import Receipt
+from dbot.report import words
+from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
+from dbot.report.evidence import Evidence, Finding, State, spent
+from dbot.report.table import Cell, Line, Table, build, groups
+
+HERE = Path(__file__).parent
+SHORT = 12
+"""Digits of a digest that the page shows."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The charts of one row."""
+
+    line: Line
+    charts: tuple[Chart, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A cell without a number."""
+
+    cell: Cell
+    asked: bool
+    """Whether the target `table` builds it."""
+    jobs: tuple[str, ...]
+    """Names of the jobs that have to run for it."""
+
+
+def render(plan: Plan) -> str:
+    """The report of a scale as the receipts now have it."""
+    evidence = Evidence()
+    table = build(plan, evidence)
+    ran = [found for found in map(evidence.of, every_job(plan)) if found.receipt is not None]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(short=short, figure=figure, duration=duration, anchor=anchor, blank=blank)
+    return environment.get_template("page.html").render(
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        table=table,
+        words=words,
+        groups=groups,
+        asked=_asked(table),
+        curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
+        ran=ran,
+        hours=spent(ran),
+        gaps=_gaps(table, evidence),
+        cited=[cell for cell in table.cells if cell.receipts],
+        chart_size=(WIDTH, HEIGHT),
+        done=State.DONE,
+    )
+
+
+def every_job(plan: Plan) -> list[Job]:
+    """All jobs of all rows at a scale, ancestors first, asked for or not."""
+    targets: list[Job] = []
+    for name, row in plan.resolved.params.rows.items():
+        targets += [plan.distill(name, stage) for stage in range(1, row.last_stage + 1)]
+        targets += [job for column in row.columns for job in _evaluations(plan, name, column)]
+    return plan.jobs(targets)
+
+
+def _evaluations(plan: Plan, row: str, column: Column) -> list[Job]:
+    """The evaluations of a cell; none if its column can't be measured yet."""
+    try:
+        return [plan.evaluate(row, column, seed) for seed in plan.resolved.params.build.seeds]
+    except UserError:
+        return []
+
+
+def _asked(table: Table) -> list[Cell]:
+    """The cells that the target `table` builds: its rows with their controls."""
+    build_of = table.params.build
+    controls = {table.params.rows[name].control for name in build_of.rows}
+    return [cell for cell in table.cells if cell.column in build_of.columns and (cell.row in build_of.rows or cell.row in controls)]
+
+
+def _gaps(table: Table, evidence: Evidence) -> list[Gap]:
+    asked = _asked(table)
+    gaps = []
+    for cell in table.cells:
+        if cell.measured is None or len(cell.values) < len(cell.seeds):
+            targets = _evaluations(table.plan, cell.row, cell.column)
+            missing = tuple(job.name for job in table.plan.jobs(targets) if evidence.of(job).state is not State.DONE)
+            gaps.append(Gap(cell, cell in asked, missing))
+    return sorted(gaps, key=lambda gap: not gap.asked)
+
+
+def _curves(plan: Plan, evidence: Evidence, line: Line) -> Curves:
+    """The row's charts: the loss of each stage, then fine-tuning beside the control's."""
+    problems: list[str] = []
+
+    def read(jobs: Iterable[Job]) -> list[tuple[Finding, History]]:
+        histories = []
+        for found in map(evidence.of, jobs):
+            try:
+                if (
+                    found.state is not State.BROKEN
+                    and found.receipt is not None
+                    and (history := _history(found.receipt, found.path.parent))
+                ):
+                    histories.append((found, history))
+            except UserError as error:
+                problems.append(str(error))
+        return histories
+
+    charts: list[Chart | None] = []
+    for stage in range(1, line.declared.last_stage + 1):
+        found = read([plan.distill(line.name, stage)])
+        charts.append(chart(f"Stage {stage}: loss", [curve(history, "loss", line.name) for _, history in found], _note(found)))
+    seeds = plan.resolved.params.build.seeds
+    ours = read(plan.finetune(line.name, seed) for seed in seeds)
+    theirs = read(plan.finetune(line.declared.control, seed) for seed in seeds) if line.declared.control and ours else []
+    for metric, title in (("loss", "Fine-tuning: loss"), ("top1", "Fine-tuning: top-1 in %")):
+        curves = [
+            *(curve(history, metric, line.name) for _, history in ours),
+            *(curve(history, metric, str(line.declared.control), reference=True) for _, history in theirs),
+        ]
+        charts.append(chart(title, curves, _note([*ours, *theirs])))
+    return Curves(line, tuple(found for found in charts if found is not None), tuple(problems))
+
+
+def _history(receipt: Receipt, folder: Path) -> History:
+    """The metrics of a job, once they are known to be those on its receipt; empty if it keeps none."""
+    recorded = receipt.identity.artifacts.get(METRICS) or receipt.circumstances.logs.get(METRICS)
+    return read_history(receipts.verified(folder, METRICS, recorded)) if recorded else []
+
+
+def _note(found: Sequence[tuple[Finding, History]]) -> str:
+    return "stale" if any(one.state is State.STALE for one, _ in found) else ""
+
+
+def anchor(job: Job) -> str:
+    """The id on the page of a job's line."""
+    return f"job-{job.name.replace('/', '-')}"
+
+
+def short(digest: str) -> str:
+    """The first digits of a digest."""
+    return digest[:SHORT]
+
+
+def figure(value: float | int | str) -> str:
+    """A finding for the eye: thousands apart, four digits of a fraction, the head of a digest."""
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return short(value) if len(value) >= 40 and all(c in "0123456789abcdef" for c in value) else value
+
+
+def blank(value: float | None) -> str:
+    """A number for sorting; empty for None."""
+    return "" if value is None else repr(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``4.2 s``, ``3 min 20 s`` or ``5 h 12 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

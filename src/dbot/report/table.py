@@ -1,0 +1,278 @@
+"""The table: what was measured here, beside what was published, never in its place.
+
+Measured numbers come out of receipts only, published ones out of params.yaml only, and each has
+its own field from here to the page.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from dbot.errors import UserError
+from dbot.params.document import Params
+from dbot.params.rows import COLUMNS, Column, Row
+from dbot.plan import Plan
+from dbot.record.receipt import Receipt
+from dbot.report.evidence import Evidence, Finding, State, spent
+
+RESULT: Mapping[str, str] = {"cls": "top1"}
+"""By column, the finding of its evaluation that fills the cell, in %."""
+
+PUBLISHED_ON: Mapping[Column, str] = {"cls": "imagenet-1k", "det": "coco-2017", "seg": "ade20k"}
+"""By column, the data set that the published numbers were measured on."""
+
+CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A cell's measurement with one seed of fine-tuning."""
+
+    seed: int
+    state: State
+    reason: str
+    found: Finding | None
+    """None: the column can't be measured yet."""
+    value: float | None
+    """In %; None unless the evaluation is done and sound."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column of one row."""
+
+    row: str
+    column: Column
+    seeds: tuple[Seed, ...]
+    """Empty where the row has no such column."""
+    published: float | None
+    comparable: bool
+    """Whether the column is measured on the data set of the published numbers, all of it."""
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.seeds)
+
+    @property
+    def values(self) -> list[float]:
+        return [seed.value for seed in self.seeds if seed.value is not None]
+
+    @property
+    def measured(self) -> float | None:
+        """Mean over the seeds that are measured, in %."""
+        return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation over the seeds, in points; None for fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured less published, in points; None unless both were measured on the same data."""
+        if self.measured is None or self.published is None or not self.comparable:
+            return None
+        return self.measured - self.published
+
+    @property
+    def state(self) -> State:
+        """The worst of the seeds that keep the cell from being measured; done as soon as one is."""
+        if self.values:
+            return State.DONE
+        order = list(State)
+        return max((seed.state for seed in self.seeds), key=order.index, default=State.NOT_RUN)
+
+    @property
+    def status(self) -> str:
+        """``measured``, ``not run``, ``stale``, ``broken``, or – where the row has no such column."""
+        if not self.exists:
+            return "–"
+        if not self.values:
+            return str(self.state)
+        missing = [f"seed {seed.seed} {seed.state}" for seed in self.seeds if seed.value is None]
+        return "measured" if not missing else f"measured ({len(self.values)} of {len(self.seeds)} seeds: {', '.join(missing)})"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why seeds are not measured, each reason once."""
+        return list(dict.fromkeys(seed.reason for seed in self.seeds if seed.value is None))
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The evaluations that the measured number stands on."""
+        return [seed.found for seed in self.seeds if seed.found is not None and seed.value is not None]
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """The receipts of the cell's evaluations, current or not."""
+        return [seed.found.receipt for seed in self.seeds if seed.found is not None and seed.found.receipt is not None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table."""
+
+    name: str
+    declared: Row
+    architecture: str
+    """Title of the student's architecture, with the image size where it isn't that of pre-training."""
+    cells: Mapping[Column, Cell]
+    control: Mapping[Column, Cell] | None
+    """The cells of the row that it is compared with."""
+    hours: Mapping[str, float]
+    """By kind of device, over the lineages of the measured cells, each job counted once."""
+    data: Mapping[str, str]
+    """By purpose, the data set that serves it."""
+
+    @property
+    def asymmetric(self) -> str:
+        return {True: "yes", False: "no", None: "–"}[self.declared.asymmetric]
+
+    @property
+    def cpu_hours(self) -> float | None:
+        return self.hours.get(CPU)
+
+    @property
+    def gpu_hours(self) -> float | None:
+        found = [hours for device, hours in self.hours.items() if device != CPU]
+        return sum(found) if found else None
+
+    def margin(self, column: Column) -> float | None:
+        """Measured, less the control's, in points."""
+        ours = self.cells[column].measured
+        theirs = self.control[column].measured if self.control else None
+        return None if ours is None or theirs is None else ours - theirs
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows at one scale: the published ones in order, others that params.yaml declares, the controls."""
+
+    plan: Plan
+    published: tuple[Line, ...]
+    own: tuple[Line, ...]
+    controls: tuple[Line, ...]
+
+    @property
+    def scale(self) -> str:
+        return self.plan.scale
+
+    @property
+    def params(self) -> Params:
+        return self.plan.resolved.params
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return (*self.published, *self.own, *self.controls)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell of every row, those that a row doesn't have left out."""
+        return [cell for line in self.lines for cell in line.cells.values() if cell.exists]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether any column is measured on the data of the published numbers."""
+        return any(cell.comparable for cell in self.cells)
+
+    @property
+    def commits(self) -> list[str]:
+        """The commits that the measured cells' lineages ran at, and whether with changes, in order of name."""
+        names = set()
+        for start in (found for cell in self.cells for found in cell.findings):
+            for found in start.lineage():
+                if found.receipt is not None:
+                    circumstances = found.receipt.circumstances
+                    commit = circumstances.commit[:12] if circumstances.commit else "no git"
+                    names.add(f"{commit} with changes" if circumstances.changes else commit)
+        return sorted(names)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What some rows have to show in one column of the table."""
+
+    column: Column
+    published: bool
+    difference: bool
+    controlled: bool
+
+    @property
+    def width(self) -> int:
+        """How many columns of text that makes: measured always, control and margin together."""
+        return 1 + self.published + self.difference + 2 * self.controlled
+
+
+def groups(table: Table, lines: Sequence[Line]) -> list[Group]:
+    """The columns that any of the rows has, and what there is to show in each."""
+    found = []
+    for column in COLUMNS:
+        cells = [line.cells[column] for line in lines if line.cells[column].exists]
+        published = any(cell.published is not None for cell in cells)
+        controlled = any(line.control is not None and line.control[column].exists for line in lines)
+        if cells:
+            found.append(Group(column, published, published and table.comparable, controlled))
+    return found
+
+
+def build(plan: Plan, evidence: Evidence) -> Table:
+    """The table of a scale as the receipts now have it."""
+    rows = plan.resolved.params.rows
+    cells = {name: {column: _cell(plan, evidence, name, column) for column in COLUMNS} for name in rows}
+    lines = [_line(plan.resolved.params, name, cells) for name in rows]
+    controls = {row.control for row in rows.values()}
+    return Table(
+        plan,
+        published=tuple(line for line in lines if line.declared.published is not None),
+        own=tuple(line for line in lines if line.declared.published is None and line.name not in controls),
+        controls=tuple(line for line in lines if line.declared.published is None and line.name in controls),
+    )
+
+
+def _line(params: Params, name: str, cells: Mapping[str, Mapping[Column, Cell]]) -> Line:
+    row, own = params.rows[name], cells[name]
+    architecture = params.architectures[row.architecture]
+    size = params.recipes.finetune[row.finetune].image_size
+    uses = params.uses.model_dump()
+    first = row
+    while first.finetuned_from is not None:
+        first = params.rows[first.finetuned_from]
+    purposes = [*(["pretrain"] if first.pretrain else []), *(column for column in COLUMNS if own[column].exists)]
+    return Line(
+        name=name,
+        declared=row,
+        architecture=architecture.title if size in (None, architecture.image_size) else f"{architecture.title} @{size}",
+        cells=own,
+        control=cells[row.control] if row.control else None,
+        hours=spent(found for cell in own.values() for found in cell.findings),
+        data={purpose: uses[purpose] for purpose in purposes},
+    )
+
+
+def _cell(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
+    params = plan.resolved.params
+    row = params.rows[name]
+    used = getattr(params.uses, column)
+    return Cell(
+        row=name,
+        column=column,
+        seeds=tuple(_seed(plan, evidence, name, column, seed) for seed in params.build.seeds) if column in row.columns else (),
+        published=getattr(row.published, column) if row.published else None,
+        comparable=used == PUBLISHED_ON[column] and params.datasets[used].limit is None,
+    )
+
+
+def _seed(plan: Plan, evidence: Evidence, name: str, column: Column, seed: int) -> Seed:
+    try:
+        job = plan.evaluate(name, column, seed)
+    except UserError as error:
+        return Seed(seed, State.NOT_RUN, str(error), None, None)
+    found = evidence.of(job)
+    if found.receipt is None or found.state is not State.DONE:
+        return Seed(seed, found.state, found.reason, found, None)
+    value = found.receipt.identity.results.get(RESULT[column])
+    if not isinstance(value, int | float) or not (math.isfinite(value) and 0 <= value <= 100):
+        return Seed(seed, State.BROKEN, f"{found.path}: holds no {RESULT[column]} between 0 and 100", found, None)
+    return Seed(seed, State.DONE, "", found, float(value))

@@ -1,0 +1,126 @@
+"""What the numbers say, in sentences: nothing is claimed that the receipts don't show."""
+
+from collections.abc import Sequence
+
+from dbot.params.rows import COLUMNS, Column
+from dbot.report.evidence import State
+from dbot.report.table import PUBLISHED_ON, Cell, Line, Table
+
+COLUMN_TITLES: dict[Column, str] = {
+    "cls": "classification, top-1 accuracy in %",
+    "det": "detection, box AP in %",
+    "seg": "segmentation, mIoU in %",
+}
+
+BENCHMARKS: dict[Column, str] = {"cls": "ImageNet", "det": "COCO", "seg": "ADE20K"}
+
+PUBLISHED_SETS = "ImageNet-1K, COCO 2017 and ADE20K"
+
+
+def number(value: float | None) -> str:
+    """A percentage as the published table writes it, one digit after the point; empty for None."""
+    return "" if value is None else f"{value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference in points with its sign; empty for None."""
+    return "" if value is None else f"{value:+.1f}"
+
+
+def measured(mean: float | None, sd: float | None) -> str:
+    """A measured number, with the deviation over seeds where there is one."""
+    return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
+
+
+def control(line: Line, column: Column) -> str:
+    """The control's measured number; empty where there is none."""
+    return number(line.control[column].measured) if line.control else ""
+
+
+def hours(line: Line) -> str:
+    """The hours that a row took, by kind of device; empty where nothing is measured."""
+    return " + ".join(f"{value:.2f} {kind}-h" for value, kind in ((line.gpu_hours, "GPU"), (line.cpu_hours, "CPU")) if value is not None)
+
+
+def data_titles(table: Table) -> str:
+    """The data sets of a scale, by what they serve."""
+    used: dict[str, list[str]] = {}
+    for purpose, name in table.params.uses.model_dump().items():
+        used.setdefault(table.params.datasets[name].title, []).append(purpose)
+    return "; ".join(f"{title} ({', '.join(purposes)})" for title, purposes in used.items())
+
+
+def published_by(table: Table) -> str:
+    """Where the published numbers stand."""
+    return "; ".join(dict.fromkeys(line.declared.published.source for line in table.published if line.declared.published is not None))
+
+
+def standing(table: Table) -> str:
+    """What the measured numbers may be compared with."""
+    foreign = [column for column in COLUMNS if getattr(table.params.uses, column) != PUBLISHED_ON[column]]
+    if foreign:
+        return (
+            f"They were measured on {PUBLISHED_SETS}. Scale {table.scale} measures {_listed(foreign)} on other data with other networks: "
+            f"its numbers say nothing about {_listed([BENCHMARKS[column] for column in foreign], 'or')}, and no difference is given."
+        )
+    if not table.comparable:
+        return f"They were measured on the whole of {PUBLISHED_SETS}, of which this scale takes a part: no difference is given."
+    return f"Measured and published numbers are both on {PUBLISHED_SETS}; a difference is measured less published, in points."
+
+
+def seeds(table: Table) -> str:
+    """Over how many seeds a cell is measured."""
+    count = len(table.params.build.seeds)
+    return "One seed of fine-tuning." if count == 1 else f"Mean ± standard deviation over {count} seeds of fine-tuning."
+
+
+def commits(table: Table) -> str:
+    """The commits that the measured numbers came from."""
+    return f"measured at commit {', '.join(table.commits)}" if table.commits else "nothing measured yet"
+
+
+def against_control(line: Line, column: Column) -> str:
+    """How a row stands beside the same fine-tuning from random weights."""
+    where = "" if column == "cls" else f" in {column}"
+    same = f"the same fine-tuning from random weights ({line.declared.control}){where}"
+    margin = line.margin(column)
+    if margin is None:
+        return f"{line.name} can't be set against {same}: {_missing(line, column)}."
+    if number(abs(margin)) == "0.0":
+        return f"{line.name} equals {same} to the digit shown."
+    if margin > 0:
+        return f"{line.name} beats {same} by {number(margin)} points."
+    return f"{line.name} falls short of {same} by {number(-margin)} points."
+
+
+def _missing(line: Line, column: Column) -> str:
+    return _listed([f"{cell.row} is {cell.state}" for cell in _pair(line, column) if cell.measured is None])
+
+
+def _pair(line: Line, column: Column) -> list[Cell]:
+    """A row's cell and its control's, where both have the column."""
+    pair = [line.cells[column], line.control[column]] if line.control else []
+    return pair if all(cell.exists for cell in pair) else []
+
+
+def verdicts(table: Table) -> list[tuple[str, list[Cell]]]:
+    """A sentence for every cell that has a control, with the two cells where both are measured.
+
+    Rows that were never run share the last sentence.
+    """
+    said: list[tuple[str, list[Cell]]] = []
+    idle = []
+    for line in table.lines:
+        for column in COLUMNS:
+            if pair := _pair(line, column):
+                if pair[0].state is State.NOT_RUN:
+                    idle.append(line.name)
+                else:
+                    said.append((against_control(line, column), pair if line.margin(column) is not None else []))
+    if idle:
+        said.append((f"Not run yet, so not compared: {_listed(list(dict.fromkeys(idle)))}.", []))
+    return said
+
+
+def _listed(parts: Sequence[str], last: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"

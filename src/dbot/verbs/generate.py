@@ -1,0 +1,31 @@
+"""Draw an embedded data set: real digits on real photographs, in the layout of the real sets."""
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", required=True, help="a data set of params.yaml that has `embedded`")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from dbot.data.embedded.draw import draw
+    from dbot.data.folders import whole_folder
+    from dbot.data.trees import table_digest, tree_table
+    from dbot.params.load import load
+    from dbot.plan import Plan
+    from dbot.record.digest import write_whole
+    from dbot.record.execution import Execution
+
+    plan = Plan(load(args.params, args.scale))
+    job = plan.generate(args.dataset)
+    dataset = plan.params.datasets[args.dataset]
+    root = Path(dataset.root)
+    with Execution(job) as execution:
+        with whole_folder(root, "GENERATED") as folder:
+            counts = draw(args.dataset, dataset, folder)
+        table = tree_table(root)
+        write_whole(job.folder / "files.tsv", table)
+        execution.finish(["files.tsv"], {"digest": table_digest(table), **counts})
+    print(f"generate {args.dataset}: {counts['train']} training and {counts['validation']} validation images in {root}")

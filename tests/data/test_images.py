@@ -1,0 +1,138 @@
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from dbot.data.images import decode_image, read_image, read_label_map
+from dbot.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+
+
+def saved(path: Path, image: Image.Image, **settings: object) -> Path:
+    image.save(path, **settings)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
+def test_lossless_formats_keep_every_pixel(tmp_path: Path, suffix: str) -> None:
+    read = read_image(saved(tmp_path / f"ein bild ü.{suffix}", Image.fromarray(PIXELS)))
+    assert read.dtype == torch.uint8
+    assert np.array_equal(read.permute(1, 2, 0).numpy(), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("CMYK", "jpg"), ("L", "jpg"), ("L", "png"), ("1", "png"), ("P", "png"), ("RGBA", "png"), ("LA", "png")]
+)
+def test_other_modes_become_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
+    read = read_image(saved(tmp_path / f"a.{suffix}", Image.fromarray(PIXELS).convert(mode)))
+    assert read.shape == (3, 6, 8)
+    assert read.dtype == torch.uint8
+
+
+def test_cmyk_keeps_its_colours(tmp_path: Path) -> None:
+    flat = Image.new("RGB", (16, 16), (200, 60, 30)).convert("CMYK")
+    mean = read_image(saved(tmp_path / "a.jpg", flat, quality=95)).float().mean(dim=(1, 2))
+    assert torch.allclose(mean, torch.tensor([200.0, 60.0, 30.0]), atol=6)
+
+
+def test_alpha_is_dropped(tmp_path: Path) -> None:
+    image = Image.fromarray(np.dstack([PIXELS, np.zeros((6, 8), np.uint8)]))
+    assert np.array_equal(read_image(saved(tmp_path / "a.png", image)).permute(1, 2, 0).numpy(), PIXELS)
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
+    values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
+    assert read_image(saved(tmp_path / "a.png", Image.fromarray(values)))[0].tolist() == [[0, 1, 128, 255]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_sets_upright(tmp_path: Path, orientation: int) -> None:
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif)
+    with Image.open(path) as image:
+        expected = np.array(ImageOps.exif_transpose(image))
+    assert np.array_equal(read_image(path).permute(1, 2, 0).numpy(), expected)
+
+
+def test_damaged_exif_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", Image.fromarray(PIXELS), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff rubbish")
+    assert read_image(path).shape == (3, 6, 8)
+
+
+def encoded(suffix: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(PIXELS).save(stream, suffix)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.jpg", b""),
+        ("truncated.jpg", encoded("JPEG")[:-40]),
+        ("truncated.png", encoded("PNG")[:-40]),
+        ("text.jpg", b"<html>404: not found</html>"),
+        ("page.png", b"\x89PNG\r\n\x1a\n"),
+    ],
+)
+def test_what_is_no_image_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_image(path)
+    assert len(error.value.problems) == 1
+    assert str(path) in str(error.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.png"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "a.png", Image.new("RGB", (400, 400)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UserError, match=r"a\.png.*160000 pixels"):
+        read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]),
+    damage=st.dictionaries(st.integers(0, 10_000), st.integers(1, 255), min_size=1, max_size=6),
+)
+def test_damage_is_an_image_or_a_user_error_never_a_crash(kind: str, damage: dict[int, int]) -> None:
+    content = bytearray(encoded(kind))
+    for position, flip in damage.items():
+        content[position % len(content)] ^= flip
+    with contextlib.suppress(UserError):
+        assert decode_image(bytes(content), Path("damaged")).dtype == torch.uint8
+
+
+def test_label_maps_keep_their_values(tmp_path: Path) -> None:
+    values = np.array([[0, 1, 150, 255]], dtype=np.uint8)
+    palette = Image.fromarray(values).convert("P")
+    palette.putdata(values.ravel().tolist())
+    palette.putpalette([7] * 768)
+    assert read_label_map(saved(tmp_path / "grey.png", Image.fromarray(values))).tolist() == values.tolist()
+    assert read_label_map(saved(tmp_path / "palette.png", palette)).tolist() == values.tolist()
+    assert (
+        read_label_map(saved(tmp_path / "deep.png", Image.fromarray(values.astype(np.uint16) * 3))).tolist()
+        == (values.astype(int) * 3).tolist()
+    )
+
+
+def test_coloured_label_map_is_refused(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="one channel"):
+        read_label_map(picture(tmp_path / "a.png"))

@@ -1,0 +1,206 @@
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dbot.data.images import read_image
+from dbot.data.manifest import Manifest, read_manifest
+from dbot.data.prepare import prepare
+from dbot.errors import UserError
+from dbot.params.datasets import Check, Dataset, Split
+
+Declare = Callable[..., Dataset]
+Picture = Callable[..., Path]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Callable[..., Manifest]:
+    def run(dataset: Dataset, folder: str = "out") -> Manifest:
+        return prepare("it", dataset, tmp_path / folder, tmp_path / "copy", threads=2, progress_seconds=0)
+
+    return run
+
+
+Prepared = Callable[..., Manifest]
+
+
+def test_manifest_lists_every_image(declare: Declare, folders: Path, prepared: Prepared, tmp_path: Path) -> None:
+    manifest = prepared(declare(folders))
+    assert read_manifest(tmp_path / "out") == manifest
+    assert manifest.counts == {"train": 6, "validation": 2}
+    for part in ("train", "validation"):
+        for path in manifest.samples(part).paths:
+            assert read_image(manifest.root / path).shape == (3, 6, 8)
+
+
+def test_digest_knows_neither_root_nor_time(declare: Declare, folders: Path, prepared: Prepared) -> None:
+    first = prepared(declare(folders))
+    elsewhere = folders.rename(folders.with_name("moved"))
+    for path in elsewhere.rglob("*.png"):
+        path.touch()
+    assert prepared(declare(elsewhere), "again").digest == first.digest
+
+
+def test_digest_knows_a_changed_image(declare: Declare, folders: Path, prepared: Prepared, picture: Picture) -> None:
+    first = prepared(declare(folders))
+    picture(folders / "train/cat/ein bild 0.png", seed=99)
+    assert prepared(declare(folders), "again").digest != first.digest
+
+
+def test_unreadable_images_are_refused_by_name(declare: Declare, folders: Path, prepared: Prepared) -> None:
+    (folders / "train/cat/ein bild 1.png").write_bytes(b"")
+    (folders / "val/cat/ein bild 0.png").write_text("404")
+    with pytest.raises(UserError) as error:
+        prepared(declare(folders))
+    said = str(error.value)
+    assert "2 of 8 images" in said
+    assert str(folders / "train/cat/ein bild 1.png") in said
+    assert "datasets.it.check.unreadable: skip" in said
+
+
+def test_unreadable_images_are_left_out_and_counted(declare: Declare, folders: Path, prepared: Prepared) -> None:
+    (folders / "train/cat/ein bild 1.png").write_bytes(b"")
+    (folders / "train/cat/ein bild 2.png").unlink()
+    (folders / "train/cat/ein bild 2.png").symlink_to("gone")
+    manifest = prepared(declare(folders, check=Check(decode="none", unreadable="skip")))
+    assert manifest.counts == {"train": 4, "validation": 2}
+    assert manifest.unreadable == ["train/cat/ein bild 1.png", "train/cat/ein bild 2.png"]
+
+
+def test_part_of_which_nothing_is_left_is_an_error(declare: Declare, folders: Path, prepared: Prepared) -> None:
+    for path in (folders / "val").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="no image of validation can be used"):
+        prepared(declare(folders, check=Check(decode="all", unreadable="skip")))
+
+
+@pytest.mark.parametrize(("decode", "expected"), [("all", 8), ("none", 0), (5, 5), (100, 8)])
+def test_as_many_are_decoded_as_asked(declare: Declare, folders: Path, prepared: Prepared, decode: int | str, expected: int) -> None:
+    for path in folders.rglob("*.png"):
+        path.write_text("no image")
+    if expected == 0:
+        assert prepared(declare(folders, check=Check(decode=decode, unreadable="refuse"))).counts["train"] == 6
+    else:
+        with pytest.raises(UserError, match=f"{expected} of 8 images"):
+            prepared(declare(folders, check=Check(decode=decode, unreadable="refuse")))
+
+
+def test_limit_takes_as_many_of_each_part_evenly(declare: Declare, folders: Path, prepared: Prepared) -> None:
+    manifest = prepared(declare(folders, limit=2))
+    assert manifest.counts == {"train": 2, "validation": 2}
+    assert sorted(manifest.samples("train").labels) == [0, 1]
+
+
+def test_progress_is_said_in_plain_lines(declare: Declare, folders: Path, prepared: Prepared, capsys: pytest.CaptureFixture[str]) -> None:
+    prepared(declare(folders))
+    assert capsys.readouterr().out.startswith("checked 8 of 8 images, ")
+
+
+class TestShrunkCopy:
+    def test_copy_has_the_short_side_and_is_never_larger(
+        self, declare: Declare, folders: Path, prepared: Prepared, picture: Picture, tmp_path: Path
+    ) -> None:
+        picture(folders / "train/cat/big.png", size=(40, 20))
+        small = (folders / "train/cat/ein bild 0.png").read_bytes()
+        manifest = prepared(declare(folders, short_side=10))
+        assert manifest.root == tmp_path / "copy"
+        assert read_image(manifest.root / "train/cat/big.png").shape == (3, 10, 20)
+        assert (manifest.root / "train/cat/ein bild 0.png").read_bytes() == small
+
+    def test_jpeg_stays_jpeg_with_full_chroma_and_all_else_becomes_png(
+        self, declare: Declare, folders: Path, prepared: Prepared, picture: Picture
+    ) -> None:
+        picture(folders / "train/cat/a.jpg", size=(40, 20))
+        picture(folders / "train/cat/b.bmp", size=(40, 20))
+        picture(folders / "train/cat/c.JPEG", size=(40, 20), format="PNG")
+        manifest = prepared(declare(folders, short_side=10))
+        with Image.open(manifest.root / "train/cat/a.jpg") as image:
+            assert image.format == "JPEG"
+            assert {layer[1:3] for layer in image.layer} == {(1, 1)}  # type: ignore[attr-defined]
+        for name in ("b.bmp.png", "c.JPEG.png"):
+            with Image.open(manifest.root / "train/cat" / name) as image:
+                assert image.format == "PNG"
+
+    def test_same_data_same_copy(self, declare: Declare, folders: Path, prepared: Prepared, tmp_path: Path) -> None:
+        for folder in ("a", "b"):
+            prepared(declare(folders, short_side=4), folder)
+        for name in ("manifest.json", "samples.tsv"):
+            assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+    def test_refused_data_leave_no_copy(self, declare: Declare, folders: Path, prepared: Prepared, tmp_path: Path) -> None:
+        (folders / "val/cat/ein bild 0.png").write_bytes(b"")
+        with pytest.raises(UserError):
+            prepared(declare(folders, short_side=4))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+    def test_copies_of_one_name_are_refused(self, declare: Declare, folders: Path, prepared: Prepared, picture: Picture) -> None:
+        picture(folders / "train/cat/a.bmp", size=(40, 20))
+        picture(folders / "train/cat/a.bmp.png", size=(40, 20))
+        with pytest.raises(UserError, match="the same name"):
+            prepared(declare(folders, short_side=10))
+
+
+def test_packed_images_are_written_out(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+    root = tmp_path / "cifar"
+    root.mkdir()
+    data = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
+    for name in ("train", "test"):
+        (root / name).write_bytes(pickle.dumps({"data": data, "fine_labels": [0, 1]}, protocol=2))
+    (root / "meta").write_bytes(pickle.dumps({"fine_label_names": ["a", "b"]}))
+    manifest = prepared(declare(root, "cifar", validation=Split(images="test")))
+    samples = manifest.samples("train")
+    assert samples.labels.tolist() == [0, 1]
+    assert np.array_equal(read_image(manifest.root / samples.paths[1]).numpy(), data[1].reshape(3, 32, 32))
+
+
+class TestAnnotatedSets:
+    @pytest.fixture
+    def maps(self, declare: Declare, tmp_path: Path, picture: Picture) -> Dataset:
+        for part in ("train", "val"):
+            picture(tmp_path / "set/i" / part / "a.png")
+            (tmp_path / "set/m" / part).mkdir(parents=True)
+            Image.new("L", (8, 6), 3).save(tmp_path / "set/m" / part / "a.png")
+        splits = {part: Split(images=f"i/{part}", annotations=f"m/{part}") for part in ("train", "val")}
+        return declare(tmp_path / "set", "labelmaps", train=splits["train"], validation=splits["val"], classes=3)
+
+    def test_digest_knows_the_label_maps(self, maps: Dataset, prepared: Prepared) -> None:
+        first = prepared(maps)
+        assert first.samples("train").annotations.tolist() == ["m/train/a.png"]
+        Image.new("L", (8, 6), 2).save(Path(maps.root or "") / "m/train/a.png")
+        assert prepared(maps, "again").digest != first.digest
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (Image.new("L", (8, 6), 4), "holds the value 4; values are 1 to 3"),
+            (Image.new("L", (6, 8), 1), "pixels, its image"),
+            (Image.new("RGB", (8, 6)), "one channel"),
+        ],
+    )
+    def test_wrong_label_maps_are_named(self, maps: Dataset, prepared: Prepared, change: Image.Image, said: str) -> None:
+        change.save(Path(maps.root or "") / "m/val/a.png")
+        with pytest.raises(UserError, match=said) as error:
+            prepared(maps)
+        assert "m/val/a.png" in str(error.value)
+
+    def test_annotated_images_are_not_shrunk(self, maps: Dataset, prepared: Prepared) -> None:
+        with pytest.raises(UserError, match=r"datasets\.it\.short_side"):
+            prepared(maps.model_copy(update={"short_side": 4}))
+
+    def test_digest_knows_the_objects(self, declare: Declare, tmp_path: Path, picture: Picture, prepared: Prepared) -> None:
+        splits = {part: Split(images=part, annotations=f"{part}.json") for part in ("train", "val")}
+        digests = []
+        for category in (1, 2):
+            for part in splits:
+                picture(tmp_path / "set" / part / "a.png")
+                content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"id": 1, "image_id": 1, "category_id": category}]}
+                categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+                (tmp_path / "set" / f"{part}.json").write_text(json.dumps({**content, "categories": categories}))
+            manifest = prepared(declare(tmp_path / "set", "coco", train=splits["train"], validation=splits["val"]))
+            assert manifest.annotation_files["train"]["path"] == "train.json"
+            digests.append(manifest.digest)
+        assert digests[0] != digests[1]

@@ -1,0 +1,89 @@
+"""A project whose jobs are faked: real receipts over a few dummy bytes, so that the record room is tested without training."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from dbot.params.load import load
+from dbot.plan import METRICS, Job, Plan
+from dbot.record.digest import file_digest
+from dbot.record.execution import Execution
+from dbot.record.history import write_history
+from dbot.record.receipt import Receipt
+
+PROJECT = Path(__file__).parents[1]
+HISTORY: list[dict[str, float | None]] = [
+    {"epoch": 0, "loss": 1.5, "learning_rate": 1e-3, "accuracy": None},
+    {"epoch": 1, "loss": 0.1 + 0.2, "learning_rate": 5e-4, "accuracy": 12.5},
+]
+RESULTS: dict[str, dict[str, float | int | str]] = {
+    "prepare": {"train_images": 2, "validation_images": 2, "digest": "d" * 64},
+    "evaluate": {"accuracy": 50.0, "images": 2},
+}
+
+
+class FakeProject:
+    """A project in the working directory, whose jobs write dummy files."""
+
+    def __init__(self, folder: Path, scale: str = "demo") -> None:
+        self.folder = folder
+        self.scale = scale
+        if not (folder / "params.yaml").exists():
+            shutil.copy(PROJECT / "params.yaml", folder)
+
+    @property
+    def plan(self) -> Plan:
+        """As params.yaml now has it."""
+        return Plan(load(self.folder / "params.yaml", self.scale))
+
+    def set(self, old: str, new: str) -> None:
+        """Edit params.yaml."""
+        path = self.folder / "params.yaml"
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+
+    def run(self, job: Job, meanwhile: Callable[[Execution], None] | None = None) -> Receipt:
+        """Do a job: dummy artifacts and a real receipt."""
+        with Execution(job) as execution:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            logs = []
+            if job.verb == "generate":
+                _draw(Path(job.settings["root"]))
+            for name in job.artifacts:
+                path = job.folder / name
+                if name == METRICS:
+                    write_history(path, HISTORY)
+                    logs.append(name)
+                elif name == "manifest.json":
+                    path.write_text(json.dumps({"root": job.settings["dataset"]["root"], "annotation_files": {}}))
+                elif name == "samples.tsv":
+                    path.write_text(_samples(Path(job.settings["dataset"]["root"])))
+                elif name == "metrics.json":
+                    path.write_text(json.dumps({"accuracy": 50.0}))
+                else:
+                    path.write_text(f"{name} of {job.name} with {json.dumps(dict(job.settings), sort_keys=True)}")
+            if meanwhile is not None:
+                meanwhile(execution)
+            artifacts = [name for name in job.artifacts if name not in logs]
+            return execution.finish(artifacts, RESULTS.get(job.verb, {"loss": 0.25}), logs)
+
+    def run_chain(self, job: Job) -> None:
+        """Do a job and all that it needs and that is not done."""
+        for needed in self.plan.jobs([job]):
+            if not needed.receipt.exists():
+                self.run(needed)
+
+
+def _draw(root: Path) -> None:
+    for part in ("train", "val"):
+        (root / part / "0").mkdir(parents=True, exist_ok=True)
+        for i in range(2):
+            (root / part / "0" / f"{i}.png").write_bytes(f"{part} {i}".encode())
+
+
+def _samples(root: Path) -> str:
+    header = "split\tpath\tlabel\tbytes\tdigest\tannotation\tannotation_digest\n"
+    rows = (f"train\t{image.relative_to(root)}\t0\t7\t{file_digest(image)}\t\t\n" for image in sorted(root.rglob("*.png")))
+    return header + "".join(rows)

@@ -1,0 +1,80 @@
+"""The JSON schema is in step with the models, and says of params.yaml what the models say."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from dbot.params.describe import json_schema, model_at
+from dbot.params.document import Params
+from dbot.params.recipes import AsymmetricPretrain, Optimizer, SymmetricPretrain
+from dbot.params.source import KeyPath, read_yaml
+from dbot.params.teachers import TimmTeacher
+from tests.conftest import PROJECT
+
+SCHEMA = json.loads((PROJECT / "schema" / "params.schema.json").read_text())
+DOCUMENT = read_yaml(PROJECT / "params.yaml").data
+
+
+def test_the_written_schema_is_in_step() -> None:
+    assert json_schema() == SCHEMA, "run `dbot schema`"
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_params_yaml_fits_the_schema() -> None:
+    jsonschema.validate(DOCUMENT, SCHEMA)
+
+
+def test_params_yaml_names_the_schema_for_editors() -> None:
+    assert (PROJECT / "params.yaml").read_text().startswith("# yaml-language-server: $schema=schema/params.schema.json\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "buildx: {}",
+        "build: {rows: [B-B], columns: [depth], seeds: [0]}",
+        "recipes: {pretrain: {x: {mask_ration: 0.5}}}",
+        "recipes: {finetune: {x: {epochs: many}}}",
+        "scales: {x: {title: x, overrides: {scales: {}}}}",
+        "scales: {x: {title: x, overrides: {architectures: {B: {widht: 4}}}}}",
+    ],
+)
+def test_the_schema_refuses_mistakes(text: str) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(text), SCHEMA)
+
+
+def test_every_key_is_described() -> None:
+    """Editors show the description; `kind` and `design` say themselves what they tell apart."""
+
+    def visit(schema: Any) -> list[str]:
+        properties = schema.get("properties", {})
+        return [key for key, field in properties.items() if "description" not in {**definition(field), **field} and key != "kind"]
+
+    def definition(field: Any) -> Any:
+        return SCHEMA["$defs"][field["$ref"].removeprefix("#/$defs/")] if "$ref" in field else {}
+
+    assert visit(SCHEMA) == []
+    assert {name: missing for name, part in SCHEMA["$defs"].items() if (missing := visit(part))} == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "section"),
+    [
+        ((), Params),
+        (("recipes", "pretrain", "asymmetric"), AsymmetricPretrain),
+        (("recipes", "pretrain", "symmetric"), SymmetricPretrain),
+        (("recipes", "pretrain", "symmetric", "optimizer"), Optimizer),
+        (("teachers", "clip-B"), TimmTeacher),
+        (("recipes", "pretrain", "symmetric", "epochs"), None),
+        (("nowhere",), None),
+    ],
+)
+def test_the_section_at_a_place(path: KeyPath, section: type | None) -> None:
+    assert model_at(Params, path, DOCUMENT) is section

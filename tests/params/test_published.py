@@ -1,0 +1,156 @@
+"""The paper's scale holds the published figures; written out here by hand, from the papers' table and code."""
+
+import pytest
+
+from dbot.params.document import Params
+from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
+from dbot.params.teachers import RandomTeacher, RowTeacher, TimmTeacher
+
+# Row, architecture, teacher's title, asymmetric, top-1, box AP, mIoU: the table of the authors' README, in its order.
+PUBLISHED = [
+    ("B-B", "B", "B", True, 84.5, 52.7, 49.5),
+    ("B-L", "B", "L", True, 84.6, 53.1, 50.1),
+    ("B-H", "B", "H", True, 84.6, 53.5, 50.8),
+    ("B-CLIP", "B", "CLIP-B/16", False, 85.7, 53.6, 52.9),
+    ("L-L", "L", "L", True, 86.6, 56.0, 54.5),
+    ("L-H", "L", "H", True, 86.8, 56.1, 55.2),
+    ("L-CLIP", "L", "CLIP-L/14", False, 87.8, 56.8, 56.2),
+    ("H-H", "H", "H", True, 87.4, None, None),
+    ("H-CLIP", "H", "CLIP-L/14", False, 88.5, None, None),
+    ("H448-H", "H", "H", True, 88.0, None, None),
+    ("H448-CLIP", "H", "CLIP-L/14", False, 89.1, None, None),
+]
+
+
+def test_the_published_table(paper: Params) -> None:
+    found = [
+        (name, row.architecture, row.title, row.asymmetric, row.published.cls, row.published.det, row.published.seg)
+        for name, row in paper.rows.items()
+        if row.published is not None
+    ]
+    assert found == PUBLISHED
+    assert list(paper.rows)[: len(PUBLISHED)] == [name for name, *_ in PUBLISHED]
+
+
+def test_every_published_row_has_a_control(paper: Params) -> None:
+    assert all(paper.rows[name].control for name, *_ in PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "width", "depth", "heads"), [("B", 16, 768, 12, 12), ("L", 16, 1024, 24, 16), ("H", 14, 1280, 32, 16)]
+)
+def test_architectures(paper: Params, name: str, patch: int, width: int, depth: int, heads: int) -> None:
+    a = paper.architectures[name]
+    assert (a.image_size, a.patch_size, a.width, a.depth, a.heads, a.mlp_ratio) == (224, patch, width, depth, heads, 4)
+    assert a.grid == 224 // patch
+
+
+@pytest.mark.parametrize(("name", "depth"), [("random-B", None), ("random-L", 0), ("random-H", 0)])
+def test_first_teachers_are_the_students_own_weights(paper: Params, name: str, depth: int | None) -> None:
+    teacher = paper.teachers[name]
+    assert isinstance(teacher, RandomTeacher)
+    assert (teacher.weights, teacher.depth) == ("student", depth)
+
+
+@pytest.mark.parametrize(("name", "row"), [("student-L", "L-L"), ("student-H", "H-H")])
+def test_larger_teachers_are_the_last_stage_of_their_row(paper: Params, name: str, row: str) -> None:
+    teacher = paper.teachers[name]
+    assert isinstance(teacher, RowTeacher)
+    assert (teacher.row, teacher.stage) == (row, "last")
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "size", "student"), [("clip-B", 16, 224, "B"), ("clip-L", 14, 196, "L"), ("clip-L-224", 14, 224, "H")]
+)
+def test_clip_sees_images_that_give_the_students_grid(paper: Params, name: str, patch: int, size: int, student: str) -> None:
+    teacher = paper.teachers[name]
+    assert isinstance(teacher, TimmTeacher)
+    assert (teacher.image_size, f"patch{patch}_clip" in teacher.model, teacher.projection) == (size, True, True)
+    assert size // patch == paper.architectures[student].grid
+
+
+@pytest.mark.parametrize(("row", "cls", "dense"), [("B-B", 2, 3), ("L-L", 2, 3), ("H-H", 2, None), ("B-CLIP", 1, 1), ("H-CLIP", 1, None)])
+def test_stages(paper: Params, row: str, cls: int, dense: int | None) -> None:
+    stages = paper.rows[row].stages
+    assert stages is not None
+    assert (stages.cls, stages.det, stages.seg) == (cls, dense, dense)
+
+
+@pytest.mark.parametrize(("size", "drop_path", "clip"), [("B", 0.2, 3.0), ("L", 0.2, None), ("H", 0.3, None)])
+def test_asymmetric_pretraining(paper: Params, size: str, drop_path: float, clip: float | None) -> None:
+    r = paper.recipes.pretrain[f"asymmetric-{size}"]
+    o = r.optimizer
+    assert isinstance(r, AsymmetricPretrain)
+    assert (r.epochs, r.warmup_epochs, r.batch_size, r.mask_ratio, r.class_token_in_loss) == (800, 40, 4096, 0.75, True)
+    assert (r.decoder.width, r.decoder.depth, r.decoder.heads) == (512, 8, 16)
+    assert (r.loss.kind, r.loss.beta, r.target.normalise, r.target.final_norm) == ("smooth_l1", 2.0, True, False)
+    assert (r.drop_path, o.clip_grad) == (drop_path, clip)
+    assert (o.betas, o.eps, o.weight_decay, o.minimum_learning_rate, o.layer_decay) == ([0.9, 0.95], 1e-8, 0.05, 0, 1)
+    assert o.learning_rate_per is not None
+    assert o.learning_rate * r.batch_size / o.learning_rate_per == pytest.approx(2.4e-3)
+    assert (r.augmentation.crop_scale, r.augmentation.flip, r.augmentation.color_jitter) == ([0.2, 1.0], 0.5, 0)
+
+
+def test_symmetric_pretraining(paper: Params) -> None:
+    r = paper.recipes.pretrain["symmetric"]
+    o = r.optimizer
+    assert isinstance(r, SymmetricPretrain)
+    assert (r.epochs, r.warmup_epochs, r.batch_size, r.drop_path, r.layer_scale) == (1600, 10, 4096, 0.1, 0.1)
+    assert (r.blocks.patches, r.blocks.minimum, r.blocks.aspect) == (78, 16, 0.3)
+    assert (r.loss.kind, r.class_token_in_loss, r.target.normalise) == ("negative_cosine", False, False)
+    assert (r.relative_positions, r.absolute_positions) == (True, False)
+    assert (o.learning_rate, o.learning_rate_per, o.minimum_learning_rate) == (3e-3, None, 1e-5)
+    assert (o.betas, o.eps, o.weight_decay, o.clip_grad) == ([0.9, 0.98], 1e-6, 0.05, 3.0)
+    assert (r.augmentation.crop_scale, r.augmentation.color_jitter) == ([0.4, 1.0], 0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "peak", "layer_decay", "drop_path", "clip", "size", "resize"),
+    [
+        ("asymmetric-B", (100, 5), 1.2e-3, 0.65, 0.1, None, None, 256 / 224),
+        ("asymmetric-L", (50, 5), 1.2e-3, 0.75, 0.25, 1.0, None, 256 / 224),
+        ("asymmetric-H", (50, 5), 1.2e-3, 0.75, 0.3, None, None, 256 / 224),
+        ("asymmetric-H448", (10, 2), 2.8e-4, 0.9, 0.4, None, 448, 1.0),
+    ],
+)
+def test_finetuning(
+    paper: Params,
+    name: str,
+    schedule: tuple[int, int],
+    peak: float,
+    layer_decay: float,
+    drop_path: float,
+    clip: float | None,
+    size: int | None,
+    resize: float,
+) -> None:
+    r = paper.recipes.finetune[name]
+    o, a = r.optimizer, r.augmentation
+    assert (r.epochs, r.warmup_epochs) == schedule
+    assert (r.batch_size, r.image_size, r.drop_path) == (1024, size, drop_path)
+    assert o.learning_rate_per == 256
+    assert o.learning_rate * r.batch_size / o.learning_rate_per == pytest.approx(peak)
+    assert (o.layer_decay, o.clip_grad, o.betas, o.eps) == (layer_decay, clip, [0.9, 0.999], 1e-8)
+    assert (o.weight_decay, o.minimum_learning_rate) == (0.05, 1e-6)
+    assert (r.pooling, r.label_smoothing, r.head_init_std, r.label_fraction) == ("average", 0.1, 0.01, 1.0)
+    assert (a.crop_scale, a.flip, a.rand_augment, a.random_erase) == ([0.08, 1.0], 0.5, "rand-m9-mstd0.5-inc1", 0.25)
+    assert (a.mixup.mixup, a.mixup.cutmix, a.mixup.probability, a.mixup.switch_probability) == (0.8, 1.0, 1.0, 0.5)
+    assert r.evaluation_resize == pytest.approx(resize)
+
+
+def test_what_serves_the_table(paper: Params) -> None:
+    assert paper.uses.model_dump() == {"pretrain": "imagenet-1k", "cls": "imagenet-1k", "det": "coco-2017", "seg": "ade20k"}
+    assert paper.normalisation.model_dump() == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@pytest.mark.parametrize("row", ["B-B", "L-L", "H-H"])
+def test_the_effective_batch_fits_the_machines(paper: Params, row: str) -> None:
+    """The batch is a whole number of forward passes over all processes."""
+    declared = paper.rows[row]
+    assert declared.pretrain is not None
+    for rule, recipe in (("distill", paper.recipes.pretrain[declared.pretrain]), ("finetune", paper.recipes.finetune[declared.finetune])):
+        common, own = paper.resources[rule]["any"], paper.resources[rule][declared.architecture]
+        assert common.nodes is not None
+        assert common.gpus is not None
+        assert own.batch_per_process is not None
+        assert recipe.batch_size % (common.nodes * common.gpus * own.batch_per_process) == 0

@@ -1,0 +1,129 @@
+"""`dbot record` with a real DVC."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dbot.cli import main
+from dbot.errors import UserError
+from dbot.record.adopt import adoption, outputs
+from dbot.record.keep import keep
+from dbot.record.stages import recorded_digests
+from tests.fakes import FakeProject
+
+Shell = Callable[..., str]
+DVC = (sys.executable, "-m", "dvc")
+
+
+def test_a_recorded_checkpoint_is_in_the_cache_and_in_the_lock_file(kept: FakeProject) -> None:
+    plan = kept.plan
+    job = plan.distill("B-B", "1")
+    kept.run_chain(job)
+    assert main(["record", "--receipt", str(job.receipt), "--output", "recorded.json"]) == 0
+    mark = json.loads(Path("recorded.json").read_text())[str(job.receipt)]
+    md5 = recorded_digests()[job.folder / "student.safetensors"]
+    assert mark["student.safetensors"] == md5
+    cached = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
+    assert cached.read_bytes() == (job.folder / "student.safetensors").read_bytes()
+    assert not list(Path("results").rglob(".gitignore"))
+    assert main(["verify", str(job.folder)]) == 0
+
+
+def test_record_refuses_what_the_receipt_does_not_cover(kept: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    job = kept.plan.distill("B-B", "1")
+    kept.run_chain(job)
+    kept.set("mask_ratio: 0.75", "mask_ratio: 0.5")
+    assert main(["record", "--receipt", str(job.receipt)]) == 2
+    line = capsys.readouterr().err
+    assert "recipe.mask_ratio = 0.75, now it is 0.5" in line
+    assert line.count("\n") == 1
+    kept.set("mask_ratio: 0.5", "mask_ratio: 0.75")
+    (job.folder / "student.safetensors").write_text("another")
+    with pytest.raises(UserError, match=r"student\.safetensors: is not the file on its receipt"):
+        keep(kept.plan, [job.receipt])
+    assert not Path("dvc.lock").exists()
+
+
+def test_without_git_it_is_one_line(project: FakeProject) -> None:
+    job = project.plan.generate("digits")
+    project.run(job)
+    with pytest.raises(UserError, match="dvc commit failed"):
+        keep(project.plan, [job.receipt])
+
+
+def test_parallel_records_dont_collide(kept: FakeProject) -> None:
+    plan = kept.plan
+    jobs = [plan.distill("B-B", "1"), plan.distill("L-L", "1")]
+    for job in jobs:
+        kept.run_chain(job)
+    started = [
+        subprocess.Popen([sys.executable, "-m", "dbot", "record", "--receipt", str(job.receipt)], stderr=subprocess.PIPE, text=True)
+        for job in jobs
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 2
+    assert {job.folder / "student.safetensors" for job in jobs} <= recorded_digests().keys()
+
+
+@pytest.mark.slow
+def test_a_clone_that_pulled_adopts_everything(kept: FakeProject, sh: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plan = kept.plan
+    cell = plan.evaluate("B-B", "cls", "0")
+    kept.run_chain(cell)
+    keep(plan, [job.receipt for job in plan.jobs([cell])])
+    sh(*DVC, "remote", "add", "-d", "-q", "here", str(tmp_path / "remote"))
+    sh("git", "add", "-A")
+    sh("git", "commit", "-q", "-m", "results")
+    sh(*DVC, "push", "-q")
+    assert "50.0" in sh(*DVC, "metrics", "show")
+
+    clone = tmp_path / "clone"
+    sh("git", "clone", "-q", str(kept.folder), str(clone))
+    monkeypatch.chdir(clone)
+    assert "is missing" in adoption(plan).refused["generate/digits"]
+    # Stages that never ran make `dvc pull` complain, after it has brought all that there is.
+    subprocess.run([*DVC, "pull", "-q"], capture_output=True, check=False)
+    found = adoption(plan)
+    assert found.adopted == plan.jobs([cell])
+    assert cell.receipt in outputs(plan, found)
+    assert all(path.exists() for path in outputs(plan, found))
+    assert main(["verify", "B-B/cls"]) == 0
+
+
+@pytest.mark.slow
+def test_dvc_never_starts_a_job(kept: FakeProject, sh: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plan = kept.plan
+    job = plan.distill("B-B", "1")
+    kept.run_chain(job)
+    keep(plan, [each.receipt for each in plan.jobs([job])])
+    sh("git", "add", "-A")
+    sh("git", "commit", "-q", "-m", "results")
+    trap = tmp_path / "bin" / "dbot"
+    trap.parent.mkdir()
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    trap.chmod(0o755)
+    monkeypatch.setenv("PATH", str(trap.parent), prepend=":")
+    weights = (job.folder / "student.safetensors").read_bytes()
+    never_ran, ran = "demo-distill-L-L-stage1", "demo-distill-B-B-stage1"
+    for command in (
+        ["repro"],
+        ["repro", "-f"],
+        ["repro", "-f", "-s", ran],
+        ["repro", "-s", never_ran],
+        ["exp", "run"],
+        ["exp", "run", "-f"],
+    ):
+        subprocess.run([*DVC, *command], capture_output=True, check=False)
+        assert not (tmp_path / "started").exists(), command
+        assert (job.folder / "student.safetensors").read_bytes() == weights, command
+    shutil.rmtree(trap.parent)
+
+
+def test_a_job_that_dvc_starts_refuses(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "demo-generate-digits")
+    with pytest.raises(UserError, match="DVC started this as stage 'demo-generate-digits'"):
+        project.run(project.plan.generate("digits"))

@@ -1,0 +1,166 @@
+"""The live feed and the sync, on SQLite stores of their own."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbot.errors import UserError
+from dbot.record.execution import Execution
+from dbot.record.mlflow import Feed, Synced, sync
+from dbot.record.runs import tracking_uri
+from tests.fakes import HISTORY, FakeProject
+
+DEAD = "http://127.0.0.1:9"
+
+
+def everything() -> dict[str, Any]:
+    """All that a store holds, by run name."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri())
+    experiment = client.get_experiment_by_name("dbot/demo")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len({run.info.run_name for run in runs}) == len(runs), "two runs have one name"
+    return {
+        run.info.run_name: {
+            "status": run.info.status,
+            "params": run.data.params,
+            "tags": run.data.tags,
+            "points": sorted(
+                (name, p.step, p.value) for name in run.data.metrics for p in client.get_metric_history(run.info.run_id, name)
+            ),
+            "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs],
+            "id": run.info.run_id,
+        }
+        for run in runs
+    }
+
+
+def test_a_dead_server_costs_one_line(project: FakeProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD.replace("//", "//me:secret@"))
+    job = project.plan.generate("digits")
+    drawn = random.getstate()
+    feed = Feed(job, "e" * 32, enabled=True)
+    feed.log(HISTORY[:1])
+    feed.log(HISTORY)
+    feed.complete(project.run(job), HISTORY)
+    assert random.getstate() == drawn
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"MLflow at {DEAD} does not answer")
+    assert err.endswith("training goes on; `dbot sync` completes it later\n")
+    assert err.count("\n") == 1
+    assert "secret" not in err
+    with pytest.raises(UserError, match=f"MLflow at {DEAD} does not answer"):
+        sync(project.plan)
+
+
+def test_a_broken_database_costs_one_line(project: FakeProject, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("mlflow.db").write_bytes(b"no database" * 100)
+    Feed(project.plan.generate("digits"), "e" * 32, enabled=True).log(HISTORY)
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_switched_off_it_touches_nothing(project: FakeProject) -> None:
+    job = project.plan.generate("digits")
+    feed = Feed(job, "e" * 32, enabled=False)
+    feed.log(HISTORY)
+    feed.complete(project.run(job), HISTORY)
+    assert not Path("mlflow.db").exists()
+
+
+def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> None:
+    plan = stored.plan
+    job = plan.distill("B-B", "1")
+    stored.run_chain(job.inputs["data"])
+    feeds = []
+
+    def live(execution: Execution) -> None:
+        feeds.append(Feed(job, execution.name, enabled=True))
+        for count in range(1, len(HISTORY) + 1):
+            feeds[0].log(HISTORY[:count])
+
+    receipt = stored.run(job, live)
+    feeds[0].complete(receipt, HISTORY)
+
+    found = everything()
+    assert set(found) == {job.name, "row B-B"}
+    run = found[job.name]
+    assert run["status"] == "FINISHED"
+    assert run["params"]["recipe.optimizer.learning_rate"] == "0.001"
+    assert run["params"]["stage"] == "1"
+    tags = {
+        "dbot.rule": "distill",
+        "dbot.row": "B-B",
+        "dbot.stage": "1",
+        "dbot.scale": "demo",
+        "dbot.receipt": receipt.id,
+        "dbot.execution": receipt.circumstances.execution,
+        "mlflow.parentRunId": found["row B-B"]["id"],
+    }
+    assert tags.items() <= run["tags"].items()
+    values = {(name, step): value for name, step, value in run["points"]}
+    assert len(values) == len(run["points"])
+    assert values["loss", 1] == 0.1 + 0.2
+    assert ("accuracy", 0) not in values
+    assert values["result/loss", 1] == 0.25
+    assert {"cost/seconds", "cost/device_hours"} <= {name for name, _ in values}
+    assert run["data"] == [("digits", ("d" * 64)[:36])]
+
+    assert sync(plan) == Synced(receipts=3, completed=2)  # generate and prepare were not fed
+    complete = everything()
+    assert complete[job.name] == run
+    assert sync(plan) == Synced(receipts=3, completed=0)
+    assert everything() == complete
+
+
+def test_sync_completes_a_feed_that_died_midway(stored: FakeProject) -> None:
+    plan = stored.plan
+    job = plan.distill("B-B", "1")
+    stored.run_chain(job.inputs["data"])
+    stored.run(job, lambda execution: Feed(job, execution.name, enabled=True).log(HISTORY[:1]))
+    before = everything()[job.name]
+    assert before["status"] == "RUNNING"
+    assert {step for name, step, _ in before["points"] if name == "loss"} == {0}
+    assert sync(plan).completed == 3
+    after = everything()[job.name]
+    assert after["id"] == before["id"]
+    assert after["status"] == "FINISHED"
+    assert [point for point in after["points"] if point[0] == "loss"] == [("loss", 0, 1.5), ("loss", 1, 0.1 + 0.2)]
+    assert sync(plan).completed == 0
+
+
+def test_a_resumed_job_goes_on_in_its_run(stored: FakeProject) -> None:
+    job = stored.plan.generate("digits")
+    Feed(job, "e" * 32, enabled=True).log(HISTORY[:1])
+    Feed(job, "e" * 32, enabled=True).log(HISTORY)
+    run = everything()[job.name]
+    assert [point for point in run["points"] if point[0] == "loss"] == [("loss", 0, 1.5), ("loss", 1, 0.1 + 0.2)]
+
+
+def test_receipts_beyond_the_table_are_synced(stored: FakeProject) -> None:
+    stored.run_chain(stored.plan.distill("B-B", "3"))
+    assert sync(stored.plan).receipts == 5
+
+
+@pytest.mark.slow
+def test_cold_starts_at_once_lose_nothing(project: FakeProject) -> None:
+    """Making the tables of a new SQLite file is a race that, unlocked, all but one lose."""
+    program = (
+        "import sys; from dbot.plan import Plan; from dbot.params.load import load; from dbot.record.mlflow import Feed;"
+        "feed = Feed(Plan(load()).distill('B-B', sys.argv[1]), sys.argv[1] * 32, True);"
+        "feed.log([{'epoch': 0, 'loss': 1.0}])"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", program, str(i % 3 + 1)], stderr=subprocess.PIPE, text=True) for i in range(4)]
+    assert [process.communicate()[1] for process in started] == [""] * 4
+    found = everything()
+    assert set(found) == {"row B-B", *(f"distill/B-B/stage{i}" for i in (1, 2, 3))}
+    assert all(found[f"distill/B-B/stage{i}"]["points"][0] == ("loss", 0, 1.0) for i in (1, 2, 3))
+    with sqlite3.connect("mlflow.db") as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)

@@ -1,0 +1,114 @@
+"""The front door: what a person sees who knows nothing yet, or mistypes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dbot import __version__, cli
+from tests.conftest import PROJECT
+
+
+def dbot(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "dbot", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_without_arguments_it_lists_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    said = capsys.readouterr().out
+    for verb, purpose in {**cli.JOBS, **cli.OTHERS}.items():
+        assert f"  {verb}" in said
+        assert purpose in said
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_the_same(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    cli.main([])
+    bare = capsys.readouterr().out
+    assert cli.main([flag]) == 0
+    assert capsys.readouterr().out == bare
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dbot {__version__}\n"
+
+
+def test_an_unknown_verb_is_one_line_and_status_2() -> None:
+    done = dbot("distil")
+    assert done.returncode == 2
+    assert done.stderr == "dbot: there is no verb 'distil'; the verbs are listed above\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["params", "--row", "B-X"], "dbot params: params.yaml: there is no 'B-X' under `rows`; declared are: B-B, "),
+        (["params", "--scale", "huge"], "dbot params: params.yaml: scale is 'huge': there is no scale of that name; declared"),
+        (["params", "--params", "nowhere.yaml"], "dbot params: nowhere.yaml: cannot be read (No such file or directory); run dbot in"),
+        (["table", "--output", "table.txt"], "dbot table: --output is table.txt: its name must end in .csv;"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments: list[str], said: str) -> None:
+    done = dbot(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_several_mistakes_are_a_line_each(tmp_path: Path) -> None:
+    text = (PROJECT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("seeds: [0]", "seeds: []", 1).replace("non_finite: stop", "non_finite: go", 1))
+    done = dbot("params", folder=tmp_path)
+    assert done.returncode == 2
+    assert [line.split(" ")[:2] for line in done.stderr.splitlines()] == [["dbot", "params:"]] * 2
+
+
+def test_a_flag_that_isn_t_there_is_status_2() -> None:
+    done = dbot("params", "--rows", "B-B")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m dbot params | head -1", shell=True, cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("scale demo: ")
+    assert done.stderr == ""
+
+
+def test_params_says_where_each_value_came_from() -> None:
+    lines = dbot("params", "--scale", "paper", "--row", "B-B").stdout.splitlines()
+    assert lines[0] == "scale paper: what the published table used"
+    text = (PROJECT / "params.yaml").read_text().splitlines()
+    (width,) = [line for line in lines if line.startswith("architectures.B.width = ")]
+    value, where = width.split(" = ")[1].split("    # ")
+    number = int(where.split(":")[1].split(" ")[0])
+    assert value == "768"
+    assert where.endswith(" architectures.B.width")
+    assert "width: 768" in text[number - 1]
+    assert not any(line.startswith("architectures.L") for line in lines), "only what the row uses"
+
+
+@pytest.mark.parametrize("verb", ["params", "table", "schema"])
+def test_light_verbs_load_nothing_heavy(verb: str) -> None:
+    """The check that a command stays quick: what it has loaded by its end."""
+    program = (
+        "import sys\n"
+        "from dbot.cli import main\n"
+        f"assert main([{verb!r}] + (['--output', sys.argv[1]] if {verb!r} != 'params' else [])) == 0\n"
+        "heavy = {'torch', 'torchvision', 'timm', 'numpy', 'mlflow', 'dvc', 'snakemake', 'sklearn', 'skimage', 'matplotlib'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)))\n"
+    )
+    output = "table.csv" if verb == "table" else "schema.json"
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"/dev/null/{output}" if verb == "params" else output],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

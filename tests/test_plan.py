@@ -1,0 +1,217 @@
+"""The graph of jobs: what hangs on what, and which keys of params.yaml each job reads."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbot.errors import UserError
+from dbot.params import load as load_module
+from dbot.params.load import load
+from dbot.params.source import KeyPath, Tree, dotted, read_yaml
+from dbot.plan import Job, Plan
+from tests.conftest import PROJECT
+
+DOCUMENT = read_yaml(PROJECT / "params.yaml")
+SCALES = list(DOCUMENT.data["scales"])
+
+
+def plan(scale: str = "demo") -> Plan:
+    return Plan(load(PROJECT / "params.yaml", scale))
+
+
+def everything(plan: Plan) -> list[Job]:
+    """All jobs of the rows that can be built, every stage included."""
+    rows = plan.params.rows
+    stages = [plan.distill(name, stage) for name, row in rows.items() for stage in range(1, row.last_stage + 1)]
+    return plan.jobs([*stages, *plan.cells(list(rows), ["cls"])])
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_nothing_is_trained_twice(scale: str) -> None:
+    jobs = everything(plan(scale))
+    names = [job.name for job in jobs]
+    assert len(set(names)) == len(names)
+    done = [(job.verb, repr(job.settings), sorted((role, needed.name) for role, needed in job.inputs.items())) for job in jobs]
+    assert all(done.count(one) == 1 for one in done), "two jobs do the same work"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_a_job_needs_comes_before_it(scale: str) -> None:
+    done: set[str] = set()
+    for job in everything(plan(scale)):
+        assert {needed.name for needed in job.inputs.values()} <= done
+        assert {needed.name for needed in job.ancestors()} <= done
+        done.add(job.name)
+
+
+def test_a_stage_is_taught_by_the_one_before() -> None:
+    p = plan()
+    assert p.distill("B-B", 2).inputs["teacher"] == p.distill("B-B", 1)
+    assert "teacher" not in p.distill("B-B", 1).inputs
+    assert "teacher" not in p.distill("B-B", 2).settings
+
+
+def test_a_longer_chain_serves_more_columns_without_training_twice() -> None:
+    p = plan()
+    assert p.params.rows["B-B"].last_stage == 3
+    assert p.finetune("B-B", 0).inputs["start"] == p.distill("B-B", 2)
+    assert p.distill("B-B", 2) in p.distill("B-B", 3).ancestors()
+
+
+def test_a_larger_teacher_is_the_last_stage_of_its_row() -> None:
+    p = plan()
+    assert p.distill("B-L", 1).inputs["teacher"] == p.distill("L-L", 3)
+    assert p.distill("B-H", 1).inputs["teacher"] == p.distill("H-H", 2)
+
+
+def test_double_size_starts_from_the_finetuned_224() -> None:
+    p = plan("paper")
+    job = p.finetune("H448-H", 0)
+    assert job.inputs["start"] == p.finetune("H-H", 0)
+    assert job.settings["recipe"]["image_size"] == 448
+    assert job.settings["architecture"]["image_size"] == 224
+    measured = p.evaluate("H448-H", "cls", 0)
+    assert measured.inputs["model"] == job
+    assert measured.settings["recipe"]["image_size"] == 2 * p.params.architectures["H"].image_size
+    assert measured.settings["recipe"]["evaluation_resize"] == 1
+
+
+def test_a_control_is_only_finetuned() -> None:
+    p = plan()
+    assert [job.verb for job in p.jobs([p.evaluate("B-scratch", "cls", 0)])] == ["generate", "prepare", "finetune", "evaluate"]
+    assert p.finetune("B-scratch", 0).settings == p.finetune("B-B", 0).settings
+
+
+def test_the_table_brings_its_controls() -> None:
+    assert {job.key["row"] for job in plan().cells()} == {
+        *("B-B", "L-L", "H-H", "H448-H"),
+        *("B-scratch", "L-scratch", "H-scratch", "H448-scratch"),
+    }
+
+
+def test_scales_never_share_a_path() -> None:
+    folders = {scale: {job.folder for job in everything(plan(scale))} for scale in SCALES}
+    for scale, own in folders.items():
+        assert all(folder.is_relative_to(Path("results") / scale) for folder in own)
+    assert sum(map(len, folders.values())) == len(set.union(*folders.values()))
+
+
+def test_a_job_s_command_is_its_rule_s() -> None:
+    job = plan().distill("B-B", 2)
+    assert job.command == (
+        "dbot distill --scale demo --row B-B --stage 2 --data results/demo/prepare/digits/receipt.json "
+        "--teacher results/demo/distill/B-B/stage1/receipt.json --receipt results/demo/distill/B-B/stage2/receipt.json"
+    )
+
+
+def test_data_that_are_not_drawn_are_only_checked() -> None:
+    p = plan("paper")
+    assert p.prepare("imagenet-1k").inputs == {}
+    with pytest.raises(UserError, match="data set imagenet-1k is not drawn by this project; get it from: image-net.org"):
+        p.generate("imagenet-1k")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda p: p.job("distill", row="B-X", stage="1"), "there is no 'B-X' under `rows`; declared are: B-B, "),
+        (lambda p: p.job("distill", row="B-B", stage="4"), "row B-B has 3 stages of distillation; there is no stage 4"),
+        (lambda p: p.job("distill", row="B-B", stage="0"), "row B-B has 3 stages of distillation; there is no stage 0"),
+        (lambda p: p.job("distill", row="B-B", stage="one"), "--stage is 'one': must be a whole number"),
+        (lambda p: p.job("finetune", row="B-B", seed="x"), "--seed is 'x': must be a whole number"),
+        (lambda p: p.job("distill", row="B-scratch", stage="1"), "row B-scratch has 0 stages of distillation; there is no stage 1"),
+        (lambda p: p.job("finetune", row="", seed="0"), "there is no '' under `rows`"),
+        (lambda p: p.job("prepare", dataset="mnist"), "there is no 'mnist' under `datasets`; declared are: imagenet-1k, "),
+        (lambda p: p.job("evaluate", row="B-B", column="det", seed="0"), "column det of row B-B can't be measured yet; columns that can: cls"),
+    ],
+)
+def test_what_isn_t_there_is_one_line(ask: Any, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        ask(plan())
+    (problem,) = caught.value.problems
+    assert said in problem
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_job_states_its_resources(scale: str) -> None:
+    p = plan(scale)
+    for job in everything(p):
+        assert all(value is not None for value in p.resources(job).model_dump().values())
+
+
+def test_an_architecture_s_resources_lie_on_the_rule_s() -> None:
+    found = plan("paper").resources(plan("paper").distill("H-H", 1))
+    assert (found.nodes, found.gpus, found.batch_per_process) == (4, 8, 64)
+
+
+# --------------------------------------------- the keys of a job are those that change its settings
+
+CHOOSING = ("version", "scale", "build", "uses", "rows")
+"""Sections that choose what a job reads: its keys move with them."""
+
+
+def _leaves(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(data, dict) and data:
+        for key, below in data.items():
+            yield from _leaves(below, (*path, key))
+    else:
+        yield path, data
+
+
+def _others(value: Any) -> list[Any]:
+    """Values of the same kind, of which one should be allowed where ``value`` is."""
+    if value is None:
+        return [1, 0.5, "x"]
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value * 2, value + 1, value - 1]
+    if isinstance(value, float):
+        return [value / 2, value * 2]
+    if isinstance(value, list):
+        return [value[::-1], [value[0] / 2 if isinstance(value[0], float) else value[0], *value[1:]], value[:1], [*value, "imagefolder"]]
+    choices = "fp32 bf16 skip stop best last class_token average l1 own none clutter scenes digits refuse skip all cpu 3"
+    return [other for other in (*choices.split(), f"{value}-other") if other != value]
+
+
+def _plan_with(monkeypatch: pytest.MonkeyPatch, path: KeyPath, value: Any, scale: str) -> Plan | None:
+    """The plan with one leaf changed; None if it isn't allowed to be so."""
+    data = copy.deepcopy(DOCUMENT.data)
+    holder = data
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    origins = {p: o for p, o in DOCUMENT.origins.items() if not (p[: len(path)] == path and len(p) > len(path))}
+    monkeypatch.setattr(load_module, "read_yaml", lambda file: Tree(data, {**DOCUMENT.origins, **origins}))
+    try:
+        return Plan(load(Path("params.yaml"), scale))
+    except UserError:
+        return None
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.MonkeyPatch, scale: str) -> None:
+    before = {job.name: job.settings for job in everything(plan(scale))}
+    keys = {job.name: set(plan(scale).keys(job)) for job in everything(plan(scale))}
+    known = set.union(*keys.values())
+    tried = set()
+    for path, value in _leaves(DOCUMENT.data):
+        if path[0] in CHOOSING or (path[0] == "scales" and (path[1] != scale or path[3:4] in [(name,) for name in CHOOSING])) or "extends" in path:
+            continue
+        changed = next((p for other in _others(value) if (p := _plan_with(monkeypatch, path, other, scale)) is not None), None)
+        if changed is None:
+            continue
+        tried.add(dotted(path))
+        for job in everything(changed):
+            if job.name in before:
+                expected = dotted(path) in keys[job.name]
+                assert (job.settings != before[job.name]) == expected, f"{dotted(path)} and {job.name}"
+    assert known - tried <= {key for key in known if key.rsplit(".", 1)[-1] in UNCHANGEABLE}, known - tried
+
+
+UNCHANGEABLE = ("design", "kind", "row", "stage", "embedded", "extends", "layouts", "images", "annotations")
+"""Keys whose every other value asks for a change elsewhere too."""

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from dbot.cli import main
+from dbot.params.source import read_yaml
+from dbot.record import receipt as receipts
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, with few digits to draw."""
+    text = (PROJECT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("train: 3000, validation: 1000", "train: 20, validation: 10"))
+    assert read_yaml(tmp_path / "params.yaml").data["datasets"]["digits"]["embedded"]["train"] == 20
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+RECEIPT = Path("results/demo/generate/digits/receipt.json")
+
+
+def test_digits_are_drawn_and_the_receipt_names_them(project: Path) -> None:
+    assert main(["generate", "--scale", "demo", "--dataset", "digits", "--receipt", str(RECEIPT)]) == 0
+    found = receipts.read(RECEIPT)
+    assert found.identity.results["train"] == 20
+    assert len(list((project / "data/digits").rglob("*.png"))) == 30
+    receipts.verified(RECEIPT.parent, "files.tsv", found.identity.artifacts["files.tsv"])
+
+
+def test_drawn_again_the_receipt_has_the_same_id(project: Path) -> None:
+    ids = []
+    for _ in range(2):
+        assert main(["generate", "--scale", "demo", "--dataset", "digits"]) == 0
+        ids.append(receipts.read(RECEIPT).id)
+    assert ids[0] == ids[1]
+
+
+def test_folder_of_somebody_else_is_left_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "data/digits").mkdir(parents=True)
+    (project / "data/digits/mine.txt").write_text("")
+    assert main(["generate", "--scale", "demo", "--dataset", "digits"]) == 2
+    assert "data/digits: exists" in capsys.readouterr().err
+    assert (project / "data/digits/mine.txt").is_file()
+
+
+@pytest.mark.parametrize(("flags", "said"), [(["--dataset", "cifar10"], "get it from"), (["--dataset", "nope"], "declared are")])
+def test_what_cannot_be_drawn_is_explained(project: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str) -> None:
+    assert main(["generate", *flags]) == 2
+    assert said in capsys.readouterr().err

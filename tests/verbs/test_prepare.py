@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dbot.cli import main
+from dbot.data.manifest import read_manifest
+from dbot.record import receipt as receipts
+
+PROJECT = Path(__file__).parents[2]
+FOLDER = Path("results/demo/prepare/digits")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, with few digits to draw."""
+    text = (PROJECT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("train: 3000, validation: 1000", "train: 20, validation: 10"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def drawn(project: Path) -> Path:
+    assert main(["generate", "--scale", "demo", "--dataset", "digits"]) == 0
+    return project
+
+
+def test_receipt_names_digest_and_counts(drawn: Path) -> None:
+    generated = "results/demo/generate/digits/receipt.json"
+    flags = ["--generated", generated, "--receipt", str(FOLDER / "receipt.json")]
+    assert main(["prepare", "--scale", "demo", "--dataset", "digits", *flags]) == 0
+    found, manifest = receipts.read(FOLDER / "receipt.json"), read_manifest(FOLDER)
+    assert found.identity.results == {"digest": manifest.digest, "train": 20, "validation": 10, "classes": 10, "unreadable": 0}
+    assert found.identity.inputs["generated"].id == receipts.read(Path(generated)).id
+    assert manifest.root == Path("data/digits")
+
+
+def test_what_was_changed_since_it_was_drawn_is_refused(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next((drawn / "data/digits").rglob("*.png")).unlink()
+    assert main(["prepare", "--scale", "demo", "--dataset", "digits"]) == 2
+    assert "draw it again: dbot generate" in capsys.readouterr().err
+    assert not (FOLDER / "receipt.json").exists()
+
+
+def test_data_that_are_not_there_say_where_to_get_them(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--dataset", "imagenet-1k"]) == 2
+    assert "datasets.imagenet-1k.root is null: get ImageNet-1K" in capsys.readouterr().err
+
+
+def test_folder_that_the_user_names_is_prepared_and_shrunk(project: Path) -> None:
+    for part in ("train", "test"):
+        for name in "abcdefghij":
+            (project / "c10" / part / name).mkdir(parents=True)
+            Image.new("RGB", (16, 12)).save(project / "c10" / part / name / "0.jpg")
+    text = (project / "params.yaml").read_text()
+    begin = text.index("  cifar10:")
+    own = (
+        text[begin:]
+        .replace("root: null", "root: c10\n    short_side: 8", 1)
+        .replace(", count: 50000", "", 1)
+        .replace(", count: 10000", "", 1)
+    )
+    (project / "params.yaml").write_text(text[:begin] + own)
+    assert main(["prepare", "--scale", "demo", "--dataset", "cifar10"]) == 0
+    manifest = read_manifest(Path("results/demo/prepare/cifar10"))
+    assert manifest.root == Path("data/prepared/demo/cifar10")
+    with Image.open(manifest.root / manifest.samples("train").paths[0]) as image:
+        assert image.size == (11, 8)

@@ -1,0 +1,100 @@
+"""The rules say what the plan says, and name only programs and flags that exist."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dbot import cli
+from dbot.params.load import load
+from dbot.plan import RESULTS, Job, Plan
+from tests.workflow.conftest import PROGRAMS, PROJECT, snakemake
+
+SCALES = list(yaml.safe_load((PROJECT / "params.yaml").read_text())["scales"])
+CHECKPOINTS = ("distill", "finetune")
+SHELL = re.compile(r"^Shell command: (.*) >> (\S+) 2>&1$", re.MULTILINE)
+
+
+def plan_of(scale: str) -> Plan:
+    return Plan(load(PROJECT / "params.yaml", scale))
+
+
+@pytest.fixture(scope="module")
+def lines(empty: Path) -> dict[str, dict[str, str]]:
+    """By scale, the shell line of every job and the log that it writes."""
+    found = {}
+    for scale in SCALES:
+        planned = snakemake(empty, "--dry-run", "--printshellcmds", "--config", f"scale={scale}")
+        assert planned.returncode == 0, planned.stdout
+        found[scale] = dict(SHELL.findall(planned.stdout))
+    return found
+
+
+def bare(line: str) -> list[str]:
+    """A shell line as the plan has it, whatever starts the processes."""
+    words = shlex.split(line)
+    return words[words.index("--") + 1 :] if words[0] == "torchrun" else words
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: dict[str, dict[str, str]]) -> None:
+    plan = plan_of(scale)
+    jobs = plan.jobs()
+    here = RESULTS / scale
+    small = [str(job.receipt) for job in jobs if job.verb not in CHECKPOINTS]
+    expected = [
+        *(["dbot", *job.arguments] for job in jobs),
+        *(
+            ["dbot", "record", "--scale", scale, "--receipt", str(job.receipt), "--output", str(job.folder / "recorded.json")]
+            for job in jobs
+            if job.verb in CHECKPOINTS
+        ),
+        ["dbot", "record", "--scale", scale, "--receipt", *small, "--output", f"{here}/recorded.json"],
+        ["dbot", "sync", "--scale", scale, "--output", f"{here}/mlflow.json"],
+        ["dbot", "table", "--scale", scale, "--output", f"{here}/table.csv"],
+        ["dbot", "report", "--scale", scale, "--output", f"{here}/report.html"],
+    ]
+    assert sorted(map(bare, lines[scale])) == sorted(expected)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_job_declares_the_files_of_its_plan(scale: str, empty: Path) -> None:
+    summary = snakemake(empty, "--detailed-summary", "--config", f"scale={scale}").stdout
+    rows = [line.split("\t") for line in summary.splitlines() if line.startswith(f"{RESULTS}/{scale}/")]
+    declared = sorted(row[0] for row in rows if row[2] in cli.JOBS)
+    planned = sorted(str(job.folder / name) for job in plan_of(scale).jobs() for name in (job.receipt.name, *job.artifacts))
+    assert declared == planned
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]]) -> None:
+    plan = plan_of(scale)
+    trained: list[Job] = [job for job in plan.jobs() if job.verb in (*CHECKPOINTS, "evaluate")]
+    launchers = {tuple(bare(line)): shlex.split(line)[0] for line in lines[scale]}
+    for job in trained:
+        several = (plan.resources(job).gpus or 0) > 1
+        assert launchers["dbot", *job.arguments] == ("torchrun" if several else "dbot")
+
+
+def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]]) -> None:
+    from torch.distributed.run import get_args_parser
+
+    verbs = set()
+    for line in (line for scale in SCALES for line in lines[scale]):
+        words = shlex.split(line)
+        assert shutil.which(words[0], path=str(PROGRAMS)), f"{words[0]} is not installed"
+        if words[0] == "torchrun":
+            launched = get_args_parser().parse_args(words[1:])
+            assert ["dbot", *launched.training_script_args] == bare(line)
+        verb, *flags = bare(line)[1:]
+        cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
+        verbs.add(verb)
+    assert verbs == {*cli.JOBS, "record", "sync", "table", "report"}
+
+
+def test_no_two_jobs_share_a_log(lines: dict[str, dict[str, str]]) -> None:
+    logs = [log for scale in SCALES for log in lines[scale].values()]
+    assert len(logs) == len(set(logs))

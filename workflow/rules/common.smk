@@ -1,0 +1,102 @@
+# What the rules ask: always the plan, never params.yaml itself.
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from dbot.errors import UserError
+from dbot.params.load import DEFAULT_FILE, load
+from dbot.plan import RESULTS as ROOT
+from dbot.plan import Plan
+from dbot.record.digest import file_digest
+
+try:
+    PLAN = Plan(load(DEFAULT_FILE, config.get("scale")))
+except UserError as error:
+    raise WorkflowError(*error.problems) from None
+
+RESULTS = f"{ROOT}/{PLAN.scale}"
+LOGS = f"logs/{PLAN.scale}"
+
+UNITS = {
+    "threads": lambda wanted: wanted.threads,
+    "mem_mb": lambda wanted: int(wanted.memory_gb * 1000),
+    "runtime": lambda wanted: wanted.minutes,
+    "gpu": lambda wanted: wanted.gpus,
+}
+
+
+wildcard_constraints:
+    scale=PLAN.scale,
+    dataset="|".join(PLAN.params.datasets),
+    row="|".join(PLAN.params.rows),
+    column="|".join(PLAN.params.build.columns),
+    stage=r"[1-9]\d*",
+    seed=r"\d+",
+
+
+@cache
+def job_of(verb, key):
+    try:
+        return PLAN.job(verb, **dict(key))
+    except UserError as error:
+        raise WorkflowError(*error.problems) from None
+
+
+def job(verb, wildcards):
+    """The job of a rule for its wildcards."""
+    return job_of(verb, tuple((k, v) for k, v in wildcards.items() if k != "scale"))
+
+
+def inputs(verb):
+    """By role, the receipts that a job reads."""
+    return lambda wildcards: {role: str(needed.receipt) for role, needed in job(verb, wildcards).inputs.items()}
+
+
+def settings(verb):
+    """The parameters that a job uses: another value makes it run again, and nothing else does."""
+    return lambda wildcards: job(verb, wildcards).settings
+
+
+def option(role):
+    """The flag of an input that only some jobs of a rule have."""
+    return lambda wildcards, input: (f"--{role} {input[role]}" if role in input.keys() else "")
+
+
+def asks(verb, what):
+    """What a job asks of the machine, in Snakemake's units."""
+    return lambda wildcards: UNITS[what](PLAN.resources(job(verb, wildcards)))
+
+
+def launch(wildcards, resources):
+    """How `dbot` is started: one process a GPU.
+
+    Because it is derived from the resources, another number of GPUs makes no job run again.
+    A job has one node for now, whatever `resources.*.nodes` says: accumulation completes the batch.
+    Without `--`, torchrun takes dbot's `--start` for an abbreviation of an option of its own.
+    """
+    if resources.gpu > 1:
+        return f"torchrun --standalone --nproc-per-node {resources.gpu} -m -- dbot"
+    return "dbot"
+
+
+def receipts(jobs):
+    """Where the receipts of some jobs lie."""
+    return [str(each.receipt) for each in jobs]
+
+
+def kept(cells):
+    """The marks of the checkpoints behind some cells, once DVC has them."""
+    return [str(each.folder / "recorded.json") for each in PLAN.jobs(cells) if each.verb in ("distill", "finetune")]
+
+
+def small(cells):
+    """The receipts behind some cells that come without a checkpoint."""
+    return receipts(each for each in PLAN.jobs(cells) if each.verb not in ("distill", "finetune"))
+
+
+def also_measured(wildcards):
+    """Cells that were measured though the table doesn't ask for them: it shows them as well."""
+    asked = receipts(PLAN.cells())
+    others = [receipt for receipt in receipts(PLAN.cells(list(PLAN.params.rows))) if receipt not in asked]
+    return {receipt: file_digest(Path(receipt)) for receipt in others if Path(receipt).is_file()}

@@ -1,0 +1,33 @@
+# Distillation, one job a stage. The teacher is the student of another stage, of the same row or of
+# another, or, in a row's first stage, what `teachers` declares: then there is no teacher's receipt.
+# (A recipe whose boundary keeps the optimizer writes it beside the student; the receipt names it.)
+
+
+rule distill:
+    input:
+        unpack(inputs("distill")),
+    output:
+        receipt="results/{scale}/distill/{row}/stage{stage}/receipt.json",
+        student="results/{scale}/distill/{row}/stage{stage}/student.safetensors",
+        metrics="results/{scale}/distill/{row}/stage{stage}/metrics.csv",
+    log:
+        "logs/{scale}/distill/{row}/stage{stage}.log",
+    benchmark:
+        "logs/{scale}/distill/{row}/stage{stage}.benchmark.tsv"
+    priority: 1  # the longest chains first, so that the last cells do not wait for them
+    conda:
+        "../../environment.yml"
+    threads: asks("distill", "threads")
+    resources:
+        mem_mb=asks("distill", "mem_mb"),
+        runtime=asks("distill", "runtime"),
+        gpu=asks("distill", "gpu"),
+    params:
+        settings=settings("distill"),
+        launch=launch,
+        teacher=option("teacher"),
+    message:
+        "distill row {wildcards.row}, stage {wildcards.stage} (log: {log})"
+    shell:
+        "{params.launch} distill --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
+        " --data {input.data} {params.teacher} --receipt {output.receipt} >> {log} 2>&1"
