@@ -5,7 +5,7 @@ and the table all ask this module what a job reads, writes and depends on, so th
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,23 +101,25 @@ class Plan:
         Raises:
             UserError: there is no such row, stage, data set or column.
         """
-        makers = {
+        makers: dict[str, Callable[..., Job]] = {
             "generate": self.generate,
             "prepare": self.prepare,
             "distill": self.distill,
             "finetune": self.finetune,
             "evaluate": self.evaluate,
         }
-        return makers[verb](**key)  # type: ignore[operator]
+        return makers[verb](**key)
 
     def generate(self, dataset: str) -> Job:
         """Drawing an embedded data set."""
         declared = self._declared("datasets", dataset)
         if declared.embedded is None:
             raise UserError(f"data set {dataset} is not drawn by this project; get it from: {declared.source}")
-        settings = {"embedded": declared.embedded.model_dump(), "layout": declared.layouts[0], "root": declared.root}
+        parts = {part: getattr(declared, part).model_dump(exclude={"count"}) for part in ("train", "validation")}
+        settings = {"embedded": declared.embedded.model_dump(), "layout": declared.layouts[0], "root": declared.root, **parts}
         here = ("datasets", dataset)
-        sources = ((*here, "embedded"), (*here, "layouts"), (*here, "root"))
+        folders = tuple((*here, part, field) for part, fields in parts.items() for field in fields)
+        sources = ((*here, "embedded"), (*here, "layouts"), (*here, "root"), *folders)
         return self._job("generate", {"dataset": dataset}, {}, settings, sources, ("files.tsv",))
 
     def prepare(self, dataset: str) -> Job:
@@ -131,7 +133,7 @@ class Plan:
     def distill(self, row: str, stage: str | int) -> Job:
         """One stage of a row's distillation."""
         declared = self._declared("rows", row)
-        number = int(stage)
+        number = _number("stage", stage)
         if not 1 <= number <= declared.last_stage:
             raise UserError(f"row {row} has {declared.last_stage} stages of distillation; there is no stage {number}")
         inputs = {"data": self.prepare(self.params.uses.pretrain)}
@@ -172,7 +174,7 @@ class Plan:
             "architecture": self._architecture(declared.architecture),
             "recipe": self.params.recipes.finetune[declared.finetune].model_dump(exclude={"select"}),
             "normalisation": self.params.normalisation.model_dump(),
-            "seed": int(seed),
+            "seed": _number("seed", seed),
         }
         here = ("recipes", "finetune", declared.finetune)
         sources = (
@@ -286,3 +288,10 @@ class Plan:
         architecture: str = "any",
     ) -> Job:
         return Job(verb, self.scale, key, inputs, settings, sources, artifacts, architecture)
+
+
+def _number(key: str, text: str | int) -> int:
+    """The number in a wildcard."""
+    if not str(text).isdecimal():
+        raise UserError(f"--{key} is {text!r}: must be a whole number")
+    return int(text)

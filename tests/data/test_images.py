@@ -65,6 +65,7 @@ def test_exif_orientation_sets_upright(tmp_path: Path, orientation: int) -> None
     assert np.array_equal(read_image(path).permute(1, 2, 0).numpy(), expected)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damaged_exif_is_no_reason_to_refuse(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", Image.fromarray(PIXELS), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff rubbish")
     assert read_image(path).shape == (3, 6, 8)

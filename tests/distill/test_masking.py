@@ -25,7 +25,9 @@ def test_restoring_undoes_the_shuffle(patches, seed):
     noise = torch.rand(1, patches, generator=generator(seed))
     mask = random_mask(noise, 0.5)
     values = torch.arange(patches).unsqueeze(0)
-    shuffled = torch.cat([values.gather(1, mask.keep_BK), values[mask.masked_BN.bool()][noise[mask.masked_BN.bool()].argsort()].unsqueeze(0)], 1)
+    shuffled = torch.cat(
+        [values.gather(1, mask.keep_BK), values[mask.masked_BN.bool()][noise[mask.masked_BN.bool()].argsort()].unsqueeze(0)], 1
+    )
     assert torch.equal(shuffled.gather(1, mask.restore_BN), values)
 
 

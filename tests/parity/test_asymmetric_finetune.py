@@ -42,7 +42,9 @@ def test_layer_decay(paper, name, published):
         model = build_classifier(paper.architectures[name], 1000, 224, "average")
     names = {id(parameter): n for n, parameter in model.named_parameters()}
     found = {
-        names[id(parameter)]: [group["lr_scale"], group["weight_decay"]] for group in parameter_groups(model, figures) for parameter in group["params"]
+        names[id(parameter)]: [group["lr_scale"], group["weight_decay"]]
+        for group in parameter_groups(model, figures)
+        for parameter in group["params"]
     }
     assert found.keys() == expected["params"].keys()
     for parameter, (scale, decay) in expected["params"].items():

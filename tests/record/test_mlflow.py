@@ -1,5 +1,6 @@
 """The live feed and the sync, on SQLite stores of their own."""
 
+import json
 import random
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dbot.cli import main
 from dbot.errors import UserError
 from dbot.record.execution import Execution
 from dbot.record.mlflow import Feed, Synced, sync
@@ -164,3 +166,11 @@ def test_cold_starts_at_once_lose_nothing(project: FakeProject) -> None:
     assert all(found[f"distill/B-B/stage{i}"]["points"][0] == ("loss", 0, 1.0) for i in (1, 2, 3))
     with sqlite3.connect("mlflow.db") as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def test_the_verb_leaves_a_mark_for_the_workflow(stored: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    stored.run_chain(stored.plan.prepare("digits"))
+    assert main(["sync", "--output", "results/demo/mlflow.json"]) == 0
+    assert "2 receipts of scale demo, 2 runs completed just now" in capsys.readouterr().out
+    mark = json.loads(Path("results/demo/mlflow.json").read_text())
+    assert (mark["receipts"], mark["completed"]) == (2, 2)

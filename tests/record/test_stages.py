@@ -3,19 +3,19 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
+from dbot.cli import main
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.record.stages import stage_name, stages_text, write_stages
 from tests.fakes import PROJECT, FakeProject
 
 
-def test_dvc_yaml_is_in_step_with_params_yaml() -> None:
-    written = (PROJECT / "dvc.yaml").read_text()
-    assert written == stages_text(Plan(load(PROJECT / "params.yaml"))).replace(str(PROJECT / "params.yaml"), "params.yaml"), (
-        "run `dbot stages`"
-    )
+def test_dvc_yaml_is_in_step_with_params_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    assert Path("dvc.yaml").read_text() == stages_text(Plan(load())), "run `dbot stages`"
 
 
 def test_every_stage_is_frozen_and_says_what_the_job_says(project: FakeProject) -> None:
@@ -67,3 +67,10 @@ def test_two_scales_that_share_a_data_set_dont_both_keep_it(project: FakeProject
     other = FakeProject(project.folder, "single-gpu").plan
     path = write_stages(other, other.generate("digits"))
     assert "data/digits" not in yaml.safe_load(path.read_text())["stages"]["single-gpu-generate-digits"]["outs"]
+
+
+def test_the_verb_writes_the_default_scale_only(project: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stages"]) == 0
+    assert Path("dvc.yaml").read_text() == stages_text(project.plan)
+    assert main(["stages", "--scale", "paper"]) == 2
+    assert "dvc.yaml holds the default scale, which is demo" in capsys.readouterr().err

@@ -39,7 +39,12 @@ class Noise(Dataset[Any]):
 
 
 def recipe_like(demo: AsymmetricPretrain, **changes: Any) -> AsymmetricPretrain:
-    small = {"epochs": 3, "warmup_epochs": 1, "batch_size": 8, "decoder": demo.decoder.model_copy(update={"width": 8, "depth": 1, "heads": 2})}
+    small = {
+        "epochs": 3,
+        "warmup_epochs": 1,
+        "batch_size": 8,
+        "decoder": demo.decoder.model_copy(update={"width": 8, "depth": 1, "heads": 2}),
+    }
     return demo.model_copy(update={**small, **changes})
 
 
@@ -58,7 +63,9 @@ def execution_like(demo: Execution, **changes: Any) -> Execution:
     return demo.model_copy(update={"progress_every_seconds": 1e9, "state_every_seconds": 1e9, **changes})
 
 
-def run(task: Task, folder: Path, execution: Execution, processes: Processes = ALONE, batch: int = 8, after: Any = lambda history: None) -> Outcome:
+def run(
+    task: Task, folder: Path, execution: Execution, processes: Processes = ALONE, batch: int = 8, after: Any = lambda history: None
+) -> Outcome:
     return train(task, StateStore(folder, execution.states_kept), processes, execution, batch, after)
 
 

@@ -12,7 +12,7 @@ from dbot.distill.boundary import Promoted, begin_stage
 from dbot.params.load import load
 from dbot.train.distributed import processes
 from tests.conftest import PROJECT
-from tests.train.small import ARCHITECTURE, RANDOM, execution_like, recipe_like, run, task_of
+from tests.train.small import ARCHITECTURE, execution_like, recipe_like, run, task_of
 
 
 def free_port() -> str:

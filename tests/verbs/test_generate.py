@@ -3,21 +3,7 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
-from dbot.params.source import read_yaml
 from dbot.record import receipt as receipts
-
-PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of its own, with few digits to draw."""
-    text = (PROJECT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("train: 3000, validation: 1000", "train: 20, validation: 10"))
-    assert read_yaml(tmp_path / "params.yaml").data["datasets"]["digits"]["embedded"]["train"] == 20
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
 
 RECEIPT = Path("results/demo/generate/digits/receipt.json")
 

@@ -7,17 +7,7 @@ from dbot.cli import main
 from dbot.data.manifest import read_manifest
 from dbot.record import receipt as receipts
 
-PROJECT = Path(__file__).parents[2]
 FOLDER = Path("results/demo/prepare/digits")
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of its own, with few digits to draw."""
-    text = (PROJECT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("train: 3000, validation: 1000", "train: 20, validation: 10"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

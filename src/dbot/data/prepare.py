@@ -18,7 +18,7 @@ from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
-from dbot.data.shrink import encoded, shrunk
+from dbot.data.shrink import JPEG_MAGIC, encoded, shrunk
 from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 from dbot.record.digest import file_digest
@@ -63,9 +63,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         for part in PARTS:
             if not any(row.split == part for row in rows):
                 raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
-        if len({row.path for row in rows if row.split == "train"}) + len({row.path for row in rows if row.split == "validation"}) < len(
-            rows
-        ):
+        if len({(row.split, row.path) for row in rows}) < len(rows):
             raise UserError(f"datasets.{name}: two images of {root} would get the same name in {copy}; rename one")
     return write_manifest(
         folder,
@@ -147,7 +145,7 @@ class _Inspector:
 
 def _copy_name(name: str, content: bytes) -> str:
     """The name of a copy: its own, with the ending of what it now holds added if it has another."""
-    jpeg = content.startswith(b"\xff\xd8\xff")
+    jpeg = content.startswith(JPEG_MAGIC)
     fits = name.lower().endswith((".jpg", ".jpeg") if jpeg else ".png")
     return name if fits else name + (".jpg" if jpeg else ".png")
 

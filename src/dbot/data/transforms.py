@@ -31,7 +31,8 @@ def pretrain_transform(augmentation: Augmentation, size: int) -> Transform:
         ),
         v2.RandomHorizontalFlip(augmentation.flip),
     ]
-    return v2.Compose(steps)
+    composed: Transform = v2.Compose(steps)
+    return composed
 
 
 def finetune_transform(augmentation: FinetuneAugmentation, size: int) -> Transform:
@@ -51,12 +52,13 @@ def finetune_transform(augmentation: FinetuneAugmentation, size: int) -> Transfo
 
 def evaluation_transform(size: int, resize: float) -> Transform:
     """Short side to ``resize`` times the crop size (bicubic), then the central crop."""
-    return v2.Compose(
+    composed: Transform = v2.Compose(
         [
             v2.Resize(round(size * resize), interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
             v2.CenterCrop(size),
         ]
     )
+    return composed
 
 
 def normalise(images_BCHW: Tensor, statistics: Normalisation) -> Tensor:

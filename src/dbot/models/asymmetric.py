@@ -27,7 +27,9 @@ class Decoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, figures.width))
         self.pos_embed = nn.Parameter(sincos_positions(figures.width, grid), requires_grad=False)
         rates = torch.linspace(0, drop_path, figures.depth).tolist()
-        self.blocks = nn.ModuleList(Block(figures.width, figures.heads, qkv_bias=True, drop_path=rate, norm_layer=LayerNorm) for rate in rates)
+        self.blocks = nn.ModuleList(
+            Block(figures.width, figures.heads, qkv_bias=True, drop_path=rate, norm_layer=LayerNorm) for rate in rates
+        )
         self.norm = LayerNorm(figures.width)
         self.predict = nn.Linear(figures.width, target_width)
 

@@ -13,7 +13,9 @@ from dbot.params.architectures import Architecture
 LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
-def build_encoder(architecture: Architecture, image_size: int | None = None, depth: int | None = None, drop_path: float = 0.0) -> VisionTransformer:
+def build_encoder(
+    architecture: Architecture, image_size: int | None = None, depth: int | None = None, drop_path: float = 0.0
+) -> VisionTransformer:
     """A plain ViT with fixed sin-cos positions and no head; its weights are timm's until `initialise`.
 
     Args:
@@ -44,7 +46,8 @@ def build_encoder(architecture: Architecture, image_size: int | None = None, dep
 def embed_patches(encoder: VisionTransformer, images_BCHW: Tensor) -> Tensor:
     """Patch embeddings with their positions, without a class token: (B, N, D)."""
     patches_BND: Tensor = encoder.patch_embed(images_BCHW)
-    return patches_BND + encoder.pos_embed[:, 1:]
+    placed_BND: Tensor = patches_BND + encoder.pos_embed[:, 1:]
+    return placed_BND
 
 
 def prepend_class_token(encoder: VisionTransformer, tokens_BND: Tensor) -> Tensor:

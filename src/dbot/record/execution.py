@@ -2,11 +2,11 @@
 
 import fcntl
 import json
-import os
 import shutil
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -111,7 +111,7 @@ class Execution:
     def finish(
         self,
         artifacts: list[str],
-        results: dict[str, float | int | str],
+        results: Mapping[str, float | int | str],
         logs: list[str] | None = None,
         device: str = "cpu",
         processes: int = 1,
@@ -134,7 +134,7 @@ class Execution:
             settings=dict(self.job.settings),
             inputs={role: Input(path=self.paths[role].as_posix(), id=found.id) for role, found in self.inputs.items()},
             artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
-            results=results,
+            results=dict(results),
             code=surroundings.code_digest(),
             environment=surroundings.environment(),
             device=device,
@@ -161,4 +161,4 @@ class Execution:
 def place(source: Path, target: Path) -> None:
     """Move a finished file to its place in one step."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(source, target)
+    source.replace(target)

@@ -117,7 +117,9 @@ def _recorded(plan: Plan) -> list[Job]:
     return [job for job in jobs.values() if job.receipt.exists()]
 
 
-def _short(error: Exception) -> str:
-    """The first line of an error, which MLflow makes pages long, without the password that it may repeat."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0].replace(runs.tracking_uri(), runs.shown_uri())
+def _short(error: BaseException) -> str:
+    """The root of an error in one line: MLflow wraps it in pages, which also repeat the address with its password."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return line if len(line) <= 120 else f"{line[:117]}..."

@@ -9,6 +9,7 @@ Every stage is frozen: `dvc repro` and `dvc exp run`, forced or not, then only v
 Receipts and other small files are for git; DVC notes their digests.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def _stage(plan: Plan, job: Job, taken: set[str]) -> dict[str, Any]:
     entry = {
         "cmd": job.command,
         "deps": [needed.receipt.as_posix() for needed in job.inputs.values()],
-        "params": [{plan.resolved.file.as_posix(): plan.keys(job)}],
+        "params": [{os.path.relpath(plan.resolved.file): plan.keys(job)}],
         "outs": outs,
         "metrics": metrics,
         "plots": plots,

@@ -131,7 +131,10 @@ def train(
                 batch = next(batches)
                 meter.waiting += time.monotonic() - waited
                 seed_step(task.seed, "step", step, pass_number, processes.rank)
-                with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None), _syncing(wrapped, pass_number, layout.accumulation):
+                with (
+                    torch.autocast(device.type, dtype=autocast, enabled=autocast is not None),
+                    _syncing(wrapped, pass_number, layout.accumulation),
+                ):
                     loss = task.loss(wrapped, batch, Step(step, pass_number, layout)) / layout.accumulation
                     scaler.scale(loss).backward()
                 step_loss += loss.detach()
@@ -235,7 +238,9 @@ def _syncing(model: nn.Module, pass_number: int, accumulation: int) -> Any:
 
 def _batches(task: Task, order: TrainingOrder, workers: int, device: torch.device) -> Iterator[Any]:
     """Batches on the device, fetched ahead."""
-    loader = DataLoader(task.images, batch_sampler=order, num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=workers > 0)
+    loader = DataLoader(
+        task.images, batch_sampler=order, num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=workers > 0
+    )
     for batch in loader:
         yield [part.to(device, non_blocking=True) for part in batch]
 

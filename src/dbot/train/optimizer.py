@@ -1,5 +1,6 @@
 """AdamW and its parameter groups (timm's)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ def parameter_groups(model: nn.Module, figures: Optimizer) -> list[dict[str, Any
     ViT, whose positions and class token are not decayed either; the scale of block i of n is
     decay^(n - i), that of the embeddings decay^(n + 1), that of norm and head 1.
     """
-    exempt = getattr(model, "no_weight_decay", tuple)()
+    exempt: Iterable[str] = getattr(model, "no_weight_decay", tuple)()
     groups: list[dict[str, Any]]
     if figures.layer_decay < 1:
         groups = param_groups_layer_decay(model, figures.weight_decay, no_weight_decay_list=exempt, layer_decay=figures.layer_decay)
@@ -28,7 +29,9 @@ def parameter_groups(model: nn.Module, figures: Optimizer) -> list[dict[str, Any
 def build_optimizer(model: nn.Module, figures: Optimizer, device: torch.device) -> torch.optim.AdamW:
     """AdamW over the model's groups; the learning rate is set before every step."""
     beta1, beta2 = figures.betas
-    return torch.optim.AdamW(parameter_groups(model, figures), lr=0.0, betas=(beta1, beta2), eps=figures.eps, fused=device.type == "cuda" or None)
+    return torch.optim.AdamW(
+        parameter_groups(model, figures), lr=0.0, betas=(beta1, beta2), eps=figures.eps, fused=device.type == "cuda" or None
+    )
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

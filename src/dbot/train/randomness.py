@@ -30,7 +30,7 @@ def seed_host(*path: Part) -> None:
     """Seed what augmentations draw from: Python, NumPy and torch on the CPU."""
     seed = seed_of(*path)
     random.seed(seed)
-    numpy.random.seed(seed % 2**32)  # noqa: NPY002 (timm's augmentations draw from the global state)
+    numpy.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
 
 

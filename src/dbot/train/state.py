@@ -31,7 +31,7 @@ class StateStore:
             stream.flush()
             os.fsync(stream.fileno())
         path = self.folder / f"step-{step:09d}-{_digest(part)}.pt"
-        os.replace(part, path)
+        part.replace(path)
         for old in self._found()[self.keep :]:
             old.unlink(missing_ok=True)
         return path

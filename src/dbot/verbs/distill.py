@@ -41,7 +41,13 @@ def run(args: argparse.Namespace) -> None:
         task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, params.normalisation, kept)
         outcome = job.train(task)
 
-        about = {"kind": "student", "row": args.row, "stage": args.stage, "architecture": architecture.model_dump(), "recipe": recipe.model_dump()}
+        about = {
+            "kind": "student",
+            "row": args.row,
+            "stage": args.stage,
+            "architecture": architecture.model_dump(),
+            "recipe": recipe.model_dump(),
+        }
         job.save("student.safetensors", student.state_dict(), about)
         if recipe.boundary.keep_optimizer:
             job.save("optimizer.safetensors", moments(outcome.optimizer), {"kind": "optimizer"})

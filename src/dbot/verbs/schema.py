@@ -9,7 +9,9 @@ from dbot.record.digest import write_whole
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, default=Path("schema/params.schema.json"), metavar="FILE", help="where (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("schema/params.schema.json"), metavar="FILE", help="where (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

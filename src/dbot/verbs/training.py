@@ -1,10 +1,9 @@
 """The edge that the training and measuring verbs share: processes, inputs, outputs, receipt and MLflow."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -56,7 +55,7 @@ class TrainingJob:
             checkpoint.save(part, weights, about)
             place(part, self.run.job.folder / name)
 
-    def finish(self, results: dict[str, float | int | str]) -> None:
+    def finish(self, results: Mapping[str, float | int | str]) -> None:
         """Write history and receipt, and complete the MLflow run; the leading process does."""
         if not self.processes.leads:
             return
