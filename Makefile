@@ -34,7 +34,7 @@ demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
 	@echo "table:  results/demo/table.csv, results/demo/table.md" && echo "report: results/demo/report.html"
 
 test: $(ENVIRONMENT) ## the quick tests
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 -m "not slow and not gpu and not slurm"
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm"
 
 test-slow: $(ENVIRONMENT) ## the tests that take minutes
 	.venv/bin/pytest -m "slow and not gpu and not slurm"

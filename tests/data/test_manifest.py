@@ -16,7 +16,7 @@ ROWS = st.lists(
         st.sampled_from(["train", "validation"]),
         NAMES,
         st.integers(-1, 9),
-        st.integers(0),
+        st.integers(0, 2**62),
         st.text("0123456789abcdef"),
         NAMES,
         st.just(""),

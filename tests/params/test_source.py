@@ -130,11 +130,5 @@ def test_the_last_one_wins_and_is_named(base: dict[str, Any], over: dict[str, An
         assert (name == "over") == (path in given_over and given_over[path] != {}) or path == () or found[path] == {}
 
 
-@given(one=MAPPINGS, two=MAPPINGS, three=MAPPINGS)
-def test_merging_is_associative(one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]) -> None:
-    a, b, c = tree(one, "1"), tree(two, "2"), tree(three, "3")
-    assert merge(merge(a, b), c).data == merge(a, merge(b, c)).data
-
-
 def test_values_are_shown_as_yaml_has_them() -> None:
     assert [shown(v) for v in (None, True, False, "a", 1.5, [1], {"a": 1})] == ["null", "true", "false", "'a'", "1.5", "[1]", "a mapping"]

@@ -29,7 +29,7 @@ def test_a_sound_lineage_is_done(project: Project) -> None:
     [
         (("evaluation_resize: 1.1428571428571428", "evaluation_resize: 1.5"), "evaluate/B-B/cls/seed0 {} recipe.evaluation_resize"),
         (("label_fraction: 0.2", "label_fraction: 0.9"), "finetune/B-B/seed0 {} recipe.label_fraction was 0.2, params.yaml now has 0.9"),
-        (("mask_ratio: 0.75", "mask_ratio: 0.9"), "distill/B-B/stage1 {} recipe.mask_ratio was 0.75, params.yaml now has 0.9"),
+        (("mask_ratio: 0.75", "mask_ratio: 0.9"), "distill/B-B/stage2 {} recipe.mask_ratio was 0.75, params.yaml now has 0.9"),
         (("train: 3000", "train: 99"), "generate/digits {} embedded.train was 3000, params.yaml now has 99"),
     ],
 )
@@ -77,6 +77,13 @@ def test_what_is_no_receipt_is_broken(project: Project, content: str) -> None:
     path = project.plan.evaluate("B-B", "cls", 0).receipt
     path.parent.mkdir(parents=True)
     path.write_text(content)
+    assert state(project)[0] is State.BROKEN
+
+
+def test_a_number_that_is_none_is_broken(project: Project) -> None:
+    path = project.plan.evaluate("B-B", "cls", 0).receipt
+    project.pretend(project.plan.evaluate("B-B", "cls", 0), top1=50.0)
+    path.write_text(path.read_text().replace("50.0", "NaN"))
     assert state(project)[0] is State.BROKEN
 
 

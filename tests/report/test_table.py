@@ -87,7 +87,7 @@ def test_several_seeds_are_their_mean_and_deviation(project: Project) -> None:
     cell = line(table(project), "B-B").cells["cls"]
     assert cell.measured == 62
     assert cell.sd == pytest.approx(7**0.5)
-    assert "| 62.0 ± 2.6 |" in markdown(table(project))
+    assert " 62.0 ± 2.6 |" in markdown(table(project))
 
 
 def test_a_missing_seed_is_said(project: Project) -> None:

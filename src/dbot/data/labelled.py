@@ -1,18 +1,45 @@
 """Labelled images of a manifest, as training and evaluation ask for them."""
 
 from pathlib import Path
+from typing import Any
 
-import numpy
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from dbot.data.images import read_image
-from dbot.data.manifest import Manifest
+from dbot.data.manifest import Manifest, Samples
 from dbot.data.transforms import Transform
-from dbot.train.randomness import generator, seed_host
+from dbot.train.randomness import seed_host, seed_of
+
+FITS_IN_MEMORY = 64_000_000
+"""Bytes of image files up to which their pixels are decoded once and kept, in each process that reads them."""
+
+Numbers = npt.NDArray[np.int64]
 
 
-class TrainingImages(Dataset[tuple[Tensor, int]]):
+class LabelledPixels:
+    """Some images of a part by number: decoded when asked for, and kept if the set is small."""
+
+    def __init__(self, root: Path, samples: Samples, chosen: Numbers) -> None:
+        self.root = root
+        self.paths = samples.paths[chosen]
+        self.labels = samples.labels[chosen]
+        self._kept: dict[int, Tensor] | None = {} if samples.bytes[chosen].sum() <= FITS_IN_MEMORY else None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        kept = self._kept.get(number) if self._kept is not None else None
+        pixels = read_image(self.root / self.paths[number]) if kept is None else kept
+        if self._kept is not None:
+            self._kept[number] = pixels
+        return pixels, int(self.labels[number])
+
+
+class TrainingImages(Dataset[Any]):
     """Training crops. Asked for (epoch, number), so that a crop depends on the seed, the epoch and the image alone.
 
     Args:
@@ -24,48 +51,43 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, manifest: Manifest, transform: Transform, seed: int, fraction: float = 1.0) -> None:
         samples = manifest.samples("train")
-        self.root = Path(manifest.root)
+        self.pixels = LabelledPixels(manifest.root, samples, evenly(samples.labels, fraction, seed))
         self.transform = transform
         self.seed = seed
-        chosen = evenly(samples.labels, fraction, seed)
-        self.paths = numpy.asarray(samples.paths)[chosen]
-        self.labels = samples.labels[chosen]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.pixels)
 
     def __getitem__(self, where: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, number = where
-        image = read_image(self.root / str(self.paths[number]))
+        pixels, label = self.pixels[number]
         seed_host(self.seed, "crop", epoch, number)
-        return self.transform(image), int(self.labels[number])
+        return self.transform(pixels), label
 
 
-class ValidationImages(Dataset[tuple[Tensor, int]]):
+class ValidationImages(Dataset[Any]):
     """One process's share of the validation images: every image goes to exactly one process."""
 
     def __init__(self, manifest: Manifest, transform: Transform, rank: int = 0, world: int = 1) -> None:
         samples = manifest.samples("validation")
-        self.root = Path(manifest.root)
+        self.pixels = LabelledPixels(manifest.root, samples, np.arange(rank, len(samples), world))
         self.transform = transform
-        self.paths = numpy.asarray(samples.paths)[rank::world]
-        self.labels = samples.labels[rank::world]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.pixels)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
-        return self.transform(read_image(self.root / str(self.paths[number]))), int(self.labels[number])
+        pixels, label = self.pixels[number]
+        return self.transform(pixels), label
 
 
-def evenly(labels: numpy.ndarray, fraction: float, seed: int) -> numpy.ndarray:
-    """Numbers of a share of the images, the same share of every class (at least one image), in order."""
+def evenly(labels: Numbers, fraction: float, seed: int) -> Numbers:
+    """Numbers of a share of the images, in order: the same share of every class, and at least one image of each."""
     if fraction >= 1:
-        return numpy.arange(len(labels))
-    draws = numpy.random.default_rng(generator(seed, "labels").initial_seed())
+        return np.arange(len(labels))
+    draws = np.random.default_rng(seed_of(seed, "labels"))
     chosen = []
-    for label in numpy.unique(labels):
-        members = numpy.flatnonzero(labels == label)
-        count = max(1, round(len(members) * fraction))
-        chosen.append(draws.choice(members, size=count, replace=False))
-    return numpy.sort(numpy.concatenate(chosen))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        chosen.append(draws.choice(members, size=max(1, round(len(members) * fraction)), replace=False))
+    return np.sort(np.concatenate(chosen))

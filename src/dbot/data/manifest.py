@@ -46,6 +46,8 @@ class Samples:
     paths: npt.NDArray[Any]
     """Of strings (`numpy.dtypes.StringDType`), relative to the manifest's root."""
     labels: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.int64]
+    """Sizes of the image files."""
     annotations: npt.NDArray[Any]
     """Of strings: label maps relative to the root, or COCO's image ids, or empty."""
 
@@ -92,10 +94,11 @@ class Manifest:
         ):
             raise UserError(f"{path}: is not the table that {self.folder / MANIFEST} describes; delete both and run `dbot prepare` again")
         text = np.dtypes.StringDType()
-        path_at, label_at, annotation_at = (Row._fields.index(name) for name in ("path", "label", "annotation"))
+        path_at, label_at, bytes_at, annotation_at = (Row._fields.index(name) for name in ("path", "label", "bytes", "annotation"))
         return Samples(
             paths=np.array([row[path_at] for row in rows], dtype=text),
             labels=np.array([row[label_at] for row in rows], dtype=np.int64),
+            bytes=np.array([row[bytes_at] for row in rows], dtype=np.int64),
             annotations=np.array([row[annotation_at] for row in rows], dtype=text),
         )
 

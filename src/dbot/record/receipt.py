@@ -124,12 +124,13 @@ def read(path: Path) -> Receipt:
     """
     try:
         receipt = Receipt.model_validate_json(path.read_bytes())
+        sound = make(receipt.identity, receipt.circumstances) == receipt
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such receipt; run the job that writes it (`snakemake {path}`)") from None
     except (OSError, ValidationError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise UserError(f"{path}: is not a receipt ({reason}); delete it and run its job again") from None
-    if make(receipt.identity, receipt.circumstances) != receipt:
+    if not sound:
         raise UserError(f"{path}: was changed after it was written (its seal doesn't match); restore it or delete it and run its job again")
     return receipt
 

@@ -95,11 +95,13 @@ def chart(title: str, curves: Sequence[Curve], note: str = "") -> Chart | None:
 
 def ticks(low: float, high: float) -> list[float]:
     """Two to five round numbers that span about the interval, in order."""
-    span = high - low or abs(high) or 1.0
+    span = high - low
+    if span <= 1e-9 * max(abs(low), abs(high), 1e-9):  # no more than rounding tells them apart
+        span = max(abs(low), abs(high), 1.0)
     power = 10 ** math.floor(math.log10(span))
     step = next(power * factor for factor in (0.2, 0.5, 1, 2, 5) if span / (power * factor) <= 4)
     first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)][:: 2 if last - first > 4 else 1]
+    return [float(f"{i * step:.12g}") for i in range(first, max(last, first + 1) + 1)]
 
 
 def _share(value: float, low: float, high: float) -> float:

@@ -61,12 +61,12 @@ def markdown(table: Table) -> str:
         f"# The table at scale `{table.scale}`",
         f"{title[0].upper()}{title[1:]}. Data: {words.data_titles(table)}; {words.commits(table)}. {words.seeds(table)}",
         f"Published numbers are from the authors' README ({words.published_by(table)}). {words.standing(table)}",
-        _grid(table, table.published),
+        _grid(table.published),
     ]
     if table.own:
-        parts += ["## Rows of our own", _grid(table, table.own)]
+        parts += ["## Rows of our own", _grid(table.own)]
     if table.controls:
-        parts += ["## Controls: the same fine-tuning from random weights", _grid(table, table.controls)]
+        parts += ["## Controls: the same fine-tuning from random weights", _grid(table.controls)]
     if verdicts := words.verdicts(table):
         parts.append("\n".join(f"- {sentence}" for sentence, _ in verdicts))
     receipts = [f"- {cell.row} {cell.column}: {cell.status}, receipt `{_ids(cell)}`" for cell in table.cells if cell.receipts]
@@ -75,7 +75,7 @@ def markdown(table: Table) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(table: Table, lines: Sequence[Line]) -> str:
+def _grid(lines: Sequence[Line]) -> str:
     """The Markdown table of some rows, with the columns that any of them has."""
     words_of = {
         "row": [line.name for line in lines],
@@ -84,7 +84,7 @@ def _grid(table: Table, lines: Sequence[Line]) -> str:
         "asymmetric": [line.asymmetric for line in lines],
     }
     numbers_of = {}
-    for group in groups(table, lines):
+    for group in groups(lines):
         column = group.column
         cells = [line.cells[column] for line in lines]
         numbers_of[f"{column} measured"] = [_measured(cell) for cell in cells]

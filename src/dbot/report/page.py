@@ -173,7 +173,7 @@ def blank(value: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as ``4.2 s``, ``3 min 20 s`` or ``5 h 12 min``."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

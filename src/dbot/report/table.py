@@ -205,7 +205,7 @@ class Group:
         return 1 + self.published + self.difference + 2 * self.controlled
 
 
-def groups(table: Table, lines: Sequence[Line]) -> list[Group]:
+def groups(lines: Sequence[Line]) -> list[Group]:
     """The columns that any of the rows has, and what there is to show in each."""
     found = []
     for column in COLUMNS:
@@ -213,7 +213,7 @@ def groups(table: Table, lines: Sequence[Line]) -> list[Group]:
         published = any(cell.published is not None for cell in cells)
         controlled = any(line.control is not None and line.control[column].exists for line in lines)
         if cells:
-            found.append(Group(column, published, published and table.comparable, controlled))
+            found.append(Group(column, published, published and any(cell.comparable for cell in cells), controlled))
     return found
 
 

@@ -68,7 +68,7 @@ def processes(device: str, threads: int) -> Iterator[Processes]:
 
     Args:
         device: `auto`, `cpu` or `cuda`.
-        threads: CPU threads of this process.
+        threads: CPU threads of this process, if the machine has as many.
 
     Raises:
         UserError: a GPU was asked for and there is none.
@@ -79,7 +79,7 @@ def processes(device: str, threads: int) -> Iterator[Processes]:
         raise UserError("execution.device is cuda, but torch sees no GPU; set it to auto or cpu, or run where there is one")
     on_gpu = device != "cpu" and torch.cuda.is_available()
     chosen = torch.device("cuda", local) if on_gpu else torch.device("cpu")
-    torch.set_num_threads(max(1, threads))
+    torch.set_num_threads(max(1, min(threads, len(os.sched_getaffinity(0)))))
     if on_gpu:
         torch.cuda.set_device(chosen)
         torch.backends.cuda.matmul.allow_tf32 = True

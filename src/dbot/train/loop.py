@@ -1,5 +1,7 @@
 """The one training loop: pre-training, fine-tuning and every later task run through it."""
 
+import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +108,7 @@ def train(
 
     wrapped = processes.wrap(model)
     if recipe.compile:
-        wrapped.compile()
+        _compile(wrapped, device)
     progress = Progress(task.title, recipe.epochs, total, done, execution.progress_every_seconds, processes.leads)
     if done:
         progress.say(f"goes on after step {done} of {total}")
@@ -167,6 +169,16 @@ def train(
                 progress.say(f"was asked to stop; its state after step {step + 1} is in {store.folder}")
                 raise Interrupted
     return Outcome(history, optimizer, total, best)
+
+
+def _compile(model: nn.Module, device: torch.device) -> None:
+    """Compile a model in place; its parameters keep their names."""
+    compiler = os.environ.get("CXX", "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise UserError(
+            f"the recipe has compile: true, which on the CPU needs a C++ compiler, and there is no {compiler}; set compile: false"
+        )
+    model.compile()
 
 
 def _update(optimizer: torch.optim.Optimizer, scaler: Any, model: nn.Module, clip: float | None, policy: str, meter: Meter) -> bool:

@@ -1,0 +1,160 @@
+"""The demo, end to end: table, receipts, DVC, MLflow, a second clone. One small project for all tests of this file."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from dbot.record import receipt as receipts
+from tests.e2e.project import Copy
+
+FILLED = ("B-B", "L-L", "H-H", "H448-H")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Copy:
+    copy = Copy.made(tmp_path_factory.mktemp("e2e") / "a project with spaces")
+    copy.run("workflow/run", "--cores", "2")
+    return copy
+
+
+def table(copy: Copy) -> dict[str, dict[str, str]]:
+    with (copy.folder / "results/demo/table.csv").open() as stream:
+        return {row["row"]: row for row in csv.DictReader(stream)}
+
+
+def planned(copy: Copy, *arguments: str) -> set[str]:
+    """Rules that a dry run would run."""
+    text = copy.run("snakemake", "-n", "--quiet", *arguments).stdout
+    return {line.split()[0] for line in text.splitlines() if len(line.split()) == 2 and line.split()[1].isdigit()} - {"total"}
+
+
+def test_four_cells_are_measured_and_the_others_not_run(built):
+    rows = table(built)
+    assert {name for name, row in rows.items() if row["cls measured"] and name in built.plan.params.build.rows} == set(FILLED)
+    for name, row in rows.items():
+        if name not in FILLED and not name.endswith("scratch"):
+            assert row["cls measured"] == "", name
+            assert "not run" in row["cls status"], name
+    assert rows["B-B"]["cls published"] == "84.5"
+
+
+def test_cells_equal_their_receipts(built):
+    for name in FILLED:
+        found = receipts.read(built.folder / built.plan.evaluate(name, "cls", 0).receipt)
+        assert float(table(built)[name]["cls measured"]) == pytest.approx(found.identity.results["top1"], abs=0.006)
+        assert found.id.startswith(table(built)[name]["cls receipt"])
+
+
+def test_nothing_is_left_to_do(built):
+    assert "Nothing to be done" in built.run("snakemake", "-n").stdout + built.run("snakemake", "-n").stderr
+    assert not list((built.folder / "state").rglob("*.pt")), "training state is removed by the job that succeeds"
+
+
+def test_a_finetuning_parameter_reruns_finetuning_alone(built):
+    before = (built.folder / "params.yaml").read_bytes()
+    built.change({"recipes": {"finetune": {"asymmetric": {"label_smoothing": 0.05}}}})
+    assert planned(built) <= {"all", "finetune", "evaluate", "record", "record_cells", "sync", "table", "report"}
+    assert {"finetune", "evaluate", "table"} <= planned(built)
+    (built.folder / "params.yaml").write_bytes(before)
+    assert planned(built) == set()
+
+
+def test_lineage_leads_to_the_images(built):
+    text = built.run("dbot", "lineage", "B-B/cls").stdout
+    for word in ("evaluate", "finetune", "stage 2", "stage 1", "prepare", "generate", "licence"):
+        assert word in text, word
+    assert "match" in built.run("dbot", "verify").stdout
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "distill/B-B/stage1/student.safetensors",
+        "finetune/B-B/seed0/receipt.json",
+        "prepare/digits/samples.tsv",
+        "evaluate/B-B/cls/seed0/metrics.json",
+    ],
+)
+def test_a_flipped_byte_is_found(built, victim):
+    path = built.folder / "results/demo" / victim
+    content = path.read_bytes()
+    harmed = bytearray(content)
+    harmed[len(harmed) // 2] ^= 1
+    path.write_bytes(harmed)
+    try:
+        said = built.run("dbot", "verify", "B-B/cls", status=2).stderr
+        assert victim in said
+        assert len(said.strip().splitlines()) == 1
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_flipped_image_is_found(built):
+    path = next((built.folder / "data/digits/train").rglob("*.png"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        assert path.name in built.run("dbot", "verify", "B-B/cls", status=2).stderr
+    finally:
+        path.write_bytes(content)
+
+
+def test_mlflow_has_a_run_for_every_execution(built):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{built.folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("dbot/demo")
+    runs = client.search_runs([experiment.experiment_id], max_results=500)
+    shelves = {run.info.run_id: run.data.tags["dbot.parent"] for run in runs if "dbot.parent" in run.data.tags}
+    executions = {run.data.tags["dbot.execution"]: run for run in runs if "dbot.execution" in run.data.tags}
+    for job in built.plan.jobs():
+        found = receipts.read(built.folder / job.receipt)
+        run = executions[found.circumstances.execution]
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["dbot.receipt"] == found.id
+        row = job.key.get("row")
+        assert shelves[run.data.tags["mlflow.parentRunId"]] == (f"row:{row}" if row else "data")
+        if job.verb in ("distill", "finetune"):
+            history = client.get_metric_history(run.info.run_id, "loss")
+            assert [point.step for point in history] == list(range(1, len(history) + 1)), "each epoch once"
+            assert run.inputs.dataset_inputs
+    assert len(executions) == len(built.plan.jobs()), "no run without a receipt"
+    before = len(runs)
+    built.run("dbot", "sync")
+    assert len(client.search_runs([experiment.experiment_id], max_results=500)) == before
+
+
+def test_dvc_keeps_every_checkpoint(built):
+    lock = (built.folder / "dvc.lock").read_text()
+    for job in built.plan.jobs():
+        for name in job.artifacts:
+            if name.endswith(".safetensors"):
+                assert str(job.folder / name) in lock
+    shown = json.loads(built.run("dvc", "metrics", "show", "--json").stdout)
+    assert "results/demo/evaluate/B-B/cls/seed0/metrics.json" in json.dumps(shown)
+    assert built.run("dvc", "plots", "show", "--json").stdout.count("metrics.csv") > 0
+
+
+def test_dvc_does_not_train(built):
+    receipt = built.folder / built.plan.distill("B-B", 1).receipt
+    before = receipt.read_bytes()
+    built.run("dvc", "repro", "--force", "demo-distill-B-B-stage1")
+    assert receipt.read_bytes() == before
+
+
+def test_a_second_clone_retrains_nothing(built, tmp_path):
+    built.git("add", "-A")
+    built.git("commit", "-qm", "results")
+    built.run("dvc", "remote", "add", "--force", "--local", "-d", "store", str(tmp_path / "store"))
+    built.run("dvc", "push")
+    built.run("git", "clone", "-q", str(built.folder), str(tmp_path / "clone"))
+    shutil.copy(built.folder / ".dvc/config.local", tmp_path / "clone/.dvc/config.local")
+    clone = Copy(tmp_path / "clone")
+    clone.run("dvc", "pull")
+    clone.run("dbot", "adopt")
+    assert planned(clone) & {"generate", "prepare", "distill", "finetune", "evaluate"} == set()
+    assert "match" in clone.run("dbot", "verify").stdout
+    clone.run("workflow/run", "--cores", "2")
+    assert table(clone)["B-B"]["cls measured"] == table(built)["B-B"]["cls measured"]

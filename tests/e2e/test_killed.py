@@ -1,0 +1,36 @@
+"""`kill -9` at random moments: the next run ends with the bits of one that was never disturbed."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from dbot.record import receipt as receipts
+from tests.e2e.project import Copy
+
+TARGETS = ("row_B-B",)
+
+
+def outcome(copy: Copy) -> dict[str, str]:
+    """By job, the id of its receipt: parameters, inputs, outputs and results, but not times."""
+    cells = copy.plan.cells(["B-B"])
+    return {job.name: receipts.read(copy.folder / job.receipt).id for job in copy.plan.jobs(cells)}
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(25, marks=pytest.mark.slow)])
+def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path, kills):
+    whole = Copy.made(tmp_path / "whole")
+    whole.run("workflow/run", "--cores", "2", *TARGETS)
+    disturbed = Copy.made(tmp_path / "disturbed")
+    moments = random.Random(0)
+    for _ in range(kills):
+        run = disturbed.start("workflow/run", "--cores", "2", *TARGETS)
+        time.sleep(moments.uniform(4, 25))
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    disturbed.run("workflow/run", "--cores", "2", *TARGETS)
+    assert outcome(disturbed) == outcome(whole)
+    assert "match" in disturbed.run("dbot", "verify", "B-B/cls").stdout

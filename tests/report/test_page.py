@@ -1,0 +1,163 @@
+"""The page: self-contained, escaped, its links leading somewhere, and honest about what is missing."""
+
+import html.parser
+import re
+from pathlib import Path
+
+import pytest
+
+from dbot.cli import main
+from dbot.report.page import duration, figure, render
+from tests.report.conftest import Project
+
+VOID = {"meta", "br", "line", "circle", "polyline", "link", "img", "input"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Reads a page strictly: every element is closed where it should be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids += [str(given["id"])] if "id" in given else []
+        self.links += [str(given["href"])] if tag == "a" else []
+        self.loads += [str(given[key]) for key in ("src", "srcset", "data", "action") if key in given]
+        if tag == "link":
+            self.loads.append(str(given.get("href")))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A drawing's own elements; nothing to do."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+def test_an_empty_project_has_a_page(project: Project) -> None:
+    text = read(render(project.plan)).text
+    assert "Nothing has been trained at this scale yet." in text
+    assert "There are no receipts yet." in text
+    assert "0 of 8 asked for" in text
+
+
+@pytest.fixture
+def ran(project: Project) -> Project:
+    """Some rows measured, one of them stale by now, one broken."""
+    for row, value in {"B-B": 60.0, "B-scratch": 47.7, "L-L": 55.0, "H-H": 50.0}.items():
+        project.pretend(project.plan.evaluate(row, "cls", 0), top1=value, curve=True)
+    broken = project.plan.evaluate("H-H", "cls", 0).receipt
+    broken.write_text(broken.read_text().replace("50.0", "99.0"))
+    return project.reload(("asymmetric-L: {epochs: 20", "asymmetric-L: {epochs: 21"))
+
+
+def test_it_needs_nothing_from_elsewhere(ran: Project) -> None:
+    page = render(ran.plan)
+    reader = read(page)
+    assert reader.loads == []
+    assert not re.search(r"@import|url\(", page)
+    assert not re.search(r"https?://", page)
+
+
+def test_its_links_lead_somewhere_and_its_ids_are_single(ran: Project) -> None:
+    reader = read(render(ran.plan))
+    assert len(reader.links) > 20
+    assert all(link.startswith("#") and link[1:] in reader.ids for link in reader.links)
+    assert len(set(reader.ids)) == len(reader.ids)
+
+
+def test_it_says_what_it_shows(ran: Project) -> None:
+    text = read(render(ran.plan)).text
+    assert "2 of 8 asked for" in text
+    assert "say nothing about ImageNet" in text
+    assert "B-B beats the same fine-tuning from random weights (B-scratch) by 12.3 points." in text
+    assert "digits on photographs · licence: digits CC BY 4.0" in text
+    assert "train images 3 000" in text
+    assert "recipe.epochs was 20, params.yaml now has 21" in text
+    assert "was changed after it was written (its seal doesn't match)" in text
+    assert "workbench" in text
+
+
+def test_broken_numbers_are_nowhere(ran: Project) -> None:
+    assert "99.0" not in read(render(ran.plan)).text
+
+
+def test_every_job_with_a_receipt_is_listed(ran: Project) -> None:
+    ids = read(render(ran.plan)).ids
+    for job in ran.plan.jobs([ran.plan.evaluate("B-B", "cls", 0)]):
+        assert f"job-{job.name.replace('/', '-')}" in ids
+
+
+def test_curves_are_drawn_for_each_stage_and_beside_the_control(ran: Project) -> None:
+    page = render(ran.plan)
+    for title in ("Stage 1: loss", "Stage 2: loss", "Fine-tuning: loss", "Fine-tuning: top-1 in %"):
+        assert f"{title}: B-B from" in page
+    assert "Fine-tuning: loss: B-B from 0.5 to 0.2 over 4 epochs; B-scratch from 0.5 to 0.2 over 4 epochs" in page
+    assert "Stage 3: loss" not in page
+
+
+def test_curves_that_are_not_those_on_the_receipt_are_not_drawn(ran: Project) -> None:
+    path = ran.plan.distill("B-B", 1).folder / "metrics.csv"
+    path.write_text("epoch,loss\n1,0.001\n")
+    page = render(ran.plan)
+    assert "Stage 1: loss: B-B" not in page
+    assert f"{path}: is not the file on its receipt" in read(page).text
+
+
+def test_names_are_escaped(ran: Project) -> None:
+    evil = "</script><img src=x onerror=alert(1)>'\\\"&"
+    ran.reload(("title: CLIP-B/16", f'title: "{evil}"'), ("title: digits on photographs", f'title: "{evil}"'))
+    reader = read(render(ran.plan))
+    assert reader.loads == []
+    assert "</script><img src=x onerror=alert(1)>'\"&" in reader.text
+
+
+def test_the_same_receipts_give_the_same_page(ran: Project) -> None:
+    assert render(ran.plan) == render(ran.plan)
+
+
+def test_the_verbs_write_where_they_say(ran: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table"]) == 0
+    assert main(["report", "--output", "elsewhere/page.html"]) == 0
+    said = capsys.readouterr().out
+    for name in ("results/demo/table.csv", "results/demo/table.md", "elsewhere/page.html"):
+        assert name in said
+        assert Path(name).is_file()
+    assert "2 of 29 cells measured at scale demo" in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.99, "1 min 0 s"), (200, "3 min 20 s"), (3600, "1 h 0 min"), (18730, "5 h 12 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1281167, "1\u202f281\u202f167"), (0.123456, "0.1235"), ("ab" * 32, "abababababab"), ("digits", "digits")]
+)
+def test_figures(value: float | int | str, text: str) -> None:
+    assert figure(value) == text
