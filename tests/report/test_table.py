@@ -134,7 +134,10 @@ def test_a_difference_needs_the_published_data(
     found = table(project)
     assert line(found, "B-B").cells["cls"].difference == difference
     assert records(found)["B-B"]["cls_difference"] == ("" if difference is None else "1.50")
-    assert ("cls difference" in markdown(found)) == (difference is not None or change is not None)
+    text = markdown(found)
+    assert ("cls difference" in text) == (difference is not None)
+    assert ("other data with other networks" in text) == (scale != "paper")
+    assert ("measures cls on a part of those data" in text) == (change is not None)
 
 
 def test_controls(project: Project) -> None:

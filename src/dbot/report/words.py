@@ -57,15 +57,21 @@ def published_by(table: Table) -> str:
 
 def standing(table: Table) -> str:
     """What the measured numbers may be compared with."""
-    foreign = [column for column in COLUMNS if getattr(table.params.uses, column) != PUBLISHED_ON[column]]
+    uses, datasets = table.params.uses, table.params.datasets
+    foreign = [column for column in COLUMNS if getattr(uses, column) != PUBLISHED_ON[column]]
+    partial = [column for column in COLUMNS if column not in foreign and datasets[getattr(uses, column)].limit is not None]
+    said = [f"They were measured on the whole of {PUBLISHED_SETS}."]
     if foreign:
-        return (
-            f"They were measured on {PUBLISHED_SETS}. Scale {table.scale} measures {_listed(foreign)} on other data with other networks: "
-            f"its numbers say nothing about {_listed([BENCHMARKS[column] for column in foreign], 'or')}, and no difference is given."
+        benchmarks = _listed([BENCHMARKS[column] for column in foreign], "or")
+        said.append(
+            f"Scale {table.scale} measures {_listed(foreign)} on other data with other networks: "
+            f"its numbers say nothing about {benchmarks}, and no difference is given."
         )
-    if not table.comparable:
-        return f"They were measured on the whole of {PUBLISHED_SETS}, of which this scale takes a part: no difference is given."
-    return f"Measured and published numbers are both on {PUBLISHED_SETS}; a difference is measured less published, in points."
+    if partial:
+        said.append(f"Scale {table.scale} measures {_listed(partial)} on a part of those data: no difference is given there.")
+    if table.comparable:
+        said.append("Where a difference is given, both are on the same data: measured less published, in points.")
+    return " ".join(said)
 
 
 def seeds(table: Table) -> str:
