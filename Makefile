@@ -23,8 +23,8 @@ $(ENVIRONMENT): requirements.lock pyproject.toml
 	@if [ -e .venv/.unfinished ]; then rm -rf .venv; fi
 	@mkdir -p .venv && touch .venv/.unfinished
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	.venv/bin/pip install --no-deps --requirement requirements.lock
-	.venv/bin/pip install --no-deps --no-build-isolation --editable .
+	.venv/bin/pip install --quiet --no-deps --requirement requirements.lock
+	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@rm .venv/.unfinished
 	@touch $@
 

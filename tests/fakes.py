@@ -14,12 +14,12 @@ from dbot.record.receipt import Receipt
 
 PROJECT = Path(__file__).parents[1]
 HISTORY: list[dict[str, float | None]] = [
-    {"epoch": 0, "loss": 1.5, "learning_rate": 1e-3, "accuracy": None},
-    {"epoch": 1, "loss": 0.1 + 0.2, "learning_rate": 5e-4, "accuracy": 12.5},
+    {"epoch": 0, "loss": 1.5, "learning_rate": 1e-3, "top1": None},
+    {"epoch": 1, "loss": 0.1 + 0.2, "learning_rate": 5e-4, "top1": 12.5},
 ]
 RESULTS: dict[str, dict[str, float | int | str]] = {
     "prepare": {"train_images": 2, "validation_images": 2, "digest": "d" * 64},
-    "evaluate": {"accuracy": 50.0, "images": 2},
+    "evaluate": {"top1": 50.0, "images": 2},
 }
 
 
@@ -61,7 +61,7 @@ class FakeProject:
                 elif name == "samples.tsv":
                     path.write_text(_samples(Path(job.settings["dataset"]["root"])))
                 elif name == "metrics.json":
-                    path.write_text(json.dumps({"accuracy": 50.0}))
+                    path.write_text(json.dumps({"top1": 50.0}))
                 else:
                     path.write_text(f"{name} of {job.name} with {json.dumps(dict(job.settings), sort_keys=True)}")
             if meanwhile is not None:

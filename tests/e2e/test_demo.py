@@ -32,19 +32,19 @@ def planned(copy: Copy, *arguments: str) -> set[str]:
 
 def test_four_cells_are_measured_and_the_others_not_run(built):
     rows = table(built)
-    assert {name for name, row in rows.items() if row["cls measured"] and name in built.plan.params.build.rows} == set(FILLED)
+    assert {name for name, row in rows.items() if row["cls_measured"] and name in built.plan.params.build.rows} == set(FILLED)
     for name, row in rows.items():
         if name not in FILLED and not name.endswith("scratch"):
-            assert row["cls measured"] == "", name
-            assert "not run" in row["cls status"], name
-    assert rows["B-B"]["cls published"] == "84.5"
+            assert row["cls_measured"] == "", name
+            assert "not run" in row["cls_status"], name
+    assert rows["B-B"]["cls_published"] == "84.5"
 
 
 def test_cells_equal_their_receipts(built):
     for name in FILLED:
         found = receipts.read(built.folder / built.plan.evaluate(name, "cls", 0).receipt)
-        assert float(table(built)[name]["cls measured"]) == pytest.approx(found.identity.results["top1"], abs=0.006)
-        assert found.id.startswith(table(built)[name]["cls receipt"])
+        assert float(table(built)[name]["cls_measured"]) == pytest.approx(found.identity.results["top1"], abs=0.006)
+        assert found.id.startswith(table(built)[name]["cls_receipt"])
 
 
 def test_nothing_is_left_to_do(built):
@@ -157,4 +157,4 @@ def test_a_second_clone_retrains_nothing(built, tmp_path):
     assert planned(clone) & {"generate", "prepare", "distill", "finetune", "evaluate"} == set()
     assert "match" in clone.run("dbot", "verify").stdout
     clone.run("workflow/run", "--cores", "2")
-    assert table(clone)["B-B"]["cls measured"] == table(built)["B-B"]["cls measured"]
+    assert table(clone)["B-B"]["cls_measured"] == table(built)["B-B"]["cls_measured"]

@@ -110,7 +110,7 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
     values = {(name, step): value for name, step, value in run["points"]}
     assert len(values) == len(run["points"])
     assert values["loss", 1] == 0.1 + 0.2
-    assert ("accuracy", 0) not in values
+    assert ("top1", 0) not in values
     assert values["result/loss", 1] == 0.25
     assert {"cost/seconds", "cost/device_hours"} <= {name for name, _ in values}
     assert run["data"] == [("digits", ("d" * 64)[:36])]

@@ -114,7 +114,7 @@ class Training(Section):
     precision: Literal["bf16", "fp16", "fp32"]
     """Autocast type; fp16 brings a gradient scaler."""
     compile: bool
-    """Compile the network with torch.compile."""
+    """Compile the network with torch.compile on a GPU; on a CPU it takes minutes to save seconds, and is left out."""
     non_finite: Literal["stop", "skip"]
     """What a loss or gradient that is not finite does: stop the job, or skip the step and count it."""
     seed: NonNegativeInt

@@ -31,7 +31,7 @@ class Execution(Section):
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes a GPU where there is one."""
     workers: NonNegativeInt
-    """Loader processes for each training process. 0: load in the training process."""
+    """Loader processes for each training process, as far as there are CPU cores. 0: load in the training process."""
     state_every_seconds: PositiveFloat
     """Write the training state at least this often, besides the end of every epoch."""
     states_kept: PositiveInt

@@ -1,7 +1,6 @@
 """The one training loop: pre-training, fine-tuning and every later task run through it."""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -107,8 +106,8 @@ def train(
     processes.check_same(model)
 
     wrapped = processes.wrap(model)
-    if recipe.compile:
-        _compile(wrapped, device)
+    if recipe.compile and device.type == "cuda":
+        wrapped.compile()
     progress = Progress(task.title, recipe.epochs, total, done, execution.progress_every_seconds, processes.leads)
     if done:
         progress.say(f"goes on after step {done} of {total}")
@@ -169,16 +168,6 @@ def train(
                 progress.say(f"was asked to stop; its state after step {step + 1} is in {store.folder}")
                 raise Interrupted
     return Outcome(history, optimizer, total, best)
-
-
-def _compile(model: nn.Module, device: torch.device) -> None:
-    """Compile a model in place; its parameters keep their names."""
-    compiler = os.environ.get("CXX", "g++")
-    if device.type == "cpu" and shutil.which(compiler) is None:
-        raise UserError(
-            f"the recipe has compile: true, which on the CPU needs a C++ compiler, and there is no {compiler}; set compile: false"
-        )
-    model.compile()
 
 
 def _update(optimizer: torch.optim.Optimizer, scaler: Any, model: nn.Module, clip: float | None, policy: str, meter: Meter) -> bool:
@@ -250,9 +239,8 @@ def _syncing(model: nn.Module, pass_number: int, accumulation: int) -> Any:
 
 def _batches(task: Task, order: TrainingOrder, workers: int, device: torch.device) -> Iterator[Any]:
     """Batches on the device, fetched ahead."""
-    loader = DataLoader(
-        task.images, batch_sampler=order, num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=workers > 0
-    )
+    helpers = min(workers, len(os.sched_getaffinity(0)))
+    loader = DataLoader(task.images, batch_sampler=order, num_workers=helpers, pin_memory=device.type == "cuda")
     for batch in loader:
         yield [part.to(device, non_blocking=True) for part in batch]
 

@@ -77,7 +77,8 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
     per_node = max(1, resources.gpus or 1)
     with processes(plan.params.execution.device, (resources.threads or 1) // per_node) as group, Execution(job, inputs, group.leads) as run:
         group.barrier()
-        feed = Feed(job, run.name, enabled=plan.params.execution.mlflow and group.leads)
+        # A job of seconds is left to `dbot sync`: loading MLflow would take as long as its work.
+        feed = Feed(job, run.name, enabled=plan.params.execution.mlflow and group.leads and METRICS in job.artifacts)
         manifest = read_manifest(inputs["data"].parent)
         yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, feed)
         group.barrier()
