@@ -15,7 +15,7 @@ from dbot.data.transforms import evaluation_transform, finetune_transform, norma
 from dbot.params.recipes import Finetune
 from dbot.params.scales import Normalisation
 from dbot.train.distributed import Processes
-from dbot.train.loop import AUTOCAST
+from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task
 
 
@@ -85,7 +85,7 @@ def evaluate(
     """Top-1 and top-5 accuracy in percent and cross-entropy, every validation image counted once on any number of processes."""
     images = ValidationImages(manifest, evaluation_transform(size, resize), processes.rank, processes.world)
     sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
-    autocast = AUTOCAST.get(precision)
+    autocast = autocast_type(precision, processes.device)
     for crops, labels in DataLoader(images, batch_size=batch_per_process):
         crops, labels = crops.to(processes.device), labels.to(processes.device)
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):

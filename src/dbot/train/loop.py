@@ -17,13 +17,15 @@ from dbot.params.scales import Execution
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes
 from dbot.train.optimizer import build_optimizer, restore_moments
+from dbot.train.precision import autocast_type
 from dbot.train.progress import Progress
 from dbot.train.randomness import seed_step
 from dbot.train.schedule import rate_at, set_rate
 from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Step, Task
 
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+STOP = (signal.SIGTERM, signal.SIGUSR1)
+"""Signals that come ahead of a time limit."""
 
 
 class Interrupted(SystemExit):
@@ -95,7 +97,8 @@ def train(
     optimizer = build_optimizer(model, recipe.optimizer, device)
     if task.moments is not None:
         restore_moments(optimizer, task.moments)
-    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+    autocast = autocast_type(recipe.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=autocast is torch.float16)
     meter, history, best, done = Meter.new(device), list[Metrics](), None, 0
     if (stored := store.load(device)) is not None:
         done, state = stored
@@ -112,7 +115,6 @@ def train(
     if done:
         progress.say(f"goes on after step {done} of {total}")
     batches = _batches(task, TrainingOrder(images, layout, task.seed, done, total), execution.workers, device)
-    autocast = AUTOCAST.get(recipe.precision)
 
     def save(step: int) -> None:
         _require_finite(meter, step, task.title)
@@ -240,9 +242,17 @@ def _syncing(model: nn.Module, pass_number: int, accumulation: int) -> Any:
 def _batches(task: Task, order: TrainingOrder, workers: int, device: torch.device) -> Iterator[Any]:
     """Batches on the device, fetched ahead."""
     helpers = min(workers, len(os.sched_getaffinity(0)))
-    loader = DataLoader(task.images, batch_sampler=order, num_workers=helpers, pin_memory=device.type == "cuda")
+    loader = DataLoader(
+        task.images, batch_sampler=order, num_workers=helpers, pin_memory=device.type == "cuda", worker_init_fn=_outlive_the_wish_to_stop
+    )
     for batch in loader:
         yield [part.to(device, non_blocking=True) for part in batch]
+
+
+def _outlive_the_wish_to_stop(worker: int) -> None:
+    """A signal to the whole job also reaches its loaders, which have to serve the step that is still to be finished."""
+    for number in STOP:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass
@@ -252,13 +262,13 @@ class _Stop:
 
 @contextmanager
 def _stop_asked() -> Iterator[_Stop]:
-    """Turn SIGTERM and SIGUSR1, which come ahead of a time limit, into a wish that the loop fulfils after its step."""
+    """Turn the signals of a time limit into a wish that the loop fulfils after its step."""
     stop = _Stop()
 
     def ask(signum: int, frame: Any) -> None:
         stop.asked = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, ask) for number in STOP}
     try:
         yield stop
     finally:
