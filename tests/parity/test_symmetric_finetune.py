@@ -59,7 +59,9 @@ def test_layer_decay(paper, size, decay):
     }
     assert set(found) == set(names.values())
     for name, (scale, weight_decay) in found.items():
-        block = int(name.split(".")[1]) if name.startswith("blocks.") else -1 if "embed" in name or name == "cls_token" else architecture.depth
+        block = (
+            int(name.split(".")[1]) if name.startswith("blocks.") else -1 if "embed" in name or name == "cls_token" else architecture.depth
+        )
         assert scale == pytest.approx(decay ** (architecture.depth - block)), name
         whole = name.endswith((".weight", TABLE)) and "norm" not in name
         assert weight_decay == (0.05 if whole else 0.0), name

@@ -94,6 +94,9 @@ def _recipes(params: Params) -> Iterator[Problem]:
                         (*here, "decoder", "width"), f"is {decoder.width}", f"must be a multiple of 4 and of heads = {decoder.heads}"
                     )
 
+            if isinstance(recipe, SymmetricPretrain) and recipe.blocks.minimum > recipe.blocks.patches:
+                blocks = recipe.blocks
+                yield Problem((*here, "blocks", "minimum"), f"is {blocks.minimum}", f"must be at most patches = {blocks.patches}")
             if isinstance(recipe, SymmetricPretrain) and not (recipe.relative_positions or recipe.absolute_positions):
                 yield Problem(
                     (*here, "relative_positions"),
@@ -112,8 +115,8 @@ def _blocks(params: Params, row: Row) -> Iterator[Problem]:
     if blocks.patches >= grid**2:
         what = f"must be less than the {grid}x{grid} patches of architecture {row.architecture}"
         yield Problem((*here, "patches"), f"is {blocks.patches}", what)
-    elif blocks.minimum > min(blocks.patches, (grid - 1) ** 2):
-        what = f"must be at most patches = {blocks.patches}, and fit inside the {grid}x{grid} patches of architecture {row.architecture}"
+    elif blocks.minimum > (grid - 1) ** 2:
+        what = f"must fit inside the {grid}x{grid} patches of architecture {row.architecture}"
         yield Problem((*here, "minimum"), f"is {blocks.minimum}", what)
 
 
