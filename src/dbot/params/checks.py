@@ -93,16 +93,17 @@ def _recipes(params: Params) -> Iterator[Problem]:
                     yield Problem(
                         (*here, "decoder", "width"), f"is {decoder.width}", f"must be a multiple of 4 and of heads = {decoder.heads}"
                     )
+            if isinstance(recipe, SymmetricPretrain):
+                yield from _symmetric(here, recipe)
 
-            if isinstance(recipe, SymmetricPretrain) and recipe.blocks.minimum > recipe.blocks.patches:
-                blocks = recipe.blocks
-                yield Problem((*here, "blocks", "minimum"), f"is {blocks.minimum}", f"must be at most patches = {blocks.patches}")
-            if isinstance(recipe, SymmetricPretrain) and not (recipe.relative_positions or recipe.absolute_positions):
-                yield Problem(
-                    (*here, "relative_positions"),
-                    "is false",
-                    "must be true where absolute_positions is false, or the student can't know where a patch is",
-                )
+
+def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:
+    blocks = recipe.blocks
+    if blocks.minimum > blocks.patches:
+        yield Problem((*here, "blocks", "minimum"), f"is {blocks.minimum}", f"must be at most patches = {blocks.patches}")
+    if not (recipe.relative_positions or recipe.absolute_positions):
+        remedy = "must be true where absolute_positions is false, or the student can't know where a patch is"
+        yield Problem((*here, "relative_positions"), "is false", remedy)
 
 
 def _blocks(params: Params, row: Row) -> Iterator[Problem]:
