@@ -193,7 +193,7 @@ class Plan:
         recipe = self.params.recipes.finetune[declared.finetune]
         settings = {
             "architecture": self._architecture(declared.architecture),
-            "recipe": recipe.model_dump(include={"image_size", "pooling", "evaluation_resize", "select", "precision"}),
+            "recipe": recipe.model_dump(include={"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}),
             "normalisation": self.params.normalisation.model_dump(),
         }
         here = ("recipes", "finetune", declared.finetune)

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from dbot.distill.boundary import Promoted, begin_stage
+from dbot.errors import UserError
+from dbot.models.encoder import encode_all
+from dbot.models.pixels import Teacher
 from dbot.params.teachers import RandomTeacher
 from tests.train.small import ARCHITECTURE, RANDOM, recipe_like
 
@@ -11,9 +14,9 @@ PATCH_BIAS = "encoder.patch_embed.proj.bias"
 FIXED = {"encoder.pos_embed", "decoder.pos_embed"}
 
 
-@pytest.fixture
-def recipe(demo):
-    return recipe_like(demo.recipes.pretrain["asymmetric-B"])
+@pytest.fixture(params=["asymmetric", "symmetric"])
+def recipe(demo, request):
+    return recipe_like(demo.recipes.pretrain[request.param])
 
 
 @pytest.fixture
@@ -27,9 +30,13 @@ def trained(recipe):
     return student
 
 
+def promoted(student, recipe, architecture=ARCHITECTURE):
+    return Promoted(student.state_dict(), architecture, design=recipe.design)
+
+
 def next_stage(recipe, trained, same_row=True, **boundary):
     changed = recipe.model_copy(update={"boundary": recipe.boundary.model_copy(update=boundary)})
-    return begin_stage(ARCHITECTURE, changed, 2, None, Promoted(trained.state_dict(), ARCHITECTURE), same_row)
+    return begin_stage(ARCHITECTURE, changed, 2, None, promoted(trained, recipe), same_row)
 
 
 def kept(student, trained) -> set[str]:
@@ -103,8 +110,60 @@ def test_a_teacher_of_another_width_and_grid(recipe):
     """A larger teacher with smaller patches sees resized images; the prediction takes its width."""
     larger = ARCHITECTURE.model_copy(update={"width": 24, "patch_size": 2, "heads": 3})
     source, _ = begin_stage(larger, recipe, 1, RANDOM, None, same_row=False)
-    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, None, Promoted(source.state_dict(), larger), same_row=False)
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, None, promoted(source, recipe, larger), same_row=False)
     images = torch.randn(2, 3, 16, 16)
     assert teacher(images).shape == (2, 17, 24)
-    assert student.decoder.predict.out_features == 24
+    assert predicting(student).out_features == 24
     assert teacher.grid == 4
+
+
+def predicting(student):
+    return student.decoder.predict if hasattr(student, "decoder") else student.predict
+
+
+class Foreign(Teacher):
+    """A teacher from elsewhere, of another width."""
+
+    def __init__(self, grid: int = 4, has_class_token: bool = True) -> None:
+        super().__init__()
+        self.width, self.grid, self.image_size, self.has_class_token = 24, grid, 16, has_class_token
+
+
+@pytest.mark.parametrize("reinitialise", [True, False])
+def test_the_prediction_takes_each_stages_width(recipe, reinitialise):
+    """From a foreign teacher's width to the student's own; all else goes on where that was asked for."""
+    first, _ = begin_stage(ARCHITECTURE, recipe, 1, None, None, same_row=False, foreign=Foreign())
+    assert predicting(first).out_features == 24
+    second, _ = next_stage(recipe, first, reinitialise=reinitialise)
+    assert predicting(second).out_features == ARCHITECTURE.width
+    if not reinitialise:
+        differing = [n for n, t in second.state_dict().items() if not torch.equal(t.flatten()[:16], first.state_dict()[n].flatten()[:16])]
+        assert [name.rpartition(".")[0].endswith("predict") for name in differing] == [True] * len(differing)
+
+
+def test_moments_of_another_width_are_refused(recipe):
+    first, _ = begin_stage(ARCHITECTURE, recipe, 1, None, None, same_row=False, foreign=Foreign())
+    with pytest.raises(
+        UserError, match=r"keep_optimizer: .*predict\.weight has 16 outputs in this stage and 24 in the one before"
+    ) as caught:
+        next_stage(recipe, first, keep_optimizer=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_teacher_on_another_grid_is_refused(recipe):
+    with pytest.raises(UserError, match="a grid of 5 patches a side, the student's on 4"):
+        begin_stage(ARCHITECTURE, recipe, 1, None, None, same_row=False, foreign=Foreign(grid=5))
+
+
+def test_a_class_token_that_the_teacher_lacks_is_refused(recipe):
+    scored = recipe.model_copy(update={"class_token_in_loss": True})
+    with pytest.raises(UserError, match="the teacher has no class token"):
+        begin_stage(ARCHITECTURE, scored, 1, None, None, same_row=False, foreign=Foreign(has_class_token=False))
+
+
+def test_a_student_of_the_other_design_teaches_too(demo, recipe):
+    other = recipe_like(demo.recipes.pretrain["symmetric" if recipe.design == "asymmetric" else "asymmetric"])
+    source, _ = begin_stage(ARCHITECTURE, other, 1, RANDOM, None, same_row=False)
+    images = torch.randn(2, 3, 16, 16)
+    _, teacher = begin_stage(ARCHITECTURE, recipe, 1, None, promoted(source, other), same_row=False)
+    torch.testing.assert_close(teacher(images), encode_all(source.encoder.eval(), images, recipe.target.final_norm))

@@ -167,7 +167,8 @@ CASES = {
         ("kind: row, row: L-L", "kind: row, row: L-X"),
         "row: L-X",
         "teachers.student-L.row is 'L-X': there is no row of that name; declared are: B-B, B-L, B-H, B-CLIP, L-L, L-H, L-CLIP, H-H, "
-        "H-CLIP, H448-H, H448-CLIP, B-scratch, L-scratch, H-scratch, H448-scratch",
+        "H-CLIP, H448-H, H448-CLIP, B-scratch, L-scratch, H-scratch, H448-scratch, B-symmetric-scratch, L-symmetric-scratch, "
+        "H-symmetric-scratch, H448-symmetric-scratch",
     ),
     "a teacher without stages": (
         ("kind: row, row: L-L", "kind: row, row: B-scratch"),
@@ -236,6 +237,42 @@ CASES = {
         "asymmetric: true\n",
         "rows.B-CLIP.asymmetric is true: must be false, since recipe symmetric is symmetric",
     ),
+    "a symmetric row that is fine-tuned as an asymmetric one": (
+        ("finetune: symmetric-B\n    control: B-symmetric-scratch", "finetune: asymmetric-B\n    control: B-scratch"),
+        None,
+        "rows.B-CLIP.finetune is 'asymmetric-B': must be a recipe of the symmetric design, as the start is; this one is asymmetric",
+    ),
+    "a fine-tuned row that goes on as another design": (
+        ("finetune: symmetric-H448\n    control: H448-symmetric-scratch", "finetune: asymmetric-H448\n    control: H448-scratch"),
+        None,
+        "rows.H448-CLIP.finetune is 'asymmetric-H448': must be a recipe of the symmetric design, as the start is; this one is asymmetric",
+    ),
+    "masks that leave nothing to see": (
+        ("blocks: {patches: 78, minimum: 16", "blocks: {patches: 196, minimum: 16"),
+        "patches: 196",
+        "recipes.pretrain.symmetric.blocks.patches is 196: must be less than the 14x14 patches of architecture B",
+    ),
+    "blocks larger than the mask": (
+        ("blocks: {patches: 78, minimum: 16", "blocks: {patches: 78, minimum: 79"),
+        "minimum: 79",
+        "recipes.pretrain.symmetric.blocks.minimum is 79: must be at most patches = 78",
+    ),
+    "blocks that find no room": (
+        ("blocks: {patches: 78, minimum: 16", "blocks: {patches: 195, minimum: 170"),
+        "minimum: 170",
+        "recipes.pretrain.symmetric.blocks.minimum is 170: must fit inside the 14x14 patches of architecture B",
+    ),
+    "no positions at all": (
+        ("relative_positions: true", "relative_positions: false"),
+        "relative_positions: false",
+        "recipes.pretrain.symmetric.relative_positions is false: must be true where absolute_positions is false, "
+        "or the student can't know where a patch is",
+    ),
+    "an unknown design of a fine-tuning": (
+        ("design: asymmetric\n      epochs: 100", "design: odd\n      epochs: 100"),
+        "design: odd",
+        "recipes.finetune.asymmetric.design is 'odd': must be one of asymmetric, symmetric",
+    ),
     "a control that is fine-tuned otherwise": (
         ("control: B-scratch", "control: L-scratch"),
         "control: L-scratch",
@@ -266,7 +303,7 @@ def test_a_mistake_is_one_line(broken: Broken, case: str) -> None:
     found = [line for line in lines if line.split(": ", 1)[1] == said]
     assert len(found) == 1, "\n".join(lines)
     number = int(found[0].split(":")[0])
-    if case != "a symmetric row that says it isn't":
+    if where is not None and case != "a symmetric row that says it isn't":
         assert number == broken.line_of(where.rstrip("\n"))
     # A misspelt key is also missing, and a name that is gone is missed where it was used; nothing else is complained of.
     assert len(lines) <= 2

@@ -3,7 +3,7 @@
 import pytest
 
 from dbot.params.document import Params
-from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
+from dbot.params.recipes import AsymmetricPretrain, SymmetricFinetune, SymmetricPretrain
 from dbot.params.teachers import RandomTeacher, RowTeacher, TimmTeacher
 
 # Row, architecture, teacher's title, asymmetric, top-1, box AP, mIoU: the table of the authors' README, in its order.
@@ -138,12 +138,52 @@ def test_finetuning(
     assert r.evaluation_resize == pytest.approx(resize)
 
 
+@pytest.mark.parametrize(
+    ("name", "schedule", "rate", "layer_decay", "drop_path", "size", "resize"),
+    [
+        ("symmetric-B", (100, 20), 2e-4, 0.65, 0.1, None, 256 / 224),
+        ("symmetric-L", (50, 5), 1e-4, 0.8, 0.2, None, 256 / 224),
+        ("symmetric-H", (50, 5), 5e-5, 0.85, 0.3, None, 256 / 224),
+        ("symmetric-H448", (10, 1), 5e-5, 0.95, 0.4, 448, 1.0),
+    ],
+)
+def test_symmetric_finetuning(
+    paper: Params,
+    name: str,
+    schedule: tuple[int, int],
+    rate: float,
+    layer_decay: float,
+    drop_path: float,
+    size: int | None,
+    resize: float,
+) -> None:
+    r = paper.recipes.finetune[name]
+    o, a = r.optimizer, r.augmentation
+    assert isinstance(r, SymmetricFinetune)
+    assert (r.epochs, r.warmup_epochs) == schedule
+    assert (r.batch_size, r.image_size, r.drop_path) == (1024, size, drop_path)
+    assert (o.learning_rate, o.learning_rate_per, o.minimum_learning_rate) == (rate, None, 1e-6)
+    assert (o.layer_decay, o.clip_grad, o.betas, o.eps, o.weight_decay) == (layer_decay, None, [0.9, 0.999], 1e-8, 0.05)
+    assert (r.pooling, r.label_smoothing, r.head_init_std, r.head_scale, r.layer_scale) == ("average", 0.1, 0.02, 0.001, 0.1)
+    assert (a.crop_scale, a.flip, a.rand_augment, a.random_erase) == ([0.08, 1.0], 0.5, "rand-m9-mstd0.5-inc1", 0.25)
+    assert (a.mixup.mixup, a.mixup.cutmix, a.mixup.probability, a.mixup.switch_probability) == (0.8, 1.0, 1.0, 0.5)
+    assert r.evaluation_resize == pytest.approx(resize)
+
+
+@pytest.mark.parametrize(
+    ("row", "recipe"), [("B-CLIP", "symmetric-B"), ("L-CLIP", "symmetric-L"), ("H-CLIP", "symmetric-H"), ("H448-CLIP", "symmetric-H448")]
+)
+def test_rows_from_clip_are_symmetric(paper: Params, row: str, recipe: str) -> None:
+    assert paper.rows[row].finetune == recipe
+    assert paper.rows[row].pretrain == (None if row == "H448-CLIP" else "symmetric")
+
+
 def test_what_serves_the_table(paper: Params) -> None:
     assert paper.uses.model_dump() == {"pretrain": "imagenet-1k", "cls": "imagenet-1k", "det": "coco-2017", "seg": "ade20k"}
     assert paper.normalisation.model_dump() == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
-@pytest.mark.parametrize("row", ["B-B", "L-L", "H-H"])
+@pytest.mark.parametrize("row", ["B-B", "L-L", "H-H", "B-CLIP", "L-CLIP", "H-CLIP"])
 def test_the_effective_batch_fits_the_machines(paper: Params, row: str) -> None:
     """The batch is a whole number of forward passes over all processes."""
     declared = paper.rows[row]

@@ -145,7 +145,7 @@ def test_the_verbs_write_where_they_say(ran: Project, capsys: pytest.CaptureFixt
     for name in ("results/demo/table.csv", "results/demo/table.md", "elsewhere/page.html"):
         assert name in said
         assert Path(name).is_file()
-    assert "2 of 29 cells measured at scale demo" in said
+    assert "2 of 33 cells measured at scale demo" in said
 
 
 @pytest.mark.parametrize(

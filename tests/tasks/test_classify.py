@@ -8,8 +8,9 @@ import torch
 from dbot.data.manifest import read_manifest
 from dbot.models.classifier import build_classifier, initialise_head
 from dbot.models.encoder import initialise
+from dbot.models.symmetric import Positions, SymmetricStudent
 from dbot.params.load import load
-from dbot.tasks.classify import evaluate, finetune_task
+from dbot.tasks.classify import classifier_for, evaluate, finetune_task, initialise_classifier
 from dbot.train.randomness import generator
 from tests.conftest import PROJECT
 from tests.train.small import ALONE, ARCHITECTURE, execution_like, run
@@ -45,6 +46,45 @@ def test_learns_and_keeps_the_best(manifest, demo, tmp_path):
     best = classifier()
     best.load_state_dict(outcome.best)
     assert measured(best, manifest, demo)["top1"] == max(metrics["top1"] for metrics in outcome.history if "top1" in metrics)
+
+
+def test_a_symmetric_classifier_learns(manifest, demo, tmp_path):
+    recipe = demo.recipes.finetune["symmetric-B"].model_copy(
+        update={"epochs": 6, "warmup_epochs": 1, "batch_size": 12, "evaluate_every": 3, "label_fraction": 1.0}
+    )
+    model = classifier_for(ARCHITECTURE, recipe, 3, None)
+    initialise_classifier(model, recipe, 0)
+    before = measured(model, manifest, demo)
+    task = finetune_task("test", model, recipe, 0, manifest, demo.normalisation, ALONE, 12)
+    run(task, tmp_path, execution_like(demo.execution), batch=12)
+    assert measured(model, manifest, demo)["top1"] > 90 > before["top1"]
+
+
+@pytest.mark.parametrize("name", ["asymmetric-B", "symmetric-B"])
+def test_initial_classifiers_come_from_the_seed(demo, name):
+    recipe = demo.recipes.finetune[name]
+
+    def drawn(seed):
+        model = classifier_for(ARCHITECTURE, recipe, 3, None)
+        initialise_classifier(model, recipe, seed)
+        return model.state_dict()
+
+    one, again, other = drawn(0), drawn(0), drawn(1)
+    assert all(torch.equal(tensor, again[weight]) for weight, tensor in one.items())
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+    std = recipe.head_init_std * getattr(recipe, "head_scale", 1.0)
+    assert one["head.weight"].std().item() == pytest.approx(std, rel=0.3)
+    assert one["head.bias"].abs().max() == 0
+
+
+@pytest.mark.parametrize(("absolute", "relative"), [(False, True), (True, False), (True, True)])
+def test_a_classifier_has_the_positions_of_its_start(demo, absolute, relative):
+    recipe = demo.recipes.finetune["symmetric-B"]
+    start = SymmetricStudent(ARCHITECTURE, Positions(relative, absolute), 0.1, 16).state_dict()
+    model = classifier_for(ARCHITECTURE, recipe, 3, start)
+    assert (model.pos_embed is not None, model.blocks[0].attn.relative_position_bias_table is not None) == (absolute, relative)
+    again = classifier_for(ARCHITECTURE, recipe, 3, model.state_dict())
+    assert again.state_dict().keys() == model.state_dict().keys()
 
 
 @pytest.mark.parametrize("mixing", [{"mixup": 0.8, "cutmix": 1.0}, {"mixup": 0.0, "cutmix": 0.0}])

@@ -1,7 +1,7 @@
 """A training small enough to run in a test: images of noise, a tiny student against a random teacher."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
 from dbot.params.architectures import Architecture
-from dbot.params.recipes import AsymmetricPretrain
+from dbot.params.recipes import AsymmetricPretrain, Blocks, SymmetricPretrain
 from dbot.params.scales import Execution
 from dbot.params.teachers import RandomTeacher
 from dbot.train.distributed import Processes
@@ -38,13 +38,15 @@ class Noise(Dataset[Any]):
         return torch.randn(3, 16, 16), where[1]
 
 
-def recipe_like(demo: AsymmetricPretrain, **changes: Any) -> AsymmetricPretrain:
-    small = {
-        "epochs": 3,
-        "warmup_epochs": 1,
-        "batch_size": 8,
-        "decoder": demo.decoder.model_copy(update={"width": 8, "depth": 1, "heads": 2}),
-    }
+Pretrain = TypeVar("Pretrain", AsymmetricPretrain, SymmetricPretrain)
+
+
+def recipe_like(demo: Pretrain, **changes: Any) -> Pretrain:
+    small: dict[str, Any] = {"epochs": 3, "warmup_epochs": 1, "batch_size": 8}
+    if isinstance(demo, AsymmetricPretrain):
+        small["decoder"] = demo.decoder.model_copy(update={"width": 8, "depth": 1, "heads": 2})
+    else:
+        small["blocks"] = Blocks(patches=6, minimum=2, aspect=0.3)
     return demo.model_copy(update={**small, **changes})
 
 

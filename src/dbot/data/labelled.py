@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from dbot.data.images import read_image
 from dbot.data.manifest import Manifest, Samples
-from dbot.data.transforms import Transform
+from dbot.data.transforms import Transform, ViewsTransform
 from dbot.train.randomness import seed_host, seed_of
 
 FITS_IN_MEMORY = 64_000_000
@@ -44,12 +44,12 @@ class TrainingImages(Dataset[Any]):
 
     Args:
         manifest: the prepared data set.
-        transform: draws the crop.
+        transform: draws the crop, or several views of it.
         seed: of all draws.
         fraction: share of the images that is used, the same share of every class.
     """
 
-    def __init__(self, manifest: Manifest, transform: Transform, seed: int, fraction: float = 1.0) -> None:
+    def __init__(self, manifest: Manifest, transform: Transform | ViewsTransform, seed: int, fraction: float = 1.0) -> None:
         samples = manifest.samples("train")
         self.pixels = LabelledPixels(manifest.root, samples, evenly(samples.labels, fraction, seed))
         self.transform = transform
@@ -58,7 +58,7 @@ class TrainingImages(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, where: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, where: tuple[int, int]) -> tuple[Any, int]:
         epoch, number = where
         pixels, label = self.pixels[number]
         seed_host(self.seed, "crop", epoch, number)

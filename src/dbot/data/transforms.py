@@ -1,11 +1,11 @@
 """Crops of training and evaluation, on uint8 images; pixel statistics are applied to whole batches on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from timm.data import create_transform
 from torch import Tensor
-from torchvision.transforms import v2
+from torchvision.transforms import RandomResizedCrop, v2
 from torchvision.transforms.functional import to_pil_image
 
 from dbot.params.recipes import Augmentation, FinetuneAugmentation
@@ -13,6 +13,9 @@ from dbot.params.scales import Normalisation
 
 Transform = Callable[[Tensor], Tensor]
 """uint8 RGB image (3, H, W) to uint8 crop (3, size, size)."""
+
+ViewsTransform = Callable[[Tensor], tuple[Tensor, ...]]
+"""uint8 RGB image (3, H, W) to uint8 views of one crop, each (3, its size, its size)."""
 
 
 def pretrain_transform(augmentation: Augmentation, size: int) -> Transform:
@@ -33,6 +36,29 @@ def pretrain_transform(augmentation: Augmentation, size: int) -> Transform:
     ]
     composed: Transform = v2.Compose(steps)
     return composed
+
+
+def views_transform(augmentation: Augmentation, sizes: Iterable[int]) -> ViewsTransform:
+    """Colour jitter and flip, then one random box of the image at every size (bicubic).
+
+    Args:
+        augmentation: the figures.
+        sizes: sides of the views in pixels; sizes that agree are one view.
+    """
+    strength = augmentation.color_jitter
+    steps: list[Callable[[Tensor], Tensor]] = [v2.ColorJitter(strength, strength, strength)] if strength else []
+    whole = v2.Compose([*steps, v2.RandomHorizontalFlip(augmentation.flip)])
+    different = tuple(dict.fromkeys(sizes))
+
+    def views(image: Tensor) -> tuple[Tensor, ...]:
+        image = whole(image)
+        box = RandomResizedCrop.get_params(image, augmentation.crop_scale, augmentation.crop_ratio)
+        return tuple(
+            v2.functional.resized_crop(image, *box, size=[size, size], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+            for size in different
+        )
+
+    return views
 
 
 def finetune_transform(augmentation: FinetuneAugmentation, size: int) -> Transform:

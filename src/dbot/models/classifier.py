@@ -1,4 +1,6 @@
-"""The fine-tuned classifier: a plain ViT with pooled patch tokens and a linear head (timm's)."""
+"""The fine-tuned classifier of the asymmetric design, and what both designs' classifiers share: their head and their loading."""
+
+from typing import TypeAlias
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -6,8 +8,12 @@ from torch import Tensor, nn
 
 from dbot.errors import UserError
 from dbot.models.encoder import LayerNorm
-from dbot.models.positions import resize_positions, sincos_positions
+from dbot.models.positions import resize_to_grid, sincos_positions
+from dbot.models.symmetric import SymmetricViT, share_out
 from dbot.params.architectures import Architecture
+
+Classifier: TypeAlias = VisionTransformer | SymmetricViT
+"""Of the asymmetric design, of the symmetric."""
 
 
 def build_classifier(architecture: Architecture, classes: int, image_size: int, pooling: str, drop_path: float = 0.0) -> VisionTransformer:
@@ -33,24 +39,27 @@ def build_classifier(architecture: Architecture, classes: int, image_size: int, 
     return classifier
 
 
-def initialise_head(classifier: VisionTransformer, std: float, generator: torch.Generator) -> None:
+def initialise_head(classifier: Classifier, std: float, generator: torch.Generator) -> None:
     """Draw the head's weight from a normal distribution cut at two absolute units, and zero its bias."""
     nn.init.trunc_normal_(classifier.head.weight, std=std, generator=generator)
     nn.init.zeros_(classifier.head.bias)
 
 
-def load_encoder(classifier: VisionTransformer, encoder: dict[str, Tensor], source: str) -> None:
+def load_encoder(classifier: Classifier, encoder: dict[str, Tensor], source: str) -> None:
     """Take over a pre-trained encoder's weights; norm and head of the pooled features stay new.
+
+    A table of relative positions that all blocks shared is copied into each of them; all
+    positions are resized to the classifier's grid.
 
     Raises:
         UserError: the encoder is of another shape.
     """
     fresh = {name for name in classifier.state_dict() if name.startswith(("fc_norm.", "head."))}
     unused = {"norm.weight", "norm.bias"} - set(classifier.state_dict())
-    _load(classifier, encoder, source, fresh, unused)
+    _load(classifier, share_out(encoder, len(classifier.blocks)), source, fresh, unused)
 
 
-def load_classifier(classifier: VisionTransformer, weights: dict[str, Tensor], source: str) -> None:
+def load_classifier(classifier: Classifier, weights: dict[str, Tensor], source: str) -> None:
     """Take over a fine-tuned classifier, its head included; positions are resized to the new grid.
 
     Raises:
@@ -59,11 +68,9 @@ def load_classifier(classifier: VisionTransformer, weights: dict[str, Tensor], s
     _load(classifier, weights, source, set(), set())
 
 
-def _load(classifier: VisionTransformer, weights: dict[str, Tensor], source: str, fresh: set[str], unused: set[str]) -> None:
-    weights = {name: tensor for name, tensor in weights.items() if name not in unused}
+def _load(classifier: Classifier, weights: dict[str, Tensor], source: str, fresh: set[str], unused: set[str]) -> None:
+    weights = resize_to_grid({n: t for n, t in weights.items() if n not in unused}, classifier.patch_embed.grid_size[0])
     own = classifier.state_dict()
-    if "pos_embed" in weights and weights["pos_embed"].shape != own["pos_embed"].shape:
-        weights["pos_embed"] = resize_positions(weights["pos_embed"], classifier.patch_embed.grid_size[0])
     missing = sorted(set(own) - fresh - set(weights))
     unexpected = sorted(set(weights) - set(own))
     misshapen = sorted(n for n in set(own) & set(weights) if own[n].shape != weights[n].shape)

@@ -1,7 +1,7 @@
 """The plain ViT encoder, from timm, and the two ways it is run: on all patches and on the visible ones."""
 
 import math
-from functools import partial
+from functools import partial, singledispatch
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -56,8 +56,17 @@ def prepend_class_token(encoder: VisionTransformer, tokens_BND: Tensor) -> Tenso
     return torch.cat([class_token.expand(len(tokens_BND), -1, -1), tokens_BND], dim=1)
 
 
-def encode_all(encoder: VisionTransformer, images_BCHW: Tensor, final_norm: bool) -> Tensor:
-    """Tokens of the last block on the whole image, class token first: (B, 1 + N, D)."""
+@singledispatch
+def encode_all(encoder: nn.Module, images_BCHW: Tensor, final_norm: bool) -> Tensor:
+    """Tokens of the last block on the whole image, class token first: (B, 1 + N, D).
+
+    Each kind of encoder says how, where it is defined.
+    """
+    raise TypeError(f"{type(encoder).__name__} is no encoder of this project")
+
+
+@encode_all.register
+def _(encoder: VisionTransformer, images_BCHW: Tensor, final_norm: bool) -> Tensor:
     tokens_BND = prepend_class_token(encoder, embed_patches(encoder, images_BCHW))
     for block in encoder.blocks:
         tokens_BND = block(tokens_BND)

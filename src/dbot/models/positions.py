@@ -1,8 +1,12 @@
-"""Position tables of the plain ViT."""
+"""Position tables, and how they go to another grid."""
+
+from collections.abc import Mapping
 
 import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor
+
+from dbot.models.relative import TABLE, resize_relative_positions
 
 
 def sincos_positions(width: int, grid: int) -> Tensor:
@@ -36,3 +40,14 @@ def resize_positions(table_1ND: Tensor, grid: int) -> Tensor:
     """
     resized: Tensor = resample_abs_pos_embed(table_1ND, new_size=[grid, grid], num_prefix_tokens=1, antialias=False)
     return resized
+
+
+def resize_to_grid(weights: Mapping[str, Tensor], grid: int) -> dict[str, Tensor]:
+    """Weights with every position table on another square grid."""
+
+    def resized(name: str, tensor: Tensor) -> Tensor:
+        if name.endswith(TABLE):
+            return resize_relative_positions(tensor, grid)
+        return resize_positions(tensor, grid) if name.endswith("pos_embed") else tensor
+
+    return {name: resized(name, tensor) for name, tensor in weights.items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dbot.params.document import Params
-from dbot.params.recipes import AsymmetricPretrain
+from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.rows import Row
 from dbot.params.source import KeyPath, shown
 from dbot.params.teachers import RowTeacher
@@ -93,6 +93,43 @@ def _recipes(params: Params) -> Iterator[Problem]:
                     yield Problem(
                         (*here, "decoder", "width"), f"is {decoder.width}", f"must be a multiple of 4 and of heads = {decoder.heads}"
                     )
+            if isinstance(recipe, SymmetricPretrain):
+                yield from _symmetric(here, recipe)
+
+
+def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:
+    blocks = recipe.blocks
+    if blocks.minimum > blocks.patches:
+        yield Problem((*here, "blocks", "minimum"), f"is {blocks.minimum}", f"must be at most patches = {blocks.patches}")
+    if not (recipe.relative_positions or recipe.absolute_positions):
+        remedy = "must be true where absolute_positions is false, or the student can't know where a patch is"
+        yield Problem((*here, "relative_positions"), "is false", remedy)
+
+
+def _blocks(params: Params, row: Row) -> Iterator[Problem]:
+    """Block-wise masks must leave patches to see, and a block must find room (it never spans the grid)."""
+    recipe, architecture = params.recipes.pretrain.get(row.pretrain or ""), params.architectures.get(row.architecture)
+    if not isinstance(recipe, SymmetricPretrain) or architecture is None:
+        return
+    here = ("recipes", "pretrain", str(row.pretrain), "blocks")
+    grid, blocks = architecture.grid, recipe.blocks
+    if blocks.patches >= grid**2:
+        what = f"must be less than the {grid}x{grid} patches of architecture {row.architecture}"
+        yield Problem((*here, "patches"), f"is {blocks.patches}", what)
+    elif blocks.minimum > (grid - 1) ** 2:
+        what = f"must fit inside the {grid}x{grid} patches of architecture {row.architecture}"
+        yield Problem((*here, "minimum"), f"is {blocks.minimum}", what)
+
+
+def _classifier(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+    """A student can only be fine-tuned as what it is."""
+    before = params.rows.get(row.finetuned_from or "")
+    starts = [params.recipes.pretrain.get(row.pretrain or ""), params.recipes.finetune.get(before.finetune) if before else None]
+    recipe = params.recipes.finetune.get(row.finetune)
+    for start in starts:
+        if recipe is not None and start is not None and start.design != recipe.design:
+            wanted = f"must be a recipe of the {start.design} design, as the start is; this one is {recipe.design}"
+            yield Problem((*here, "finetune"), f"is {row.finetune!r}", wanted)
 
 
 def _rows(params: Params) -> Iterator[Problem]:
@@ -101,6 +138,8 @@ def _rows(params: Params) -> Iterator[Problem]:
         yield from _one_of((*here, "architecture"), row.architecture, params.architectures, "architecture")
         yield from _one_of((*here, "finetune"), row.finetune, params.recipes.finetune, "fine-tuning recipe")
         yield from _start(params, here, row)
+        yield from _classifier(params, here, row)
+        yield from _blocks(params, row)
         for key, other in (("finetuned_from", row.finetuned_from), ("control", row.control)):
             if other is not None:
                 yield from _one_of((*here, key), other, params.rows, "row")

@@ -42,14 +42,15 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for definition in (schema, *definitions.values()):
         definition.pop("required", None)
-    for name in ("AsymmetricPretrain", "SymmetricPretrain", "Finetune"):
+    for name in ("AsymmetricPretrain", "SymmetricPretrain", "AsymmetricFinetune", "SymmetricFinetune"):
         definitions[name]["properties"]["extends"] = {
             "type": "string",
             "description": "Another recipe of the same kind; only what differs from it is given here.",
         }
-    pretrain = schema["$defs"]["Recipes"]["properties"]["pretrain"]["additionalProperties"]
-    pretrain.pop("discriminator", None)
-    pretrain["anyOf"] = pretrain.pop("oneOf")  # without its tag, an extending recipe fits both designs
+    for kind in ("pretrain", "finetune"):
+        recipe = definitions["Recipes"]["properties"][kind]["additionalProperties"]
+        recipe.pop("discriminator", None)
+        recipe["anyOf"] = recipe.pop("oneOf")  # without its tag, an extending recipe fits both designs
     sections = {k: v for k, v in schema["properties"].items() if k not in ("version", "scale", "scales")}
     definitions["Scale"]["properties"]["overrides"] = {
         "type": "object",

@@ -198,7 +198,7 @@ class FinetuneAugmentation(Section):
     """Mixing of batches."""
 
 
-class Finetune(Training):
+class Finetuning(Training):
     """Supervised fine-tuning and evaluation on the classification set (published section `DOWNSTREAM`)."""
 
     image_size: PositiveInt | None
@@ -219,6 +219,30 @@ class Finetune(Training):
     """Measure on the validation images after every so many epochs, and always after the last."""
     select: Literal["last", "best"]
     """Which checkpoint fills the cell. `best` picks by validation accuracy, which flatters the number."""
+
+
+class AsymmetricFinetune(Finetuning):
+    """Fine-tuning of a plain ViT with absolute positions: the encoder of an asymmetric student."""
+
+    design: Literal["asymmetric"]
+    """Which classifier; it must be that of the student it starts from."""
+
+
+class SymmetricFinetune(Finetuning):
+    """Fine-tuning of a ViT with layer scale and a table of relative positions in every block: a symmetric student.
+
+    The layer scale is the student's; absolute positions are there if the student has them.
+    """
+
+    design: Literal["symmetric"]
+    """Which classifier; it must be that of the student it starts from."""
+    head_scale: PositiveFloat
+    """Factor on the classifier's initial weight and bias."""
+    layer_scale: PositiveFloat
+    """Initial value of the layer scale where there is no student to start from."""
+
+
+Finetune = Annotated[AsymmetricFinetune | SymmetricFinetune, Field(discriminator="design")]
 
 
 class Recipes(Section):

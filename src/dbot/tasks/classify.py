@@ -1,10 +1,11 @@
 """Classification: fine-tuning as a task of the training loop, and its evaluation."""
 
+from collections.abc import Mapping
+
 import torch
 from timm.data import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.loss import SoftTargetCrossEntropy
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -12,17 +13,56 @@ from torch.utils.data import DataLoader
 from dbot.data.labelled import TrainingImages, ValidationImages
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform, finetune_transform, normalise
-from dbot.params.recipes import Finetune
+from dbot.models.classifier import Classifier, build_classifier, initialise_head
+from dbot.models.encoder import initialise
+from dbot.models.symmetric import Positions, build_symmetric_classifier, initialise_symmetric
+from dbot.params.architectures import Architecture
+from dbot.params.recipes import AsymmetricFinetune, Finetuning, SymmetricFinetune
 from dbot.params.scales import Normalisation
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
+from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
+
+
+def classifier_for(
+    architecture: Architecture,
+    recipe: AsymmetricFinetune | SymmetricFinetune,
+    classes: int,
+    start: Mapping[str, Tensor] | None,
+    drop_path: float = 0.0,
+) -> Classifier:
+    """The classifier of the recipe's design, with timm's weights.
+
+    Args:
+        architecture: the student's.
+        recipe: names the design, the image size and the pooling.
+        classes: number of them.
+        start: weights that it will get, whose kinds of positions it has; None: random ones.
+        drop_path: stochastic depth of the last block.
+    """
+    size = recipe.image_size or architecture.image_size
+    if isinstance(recipe, AsymmetricFinetune):
+        return build_classifier(architecture, classes, size, recipe.pooling, drop_path)
+    positions = Positions() if start is None else Positions.of(start)
+    return build_symmetric_classifier(architecture, positions, recipe.layer_scale, classes, size, recipe.pooling, drop_path)
+
+
+def initialise_classifier(classifier: Classifier, recipe: AsymmetricFinetune | SymmetricFinetune, seed: int) -> None:
+    """Draw all weights of a classifier anew, its head as the recipe says."""
+    draw = initialise if isinstance(recipe, AsymmetricFinetune) else initialise_symmetric
+    draw(classifier, generator(seed, "classifier"))
+    initialise_head(classifier, recipe.head_init_std, generator(seed, "head"))
+    if isinstance(recipe, SymmetricFinetune):
+        with torch.no_grad():
+            classifier.head.weight.mul_(recipe.head_scale)
+            classifier.head.bias.mul_(recipe.head_scale)
 
 
 def finetune_task(
     title: str,
-    classifier: VisionTransformer,
-    recipe: Finetune,
+    classifier: Classifier,
+    recipe: Finetuning,
     seed: int,
     manifest: Manifest,
     statistics: Normalisation,

@@ -1,31 +1,55 @@
 """Distillation as a task of the training loop."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from dbot.data.labelled import TrainingImages
 from dbot.data.manifest import Manifest
-from dbot.data.transforms import normalise, pretrain_transform
-from dbot.distill.objective import AsymmetricObjective
+from dbot.data.transforms import normalise, pretrain_transform, views_transform
+from dbot.distill.designs import Student
+from dbot.distill.objective import AsymmetricObjective, SymmetricObjective
+from dbot.distill.samples import MaskedViews
 from dbot.models.asymmetric import AsymmetricStudent
+from dbot.models.pixels import EncoderPixelTeacher, Teacher
+from dbot.models.symmetric import SymmetricStudent
 from dbot.models.teacher import EncoderTeacher
-from dbot.params.recipes import AsymmetricPretrain
+from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.scales import Normalisation
-from dbot.train.randomness import generator
+from dbot.train.randomness import generator, seed_of
 from dbot.train.task import Step, Task
+
+Parts = tuple[Dataset[Any], Callable[[nn.Module, Any, Step], Tensor]]
+"""Training images, and the loss of a batch of them."""
 
 
 def pretrain_task(
     title: str,
-    student: AsymmetricStudent,
-    teacher: EncoderTeacher,
-    recipe: AsymmetricPretrain,
+    student: Student,
+    teacher: EncoderTeacher | Teacher,
+    recipe: AsymmetricPretrain | SymmetricPretrain,
     stage: int,
     manifest: Manifest,
     statistics: Normalisation,
     moments: dict[str, Tensor] | None = None,
 ) -> Task:
-    """One stage of distillation.
+    """One stage of distillation, of the design that the recipe names."""
+    if isinstance(recipe, AsymmetricPretrain):
+        assert isinstance(student, AsymmetricStudent)
+        images, loss = _asymmetric(student, teacher, recipe, stage, manifest, statistics)
+    else:
+        assert isinstance(student, SymmetricStudent)
+        images, loss = _symmetric(student, teacher, recipe, stage, manifest, statistics)
+    return Task(title=title, recipe=recipe, model=student, images=images, loss=loss, seed=recipe.seed, moments=moments)
+
+
+def _asymmetric(
+    student: AsymmetricStudent, teacher: nn.Module, recipe: AsymmetricPretrain, stage: int, manifest: Manifest, statistics: Normalisation
+) -> Parts:
+    """Student and teacher see the same pixels.
 
     The mask of an image depends on the step and its place in the effective batch, so it is the
     same however the batch is laid over processes.
@@ -41,4 +65,29 @@ def pretrain_task(
         noise = torch.rand(step.layout.batch, patches, generator=draws, device=crops.device)
         return objective(model, crops, noise[step.layout.places(step.pass_number)])
 
-    return Task(title=title, recipe=recipe, model=student, images=images, loss=loss, seed=seed, moments=moments)
+    return images, loss
+
+
+def _symmetric(
+    student: SymmetricStudent,
+    teacher: EncoderTeacher | Teacher,
+    recipe: SymmetricPretrain,
+    stage: int,
+    manifest: Manifest,
+    statistics: Normalisation,
+) -> Parts:
+    """Student and teacher see the same crop, each at its size; masks are drawn with the crops, by the loader."""
+    if isinstance(teacher, EncoderTeacher):
+        teacher = EncoderPixelTeacher(teacher, statistics).to(next(teacher.parameters()).device)
+    patches = student.encoder.patch_embed
+    transform = views_transform(recipe.augmentation, (patches.img_size[0], teacher.image_size))
+    crops = TrainingImages(manifest, transform, recipe.seed)
+    images = MaskedViews(crops, patches.grid_size[0], recipe.blocks, seed_of(recipe.seed, stage))
+    objective = SymmetricObjective(teacher, recipe)
+
+    def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
+        view, masked, *others = batch
+        seen_by_teacher = others[0] if others else view
+        return objective(model, normalise(view, statistics), masked, seen_by_teacher.float() / 255)
+
+    return images, loss

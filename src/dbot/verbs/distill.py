@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
         promoted, same_row = None, False
         if "teacher" in job.run.inputs:
             weights, about = checkpoint.load(job.run.artifact("teacher", "student.safetensors"))
-            promoted = Promoted(weights, Architecture.model_validate(about["architecture"]))
+            promoted = Promoted(weights, Architecture.model_validate(about["architecture"]), design=about.get("design", "asymmetric"))
             same_row = job.run.inputs["teacher"].identity.key["row"] == args.row
         kept = None
         if same_row and recipe.boundary.keep_optimizer:
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
             "kind": "student",
             "row": args.row,
             "stage": args.stage,
+            "design": recipe.design,
             "architecture": architecture.model_dump(),
             "recipe": recipe.model_dump(),
         }

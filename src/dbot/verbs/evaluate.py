@@ -17,18 +17,19 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from dbot.models import checkpoint
-    from dbot.models.classifier import build_classifier, load_classifier
+    from dbot.models.classifier import load_classifier
     from dbot.record.digest import write_whole
-    from dbot.tasks.classify import evaluate
+    from dbot.tasks.classify import classifier_for, evaluate
     from dbot.verbs.training import training
 
     with training(args, "evaluate", row=args.row, column=args.column, seed=str(args.seed)) as job:
         params, row = job.plan.params, job.plan.params.rows[args.row]
         architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
         size = recipe.image_size or architecture.image_size
-        classifier = build_classifier(architecture, len(job.manifest.classes), size, recipe.pooling)
         path = job.run.artifact("model", f"{recipe.select}.safetensors")
-        load_classifier(classifier, checkpoint.load(path)[0], str(path))
+        weights = checkpoint.load(path)[0]
+        classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights)
+        load_classifier(classifier, weights, str(path))
         classifier.to(job.processes.device).eval()
         batch, statistics = job.batch_per_process, params.normalisation
         metrics = evaluate(classifier, recipe.evaluation_resize, size, recipe.precision, job.manifest, statistics, job.processes, batch)

@@ -14,28 +14,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from dbot.models import checkpoint
-    from dbot.models.classifier import build_classifier, initialise_head, load_classifier, load_encoder
-    from dbot.models.encoder import initialise
-    from dbot.tasks.classify import finetune_task
-    from dbot.train.randomness import generator
+    from dbot.models.classifier import load_classifier, load_encoder
+    from dbot.tasks.classify import classifier_for, finetune_task, initialise_classifier
     from dbot.verbs.training import training
 
     with training(args, "finetune", row=args.row, seed=str(args.seed)) as job:
         params, row = job.plan.params, job.plan.params.rows[args.row]
         architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
         seed = recipe.seed + args.seed
-        size = recipe.image_size or architecture.image_size
-        classifier = build_classifier(architecture, len(job.manifest.classes), size, recipe.pooling, recipe.drop_path)
-        initialise(classifier, generator(seed, "classifier"))
-        initialise_head(classifier, recipe.head_init_std, generator(seed, "head"))
         start = job.run.inputs.get("start")
-        if start is not None and start.identity.verb == "distill":
-            path = job.run.artifact("start", "student.safetensors")
-            load_encoder(classifier, checkpoint.part(checkpoint.load(path)[0], "encoder."), str(path))
-        elif start is not None:
+        from_student = start is not None and start.identity.verb == "distill"
+        path = job.run.artifact("start", "student.safetensors" if from_student else "best.safetensors") if start is not None else None
+        weights = checkpoint.load(path)[0] if path is not None else None
+        classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights, recipe.drop_path)
+        initialise_classifier(classifier, recipe, seed)
+        if weights is not None and from_student:
+            load_encoder(classifier, checkpoint.part(weights, "encoder."), str(path))
+        elif weights is not None:
             # A classifier goes on at another resolution with its head; the published code draws the head anew.
-            path = job.run.artifact("start", "best.safetensors")
-            load_classifier(classifier, checkpoint.load(path)[0], str(path))
+            load_classifier(classifier, weights, str(path))
         batch = job.batch_per_process
         task = finetune_task(f"finetune {args.row}", classifier, recipe, seed, job.manifest, params.normalisation, job.processes, batch)
         outcome = job.train(task)
@@ -44,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
             "kind": "classifier",
             "row": args.row,
             "seed": args.seed,
-            "image_size": size,
+            "design": recipe.design,
+            "image_size": classifier.patch_embed.img_size[0],
             "pooling": recipe.pooling,
             "classes": job.manifest.classes,
             "architecture": architecture.model_dump(),

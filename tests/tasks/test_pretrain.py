@@ -1,0 +1,125 @@
+"""A symmetric stage in the loop: its samples, that it learns, that it repeats itself."""
+
+import pytest
+import torch
+
+from dbot.data.labelled import TrainingImages
+from dbot.data.transforms import views_transform
+from dbot.distill.boundary import Promoted, begin_stage
+from dbot.distill.samples import MaskedViews
+from dbot.models.pixels import Teacher
+from dbot.params.recipes import Blocks
+from dbot.tasks.pretrain import pretrain_task
+from tests.train.small import ARCHITECTURE, RANDOM, execution_like, recipe_like, run, without_times
+from tests.train.test_distributed import together
+
+BLOCKS = Blocks(patches=6, minimum=2, aspect=0.3)
+
+
+class Colours(Teacher):
+    """A foreign teacher without a class token, which sees twice the student's size: the mean colour of each patch, repeated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width, self.grid, self.image_size, self.has_class_token = 6, 4, 32, False
+        self.seen: tuple[int, float, float] | None = None
+
+    def forward(self, pixels):
+        self.seen = pixels.shape[-1], pixels.min().item(), pixels.max().item()
+        return torch.nn.functional.avg_pool2d(pixels, 8).flatten(2).transpose(1, 2).repeat(1, 1, 2)
+
+
+@pytest.fixture
+def recipe(demo):
+    return recipe_like(demo.recipes.pretrain["symmetric"])
+
+
+def begun(recipe, manifest, demo, foreign=None):
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, RANDOM, None, same_row=False, foreign=foreign)
+    return pretrain_task("test", student, teacher, recipe, 1, manifest, demo.normalisation)
+
+
+def samples(manifest, demo, sizes, seed=0):
+    images = TrainingImages(manifest, views_transform(demo.recipes.pretrain["symmetric"].augmentation, sizes), seed)
+    return MaskedViews(images, 4, BLOCKS, seed)
+
+
+def test_a_sample_depends_on_seed_epoch_and_image_alone(manifest, demo):
+    forward = [samples(manifest, demo, (16, 32))[where] for where in [(0, 1), (0, 2), (1, 1)]]
+    torch.rand(7)  # whatever was drawn in between
+    backward = [samples(manifest, demo, (16, 32))[where] for where in [(1, 1), (0, 2), (0, 1)]]
+    for a, b in zip(forward, reversed(backward), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    view, mask, larger = forward[0]
+    assert (view.shape, mask.shape, larger.shape) == ((3, 16, 16), (16,), (3, 32, 32))
+    masks = [samples(manifest, demo, (16, 16), seed)[epoch, 1][1] for seed in range(3) for epoch in range(3)]
+    assert len({tuple(m.tolist()) for m in masks}) > 5, "other seeds and epochs, other masks"
+
+
+def test_the_mask_does_not_depend_on_the_views(manifest, demo):
+    (_, alone), (_, beside, _) = samples(manifest, demo, (16, 16))[0, 3], samples(manifest, demo, (16, 32))[0, 3]
+    assert torch.equal(alone, beside)
+
+
+def test_learns(recipe, manifest, demo, tmp_path):
+    task = begun(recipe.model_copy(update={"epochs": 12}), manifest, demo)
+    history = run(task, tmp_path, execution_like(demo.execution)).history
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+
+
+def test_a_teacher_of_another_size_without_a_class_token(recipe, manifest, demo, tmp_path):
+    teacher = Colours()
+    history = run(begun(recipe, manifest, demo, teacher), tmp_path, execution_like(demo.execution)).history
+    assert history[-1]["loss"] < history[0]["loss"]
+    size, least, most = teacher.seen
+    assert size == 32
+    assert 0 <= least < most <= 1
+
+
+def test_goes_on_bit_for_bit(recipe, manifest, demo, tmp_path):
+    """Epoch for epoch, and with other numbers of loader processes."""
+    recipe = recipe.model_copy(update={"drop_path": 0.3})
+    whole, cut = begun(recipe, manifest, demo), begun(recipe, manifest, demo)
+    outcome = run(whole, tmp_path / "whole", execution_like(demo.execution))
+    run(begun(recipe, manifest, demo), tmp_path / "cut", execution_like(demo.execution, states_kept=9))
+    for state in sorted((tmp_path / "cut").iterdir())[1:]:
+        state.unlink()
+    resumed = run(cut, tmp_path / "cut", execution_like(demo.execution, workers=2))
+    assert all(torch.equal(t, cut.model.state_dict()[n]) for n, t in whole.model.state_dict().items())
+    assert without_times(resumed.history) == without_times(outcome.history)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_second_stage(recipe, manifest, demo, tmp_path, absolute):
+    """The student becomes the teacher, and its successor learns from it: what the published code doesn't do."""
+    recipe = recipe.model_copy(update={"absolute_positions": absolute})
+    first = begun(recipe, manifest, demo, Colours())
+    run(first, tmp_path / "1", execution_like(demo.execution))
+    promoted = Promoted(first.model.state_dict(), ARCHITECTURE, design="symmetric")
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 2, None, promoted, same_row=True)
+    assert student.predict.out_features == ARCHITECTURE.width
+    for name, tensor in teacher.encoder.state_dict().items():
+        assert torch.equal(tensor, first.model.encoder.state_dict()[name]), name
+    second = pretrain_task("test", student, teacher, recipe, 2, manifest, demo.normalisation)
+    history = run(second, tmp_path / "2", execution_like(demo.execution)).history
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def trained(group, folder):
+    from pathlib import Path
+
+    from dbot.data.manifest import read_manifest
+    from dbot.params.load import load
+    from tests.conftest import PROJECT
+
+    demo = load(PROJECT / "params.yaml", "demo").params
+    task = begun(recipe_like(demo.recipes.pretrain["symmetric"], epochs=2), read_manifest(Path((folder / "manifest").read_text())), demo)
+    outcome = run(task, folder / "state", execution_like(demo.execution), group)
+    return {"weights": task.model.state_dict(), "steps": outcome.steps}
+
+
+def test_two_processes_hold_the_same_student(manifest, tmp_path):
+    (tmp_path / "manifest").write_text(str(manifest.folder))
+    first, second = together(trained, tmp_path)
+    assert all(torch.equal(tensor, second["weights"][name]) for name, tensor in first["weights"].items())
+    assert first["steps"] == second["steps"] > 0
