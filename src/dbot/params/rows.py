@@ -35,7 +35,7 @@ class Stages(Section):
 
 
 class Row(Section):
-    """A row of the table. It starts from exactly one of `pretrain`, `finetuned_from` and `from_scratch`."""
+    """A row of the table. It starts from exactly one of `pretrain`, `released`, `finetuned_from` and `from_scratch`."""
 
     title: str
     """How the table names the teacher."""
@@ -51,6 +51,8 @@ class Row(Section):
     """Name of the pre-training recipe; needs `teacher` and `stages`."""
     stages: Stages | None = None
     """Number of stages by column."""
+    released: str | None = None
+    """Name of a released file that stands in for training: for the distillation, or for the fine-tuning too if it is fine-tuned."""
     finetuned_from: str | None = None
     """Fine-tuning starts from another row's fine-tuned checkpoint."""
     from_scratch: bool = False
