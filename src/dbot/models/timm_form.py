@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dbot.errors import UserError
 from dbot.models.checkpoint import part
+from dbot.params.scales import Normalisation
 
 MODELS = {
     "asymmetric": "vit_base_patch16_224",
@@ -109,3 +110,40 @@ def as_timm(weights: dict[str, Tensor], about: Mapping[str, Any], source: str) -
         first = str(error).splitlines()[1].strip()
         raise UserError(f"{source}: is not the network that its header describes ({first}); run its job again") from None
     return network.eval(), form
+
+
+def statistics_of(about: Mapping[str, Any], otherwise: Normalisation) -> Normalisation:
+    """The pixel statistics that a checkpoint's network was trained with: its own if it names them, else the project's."""
+    return Normalisation.model_validate(about["normalisation"]) if "normalisation" in about else otherwise
+
+
+def evaluation_resize(image_size: int) -> float:
+    """The short side before the central crop, over the crop's: 256 / 224 up to 224 px and 1 above, as published."""
+    return 256 / 224 if image_size <= 224 else 1.0
+
+
+def hub_config(form: TimmForm, about: Mapping[str, Any], statistics: Normalisation) -> dict[str, Any]:
+    """The `config.json` with which `timm.create_model("local-dir:…")` builds the network and its transform."""
+    classes = form.arguments["num_classes"]
+    size = form.image_size
+    config = {
+        "architecture": form.model,
+        "num_classes": classes,
+        "num_features": form.arguments["embed_dim"],
+        "global_pool": form.arguments["global_pool"],
+        "model_args": form.arguments,
+        "pretrained_cfg": {
+            "input_size": [3, size, size],
+            "fixed_input_size": True,
+            "interpolation": "bicubic",
+            "crop_pct": 1 / evaluation_resize(size),
+            "crop_mode": "center",
+            "mean": statistics.mean,
+            "std": statistics.std,
+            "num_classes": classes,
+            "pool_size": None,
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+        },
+    }
+    return {**config, "label_names": about["classes"]} if about["kind"] == "classifier" else config

@@ -17,6 +17,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.models import checkpoint
     from dbot.params.architectures import Architecture
     from dbot.params.teachers import RandomTeacher
+    from dbot.plan import STUDENT
     from dbot.tasks.pretrain import pretrain_task
     from dbot.train.optimizer import moments
     from dbot.verbs.training import training
@@ -26,9 +27,10 @@ def run(args: argparse.Namespace) -> None:
         architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.pretrain]
         promoted, same_row = None, False
         if "teacher" in job.run.inputs:
-            weights, about = checkpoint.load(job.run.artifact("teacher", "student.safetensors"))
+            source = job.run.inputs["teacher"].identity
+            weights, about = checkpoint.load(job.run.artifact("teacher", STUDENT[source.verb]))
             promoted = Promoted(weights, Architecture.model_validate(about["architecture"]))
-            same_row = job.run.inputs["teacher"].identity.key["row"] == args.row
+            same_row = source.key.get("row") == args.row
         kept = None
         if same_row and recipe.boundary.keep_optimizer:
             kept, _ = checkpoint.load(job.run.artifact("teacher", "optimizer.safetensors"))

@@ -18,6 +18,7 @@ def run(args: argparse.Namespace) -> None:
 
     from dbot.models import checkpoint
     from dbot.models.classifier import build_classifier, load_classifier
+    from dbot.plan import STUDENT
     from dbot.record.digest import write_whole
     from dbot.tasks.classify import evaluate
     from dbot.verbs.training import training
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
         size = recipe.image_size or architecture.image_size
         classifier = build_classifier(architecture, len(job.manifest.classes), size, recipe.pooling)
-        path = job.run.artifact("model", f"{recipe.select}.safetensors")
+        path = job.run.artifact("model", STUDENT.get(job.run.inputs["model"].identity.verb, f"{recipe.select}.safetensors"))
         load_classifier(classifier, checkpoint.load(path)[0], str(path))
         classifier.to(job.processes.device).eval()
         batch, statistics = job.batch_per_process, params.normalisation

@@ -16,6 +16,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.models import checkpoint
     from dbot.models.classifier import build_classifier, initialise_head, load_classifier, load_encoder
     from dbot.models.encoder import initialise
+    from dbot.plan import STUDENT
     from dbot.tasks.classify import finetune_task
     from dbot.train.randomness import generator
     from dbot.verbs.training import training
@@ -29,13 +30,14 @@ def run(args: argparse.Namespace) -> None:
         initialise(classifier, generator(seed, "classifier"))
         initialise_head(classifier, recipe.head_init_std, generator(seed, "head"))
         start = job.run.inputs.get("start")
-        if start is not None and start.identity.verb == "distill":
-            path = job.run.artifact("start", "student.safetensors")
-            load_encoder(classifier, checkpoint.part(checkpoint.load(path)[0], "encoder."), str(path))
-        elif start is not None:
-            # A classifier goes on at another resolution with its head; the published code draws the head anew.
-            path = job.run.artifact("start", "best.safetensors")
-            load_classifier(classifier, checkpoint.load(path)[0], str(path))
+        if start is not None:
+            path = job.run.artifact("start", STUDENT.get(start.identity.verb, "best.safetensors"))
+            weights, about = checkpoint.load(path)
+            if about["kind"] == "classifier":
+                # It goes on at another resolution with its head; the published code draws the head anew.
+                load_classifier(classifier, weights, str(path))
+            else:
+                load_encoder(classifier, checkpoint.part(weights, "encoder."), str(path))
         batch = job.batch_per_process
         task = finetune_task(f"finetune {args.row}", classifier, recipe, seed, job.manifest, params.normalisation, job.processes, batch)
         outcome = job.train(task)

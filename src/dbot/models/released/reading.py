@@ -68,7 +68,7 @@ def _reason(message: str) -> str:
     asked = re.search(r"(?:GLOBAL|class:?|Unsupported global:) ([A-Za-z_][\w.]*\.[\w.]+)", message)
     if asked is not None:
         return f"holds a pickled object that is not data ({asked[1]}); nothing of it was run; {ask}"
-    refused = re.search(r"WeightsUnpickler error: ([^\n]+)", message)
+    refused = re.search(r"(Unsupported operand \d+|WeightsUnpickler error: [^\n]+)", message)
     if refused is not None:
         return f"is a pickle that holds more than weights, or that torch did not write ({refused[1].strip()}); nothing of it was run; {ask}"
     first = " ".join(message.split()).partition(". ")[0]

@@ -1,5 +1,6 @@
 """A released file as a checkpoint of ours: all of it, or an error that names what is wrong."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def take_over(
     shapes = Shapes(weights, layout, str(path))
     found, image_size = figures(shapes, architecture)
     about: dict[str, Any] = {"kind": used.kind, "design": used.design, "architecture": found.model_dump(), "layout": layout}
-    if used.statistics is not None:
-        about["normalisation"] = used.statistics
+    if (statistics := used.statistics or _statistics_beside(path)) is not None:
+        about["normalisation"] = statistics
     if used.kind == "classifier":
         pooling = "average" if shapes.below("fc_norm.") else "class_token"
         classes = [str(number) for number in range(_outputs(weights, "head", 0))]  # the file doesn't name them
@@ -48,6 +49,16 @@ def take_over(
         about["projection"] = _outputs(weights, "encoder.head", found.width)
     _check(shapes, _expected(shapes, about, found))
     return weights, about
+
+
+def _statistics_beside(path: Path) -> dict[str, list[float]] | None:
+    """The pixel statistics in the `config.json` that timm's files come with; None: there is none."""
+    try:
+        config = json.loads((path.parent / "config.json").read_bytes())
+        stated = config.get("pretrained_cfg", config)
+        return {key: [float(value) for value in stated[key]] for key in ("mean", "std")}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _like_timm(weights: dict[str, Tensor]) -> None:
