@@ -71,7 +71,12 @@ class Row(Section):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns that the row has. One without stages of its own is only fine-tuned for classification."""
+        """The columns that the row has. One without stages of its own is only fine-tuned for classification.
+
+        One that starts from released weights has those that were published for it.
+        """
+        if self.released is not None and self.published is not None:
+            return tuple(column for column in COLUMNS if column == "cls" or getattr(self.published, column) is not None)
         if self.stages is None:
             return ("cls",)
         return tuple(column for column in COLUMNS if getattr(self.stages, column) is not None)

@@ -5,7 +5,7 @@ their own; a number gets into the first only if its lineage holds the checkpoint
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dbot.plan import Plan
 from dbot.record.lineage import walk
 from dbot.record.receipt import Receipt
 from dbot.report import words
-from dbot.report.evidence import Evidence
+from dbot.report.evidence import Evidence, Finding
 from dbot.report.table import build
 
 HERE = Path(__file__).parent
@@ -129,18 +129,24 @@ def _teacher(plan: Plan, row: str, receipt: Receipt, chain: Mapping[Path, Receip
 
 
 def _measured(plan: Plan, own: Receipt | None) -> list[tuple[str, ...]]:
-    """The cells whose lineage holds the checkpoint's receipt."""
+    """The measurements whose lineage holds the checkpoint's receipt, by cell."""
     if own is None:
         return []
     table = build(plan, Evidence())
     found: list[tuple[str, ...]] = []
     for cell in table.cells:
-        if any(below.receipt is not None and below.receipt.id == own.id for finding in cell.findings for below in finding.lineage()):
+        seeds = [seed for seed in cell.seeds if seed.value is not None and seed.found is not None and _stands_on(seed.found, own)]
+        if seeds:
+            on_these = replace(cell, seeds=tuple(seeds))
             data = table.params.datasets[getattr(table.params.uses, cell.column)].title
-            receipts = " ".join(f"`{receipt.id[:SHORT]}`" for receipt in cell.receipts)
-            number = words.measured(cell.measured, cell.sd)
-            found.append((cell.row, words.COLUMN_TITLES[cell.column], number, data, str(len(cell.values)), receipts))
+            receipts = " ".join(f"`{receipt.id[:SHORT]}`" for receipt in on_these.receipts)
+            number = words.measured(on_these.measured, on_these.sd)
+            found.append((cell.row, words.COLUMN_TITLES[cell.column], number, data, str(len(seeds)), receipts))
     return found
+
+
+def _stands_on(finding: Finding, own: Receipt) -> bool:
+    return any(below.receipt is not None and below.receipt.id == own.id for below in finding.lineage())
 
 
 def _receipt_line(receipt: Receipt) -> str:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
         path = locate(declared, plan.params.released.weights_folder)
         digest = file_digest(path)
         weights, about = take_over(path, declared.layout, architecture)
-        about |= {"released": args.released, "source": {"file": declared.file, "sha256": digest}}
+        about |= {"released": args.released, "row": declared.row, "source": {"file": declared.file, "sha256": digest}}
         checkpoint.save(execution.state / name, weights, about)
         place(execution.state / name, job.folder / name)
         execution.finish([name], {"sha256": digest, "bytes": path.stat().st_size, "tensors": len(weights)})

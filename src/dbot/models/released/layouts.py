@@ -77,7 +77,7 @@ MAPS: dict[Layout, Map] = {
         "symmetric",
         {**_below("encoder.", *BEIT), "mask_token": "mask_token", "lm_head": "predict"},
         left=BEIT_INDICES,
-        marks=("lm_head", "mask_token"),
+        marks=("lm_head",),
     ),
     # BEiT's own pre-trained files have the same names; their head tells 8,192 visual words apart.
     "beit": Map(
@@ -85,7 +85,7 @@ MAPS: dict[Layout, Map] = {
         "symmetric",
         _below("encoder.", *BEIT),
         left=(*BEIT_INDICES, "lm_head", "mask_token"),
-        marks=("lm_head", "mask_token"),
+        marks=("lm_head",),
         statistics=BEIT_PIXELS,
     ),
     # Published fine-tuned files of branch beit at any size, BEiT's, and timm's Beit.
@@ -168,11 +168,12 @@ def renamed(tensors: Mapping[str, Tensor], layout: Layout, source: str) -> dict[
     """
     used, ours = MAPS[layout], {}
     for name, tensor in tensors.items():
+        if _translated(name, ((left, left) for left in used.left)) is not None:
+            continue
         found = _translated(name, used.names.items())
-        if found is not None:
-            ours[found] = tensor.T if found == used.transposed else tensor
-        elif _translated(name, ((left, left) for left in used.left)) is None:
+        if found is None:
             raise UserError(f"{source}: holds {name}, which layout {layout} doesn't have; is it another layout? (--layout)")
+        ours[found] = tensor.T if found == used.transposed else tensor
     return ours
 
 
