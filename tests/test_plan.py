@@ -138,9 +138,9 @@ def test_released_weights_stand_in_for_distillation(monkeypatch: pytest.MonkeyPa
 
 
 def test_released_classifiers_stand_in_for_finetuning(monkeypatch: pytest.MonkeyPatch) -> None:
-    p = released(monkeypatch, H_H="H-H-finetuned")
-    assert p.evaluate("H-H", "cls", 0).inputs["model"] == p.fetch("H-H-finetuned")
-    assert p.finetune("H448-H", 0).inputs["start"] == p.fetch("H-H-finetuned")
+    p = released(monkeypatch, H_CLIP="H-CLIP-finetuned")
+    assert p.evaluate("H-CLIP", "cls", 0).inputs["model"] == p.fetch("H-CLIP-finetuned")
+    assert p.finetune("H448-CLIP", 0).inputs["start"] == p.fetch("H-CLIP-finetuned")
 
 
 @pytest.mark.parametrize(
