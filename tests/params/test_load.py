@@ -219,7 +219,8 @@ CASES = {
     "a row with two starts": (
         ("finetuned_from: H-H\n", "finetuned_from: H-H\n    from_scratch: true\n"),
         "  H448-H:",
-        "rows.H448-H starts in 2 ways (finetuned_from, from_scratch): give exactly one of pretrain, released, finetuned_from and from_scratch",
+        "rows.H448-H starts in 2 ways (finetuned_from, from_scratch): "
+        "give exactly one of pretrain, released, finetuned_from and from_scratch",
     ),
     "a row with no start": (
         ("    finetuned_from: H-H\n", ""),

@@ -1,8 +1,9 @@
 """`dbot import`, `fetch`, `embed`, `export`: from a released file to a cell, and to timm."""
 
 import json
-import shutil
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -16,6 +17,7 @@ from dbot.models.classifier import build_classifier
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.record import receipt as receipts
+from tests.conftest import PROJECT
 from tests.models.released.conftest import DATA
 
 FINETUNED = DATA / "official_layout_asymmetric_finetune.pth"
@@ -75,7 +77,12 @@ def test_import_embed_and_export(four_heads: Path, images: Path, capsys: pytest.
     numpy.testing.assert_allclose(table["features"].to_pylist(), features, atol=1e-6)
     for _ in range(2):  # the second time in place of the first
         assert main(["export", "ours.safetensors", "--output", "exported"]) == 0
-    model = timm.create_model("local-dir:exported", pretrained=True).eval()
+    (lines,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert lines.count("\n") == 3
+    done: dict[str, Any] = {}
+    exec(lines, done)
+    model = done["model"]
+    assert done["transform"](Image.new("RGB", (40, 50))).shape == (3, 32, 32)
     ours = build_classifier(load(Path("params.yaml"), "demo").params.architectures["B"], 7, 32, "average").eval()
     ours.load_state_dict(checkpoint.load(Path("ours.safetensors"))[0])
     batch = torch.randn(2, 3, 32, 32)
@@ -194,4 +201,3 @@ def test_config_is_what_timm_wants(project: Path) -> None:
     config = json.loads(Path("exported/config.json").read_text())
     assert config["architecture"] == "beit_base_patch16_224"
     assert config["pretrained_cfg"]["mean"] == [0.485, 0.456, 0.406]
-    shutil.rmtree("exported")
