@@ -114,9 +114,66 @@ def test_data_that_are_not_drawn_are_only_checked() -> None:
         p.generate("imagenet-1k")
 
 
+def released(monkeypatch: pytest.MonkeyPatch, **rows: str) -> Plan:
+    """The plan of the paper's scale with rows that start from released weights."""
+    trained = {"teacher": None, "pretrain": None, "stages": None, "finetuned_from": None}
+    changed = {name.replace("_", "-"): {**trained, "released": file} for name, file in rows.items()}
+    data = copy.deepcopy(DOCUMENT.data)
+    for name, keys in changed.items():
+        data["rows"][name] |= keys
+    monkeypatch.setattr(load_module, "read_yaml", lambda file: Tree(data, DOCUMENT.origins))
+    return Plan(load(Path("params.yaml"), "paper"))
+
+
+def test_released_weights_stand_in_for_distillation(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = released(monkeypatch, B_B="B-B-pre", L_L="L-L-pre")
+    assert p.finetune("B-B", 0).inputs["start"] == p.fetch("B-B-pre")
+    assert [job.verb for job in p.jobs([p.evaluate("B-B", "cls", 0)])] == ["prepare", "fetch", "finetune", "evaluate"]
+    assert p.distill("B-L", 1).inputs["teacher"] == p.fetch("L-L-pre")
+    assert p.params.rows["B-B"].columns == ("cls", "det", "seg")
+    settings = p.fetch("B-B-pre").settings
+    assert settings["released"]["file"] == "84.5_dbot_base_pre.pth"
+    assert "url" not in settings["released"], "another mirror is no other result"
+    assert settings["architecture"]["width"] == 768
+
+
+def test_released_classifiers_stand_in_for_finetuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = released(monkeypatch, H_CLIP="H-CLIP-finetuned")
+    assert p.evaluate("H-CLIP", "cls", 0).inputs["model"] == p.fetch("H-CLIP-finetuned")
+    assert p.finetune("H448-CLIP", 0).inputs["start"] == p.fetch("H-CLIP-finetuned")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({"B_B": "B-X"}, "rows.B-B.released is 'B-X': there is no released file of that name; declared are: B-B-pre, "),
+        ({"B_B": "L-L-pre"}, "rows.B-B.released is 'L-L-pre': that file is of architecture L, the row of B"),
+        ({"B_B": "B-CLIP-pre"}, "rows.B-B.asymmetric is true: must be false, since released file B-CLIP-pre has layout dbot-symmetric"),
+        ({"L_L": "L-L-finetuned"}, "teachers.student-L.row is 'L-L': that row's released file is fine-tuned; name another row"),
+    ],
+)
+def test_released_weights_that_don_t_fit_a_row_are_refused(monkeypatch: pytest.MonkeyPatch, rows: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        released(monkeypatch, **rows)
+    assert said in str(caught.value)
+
+
+def test_every_file_of_the_published_table_is_declared() -> None:
+    files = plan("paper").params.released.files
+    rows = plan("paper").params.rows
+    published = {name for name, row in rows.items() if row.published is not None}
+    assert {file.row for file in files.values() if file.is_classifier} == published
+    assert {file.row for file in files.values() if not file.is_classifier} == {name for name in published if rows[name].stages is not None}
+    for file in files.values():
+        assert file.is_symmetric == (rows[file.row].asymmetric is False)
+        assert file.url.endswith(f"/{file.file}")
+        assert file.file.startswith(f"{rows[file.row].published.cls}_")
+
+
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
+        (lambda p: p.job("fetch", released="B-X"), "there is no 'B-X' under `released.files`; declared are: B-B-pre, "),
         (lambda p: p.job("distill", row="B-X", stage="1"), "there is no 'B-X' under `rows`; declared are: B-B, "),
         (lambda p: p.job("distill", row="B-B", stage="4"), "row B-B has 3 stages of distillation; there is no stage 4"),
         (lambda p: p.job("distill", row="B-B", stage="0"), "row B-B has 3 stages of distillation; there is no stage 0"),

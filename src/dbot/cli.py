@@ -11,6 +11,7 @@ from dbot.errors import UserError
 JOBS = {
     "generate": "draw an embedded data set",
     "prepare": "check a data set and write its manifest",
+    "fetch": "take over weights that others released",
     "distill": "train one stage of distillation",
     "finetune": "fine-tune a classifier",
     "evaluate": "measure one cell of the table",
@@ -20,6 +21,9 @@ JOBS = {
 OTHERS = {
     "table": "write the table from the receipts",
     "report": "write the report page from the receipts",
+    "import": "read a released file of weights into a checkpoint of ours",
+    "export": "write a checkpoint as timm loads it, with a model card",
+    "embed": "turn a folder of images into an array of features",
     "record": "hand a job's artifacts to DVC",
     "sync": "complete MLflow from the receipts",
     "params": "show what a row resolves to, and where each value came from",

@@ -21,6 +21,10 @@ from dbot.params.teachers import RowTeacher
 RESULTS = Path("results")
 RECEIPT = "receipt.json"
 METRICS = "metrics.csv"
+KEPT = ("fetch", "distill", "finetune")
+"""Verbs that write checkpoints, which DVC keeps as soon as the job has ended."""
+STUDENT: Mapping[str, str] = {"distill": "student.safetensors", "fetch": "model.safetensors"}
+"""By verb, the checkpoint that a job leaves for others to start from."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Plan:
         makers: dict[str, Callable[..., Job]] = {
             "generate": self.generate,
             "prepare": self.prepare,
+            "fetch": self.fetch,
             "distill": self.distill,
             "finetune": self.finetune,
             "evaluate": self.evaluate,
@@ -129,6 +134,30 @@ class Plan:
         settings = {"dataset": declared.model_dump(exclude={"embedded"})}
         sources = tuple(("datasets", dataset, field) for field in type(declared).model_fields if field != "embedded")
         return self._job("prepare", {"dataset": dataset}, inputs, settings, sources, ("manifest.json", "samples.tsv"))
+
+    def fetch(self, released: str) -> Job:
+        """Taking over weights that others released."""
+        files = self.params.released.files
+        if released not in files:
+            raise UserError(f"{self.resolved.file}: there is no {released!r} under `released.files`; declared are: {', '.join(files)}")
+        declared = files[released]
+        architecture = self.params.rows[declared.row].architecture
+        content = declared.model_dump(include={"file", "sha256", "bytes", "layout"})
+        settings = {"released": content, "architecture": self._architecture(architecture)}
+        here = ("released", "files", released)
+        sources = (*((*here, field) for field in content), *self._architecture_sources(architecture))
+        return self._job("fetch", {"released": released}, {}, settings, sources, (STUDENT["fetch"],), architecture)
+
+    def student(self, row: str, stage: str | int) -> Job:
+        """What leaves a row's student: a stage of its distillation, or the file that stands in for all of them."""
+        declared = self._declared("rows", row)
+        return self.distill(row, stage) if declared.released is None else self.fetch(declared.released)
+
+    def classifier(self, row: str, seed: str | int) -> Job:
+        """What leaves a row's classifier: its fine-tuning, or the fine-tuned file that stands in for it."""
+        declared = self._declared("rows", row)
+        is_released = declared.released is not None and self.params.released.files[declared.released].is_classifier
+        return self.fetch(declared.released) if is_released else self.finetune(row, seed)
 
     def distill(self, row: str, stage: str | int) -> Job:
         """One stage of a row's distillation."""
@@ -156,7 +185,7 @@ class Plan:
             sources.extend(("teachers", declared.teacher, field) for field in settings["teacher"])
             if isinstance(teacher, RowTeacher):
                 last = self.params.rows[teacher.row].last_stage
-                inputs["teacher"] = self.distill(teacher.row, last if teacher.stage == "last" else teacher.stage)
+                inputs["teacher"] = self.student(teacher.row, last if teacher.stage == "last" else teacher.stage)
         key = {"row": row, "stage": str(number)}
         kept = ("optimizer.safetensors",) if settings["recipe"]["boundary"]["keep_optimizer"] else ()
         artifacts = ("student.safetensors", *kept, METRICS)
@@ -167,7 +196,9 @@ class Plan:
         declared = self._declared("rows", row)
         inputs = {"data": self.prepare(self.params.uses.cls)}
         if declared.finetuned_from is not None:
-            inputs["start"] = self.finetune(declared.finetuned_from, seed)
+            inputs["start"] = self.classifier(declared.finetuned_from, seed)
+        elif declared.released is not None:
+            inputs["start"] = self.fetch(declared.released)
         elif declared.stages is not None:
             inputs["start"] = self.distill(row, declared.stages.cls)
         settings = {
@@ -202,7 +233,7 @@ class Plan:
             *((*here, field) for field in settings["recipe"]),
             ("normalisation",),
         )
-        inputs = {"data": self.prepare(self.params.uses.cls), "model": self.finetune(row, seed)}
+        inputs = {"data": self.prepare(self.params.uses.cls), "model": self.classifier(row, seed)}
         key = {"row": row, "column": column, "seed": str(seed)}
         return self._job("evaluate", key, inputs, settings, sources, ("metrics.json",), declared.architecture)
 

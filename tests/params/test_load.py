@@ -220,17 +220,18 @@ CASES = {
     "a row with two starts": (
         ("finetuned_from: H-H\n", "finetuned_from: H-H\n    from_scratch: true\n"),
         "  H448-H:",
-        "rows.H448-H starts in 2 ways (finetuned_from, from_scratch): give exactly one of pretrain, finetuned_from and from_scratch",
+        "rows.H448-H starts in 2 ways (finetuned_from, from_scratch): "
+        "give exactly one of pretrain, released, finetuned_from and from_scratch",
     ),
     "a row with no start": (
         ("    finetuned_from: H-H\n", ""),
         "  H448-H:",
-        "rows.H448-H does not say where it starts: give exactly one of pretrain, finetuned_from and from_scratch",
+        "rows.H448-H does not say where it starts: give exactly one of pretrain, released, finetuned_from and from_scratch",
     ),
     "a row that would escape the results": (
-        ("  B-H:\n", "  ../../B-H:\n"),
-        "  ../../B-H:",
-        "rows.../../B-H is not a usable name ('../../B-H'): use letters, digits, - and _, starting with a letter",
+        ("  H448-CLIP:\n", "  ../../H448-CLIP:\n"),
+        "  ../../H448-CLIP:",
+        "rows.../../H448-CLIP is not a usable name ('../../H448-CLIP'): use letters, digits, - and _, starting with a letter",
     ),
     "a symmetric row that says it isn't": (
         ("asymmetric: false\n    teacher: clip-B", "asymmetric: true\n    teacher: clip-B"),
@@ -286,7 +287,7 @@ CASES = {
     "an unknown rule": (
         ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
         "  distil:",
-        "resources.distil is not a rule: rules are: generate, prepare, distill, finetune, evaluate",
+        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, evaluate",
     ),
     "a scale that overrides the scales": (
         ("title: what the published table used", "title: what the published table used\n    overrides: {scales: {}}"),

@@ -14,7 +14,7 @@ from dbot.plan import RESULTS, Job, Plan
 from tests.workflow.conftest import PROGRAMS, PROJECT, snakemake
 
 SCALES = list(yaml.safe_load((PROJECT / "params.yaml").read_text())["scales"])
-CHECKPOINTS = ("distill", "finetune")
+CHECKPOINTS = ("fetch", "distill", "finetune")
 SHELL = re.compile(r"^Shell command: (.*) >> (\S+) 2>&1$", re.MULTILINE)
 
 
@@ -92,7 +92,25 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]]) -> None
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*cli.JOBS, "record", "sync", "table", "report"}
+    assert verbs == {*cli.JOBS, "record", "sync", "table", "report"} - {"fetch"}
+
+
+def test_a_row_may_start_from_released_weights(fresh: Path) -> None:
+    text = (fresh / "params.yaml").read_text()
+    head = "    overrides:\n      uses: {pretrain: digits,"
+    assert text.count(head) == 1
+    rows = "      rows: {B-B: {teacher: null, pretrain: null, stages: null, released: B-B-pre}}\n"
+    (fresh / "params.yaml").write_text(text.replace(head, head.replace("      uses", rows + "      uses")))
+    plan = Plan(load(fresh / "params.yaml", "demo"))
+    planned = snakemake(fresh, "--dry-run", "--printshellcmds", "row_B-B")
+    lines = sorted(bare(line) for line in dict(SHELL.findall(planned.stdout)))
+    jobs = [["dbot", *job.arguments] for job in plan.jobs(plan.cells(["B-B"]))]
+    assert [line for line in lines if line[1] != "record"] == sorted(jobs)
+    (fetched,) = [line for line in jobs if line[1] == "fetch"]
+    cli.parser("fetch").parse_args(fetched[2:])
+    done = snakemake(fresh, "--cores", "2", "row_B-B")
+    assert done.returncode == 0, done.stdout
+    assert (fresh / "results/demo/fetch/B-B-pre/recorded.json").exists()
 
 
 def test_no_two_jobs_share_a_log(lines: dict[str, dict[str, str]]) -> None:

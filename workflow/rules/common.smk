@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from dbot.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
+from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
 from dbot.record.digest import file_digest
@@ -29,6 +30,7 @@ UNITS = {
 wildcard_constraints:
     scale=PLAN.scale,
     dataset="|".join(PLAN.params.datasets),
+    released="|".join(PLAN.params.released.files),
     row="|".join(PLAN.params.rows),
     column="|".join(PLAN.params.build.columns),
     stage=r"[1-9]\d*",
@@ -87,12 +89,12 @@ def receipts(jobs):
 
 def kept(cells):
     """The marks of the checkpoints behind some cells, once DVC has them."""
-    return [str(each.folder / "recorded.json") for each in PLAN.jobs(cells) if each.verb in ("distill", "finetune")]
+    return [str(each.folder / "recorded.json") for each in PLAN.jobs(cells) if each.verb in KEPT]
 
 
 def small(cells):
     """The receipts behind some cells that come without a checkpoint."""
-    return receipts(each for each in PLAN.jobs(cells) if each.verb not in ("distill", "finetune"))
+    return receipts(each for each in PLAN.jobs(cells) if each.verb not in KEPT)
 
 
 def also_measured(wildcards):

@@ -11,7 +11,7 @@ rule record:
     log:
         "logs/{scale}/record/{job}.log",
     wildcard_constraints:
-        job="(distill|finetune)/.+",
+        job=f"({'|'.join(KEPT)})/.+",
     localrule: True
     conda:
         "../../environment.yml"

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
+from dbot.params.released import ReleasedFile
 from dbot.params.rows import Row
 from dbot.params.source import KeyPath, shown
 from dbot.params.teachers import RowTeacher
 
-RULES = ("generate", "prepare", "distill", "finetune", "evaluate")
+RULES = ("generate", "prepare", "fetch", "distill", "finetune", "evaluate")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"
@@ -31,6 +32,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_datasets(params),
         *_architectures(params),
         *_recipes(params),
+        *_released(params),
         *_rows(params),
         *_targets(params),
     ]
@@ -45,12 +47,17 @@ def _one_of(path: KeyPath, value: str, known: Iterable[str], noun: str) -> Itera
 
 def _names(params: Params) -> Iterator[Problem]:
     """Names become folder and target names, so they may not lead elsewhere."""
-    groups: dict[str, Iterable[str]] = {"rows": params.rows, "datasets": params.datasets, "scales": params.scales}
+    groups: dict[KeyPath, Iterable[str]] = {
+        ("rows",): params.rows,
+        ("datasets",): params.datasets,
+        ("released", "files"): params.released.files,
+        ("scales",): params.scales,
+    }
     for section, names in groups.items():
         for name in names:
             plain = name.replace("-", "").replace("_", "")
             if not (plain.isascii() and plain.isalnum() and name[0].isalpha()):
-                yield Problem((section, name), f"is not a usable name ({name!r})", f"use {ROW_NAME}")
+                yield Problem((*section, name), f"is not a usable name ({name!r})", f"use {ROW_NAME}")
 
 
 def _datasets(params: Params) -> Iterator[Problem]:
@@ -132,6 +139,14 @@ def _classifier(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
             yield Problem((*here, "finetune"), f"is {row.finetune!r}", wanted)
 
 
+def _released(params: Params) -> Iterator[Problem]:
+    for name, declared in params.released.files.items():
+        here: KeyPath = ("released", "files", name)
+        yield from _one_of((*here, "row"), declared.row, params.rows, "row")
+        if "/" in declared.file or declared.file in ("", ".", ".."):
+            yield Problem((*here, "file"), f"is {declared.file!r}", "must be the name of a file, without a folder")
+
+
 def _rows(params: Params) -> Iterator[Problem]:
     for name, row in params.rows.items():
         here: KeyPath = ("rows", name)
@@ -157,20 +172,29 @@ def _rows(params: Params) -> Iterator[Problem]:
             yield from _one_of(("teachers", name, "row"), teacher.row, params.rows, "row")
             if (taught := params.rows.get(teacher.row)) is None:
                 continue
-            if taught.last_stage == 0:
+            if taught.released is not None and taught.released in params.released.files:
+                if params.released.files[taught.released].is_classifier:
+                    yield Problem(
+                        ("teachers", name, "row"), f"is {teacher.row!r}", "that row's released file is fine-tuned; name another row"
+                    )
+            elif taught.last_stage == 0:
                 yield Problem(("teachers", name, "row"), f"is {teacher.row!r}", "that row has no stages of distillation; name one that has")
             elif isinstance(teacher.stage, int) and teacher.stage > taught.last_stage:
                 yield Problem(("teachers", name, "stage"), f"is {teacher.stage}", f"row {teacher.row} has {taught.last_stage} stages")
 
 
 def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
-    starts = [key for key in ("pretrain", "finetuned_from", "from_scratch") if getattr(row, key)]
+    starts = [key for key in ("pretrain", "released", "finetuned_from", "from_scratch") if getattr(row, key)]
     if len(starts) != 1:
         what = f"starts in {len(starts)} ways ({', '.join(starts)})" if starts else "does not say where it starts"
-        yield Problem(here, what, "give exactly one of pretrain, finetuned_from and from_scratch")
+        yield Problem(here, what, "give exactly one of pretrain, released, finetuned_from and from_scratch")
     for key in ("teacher", "stages"):
         if (getattr(row, key) is not None) != (row.pretrain is not None):
             yield Problem((*here, key), "goes with pretrain", "give both or neither")
+    if row.released is not None:
+        yield from _one_of((*here, "released"), row.released, params.released.files, "released file")
+        if row.released in params.released.files:
+            yield from _released_start(params, here, row, params.released.files[row.released])
     if row.teacher is not None:
         yield from _one_of((*here, "teacher"), row.teacher, params.teachers, "teacher")
     if row.pretrain is not None:
@@ -182,6 +206,21 @@ def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
                 f"is {shown(row.asymmetric)}",
                 f"must be {shown(recipe.design == 'asymmetric')}, since recipe {row.pretrain} is {recipe.design}",
             )
+
+
+def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile) -> Iterator[Problem]:
+    """A row that starts from released weights must be of their architecture and design."""
+    of = params.rows.get(file.row)
+    if of is not None and of.architecture != row.architecture:
+        yield Problem(
+            (*here, "released"), f"is {row.released!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}"
+        )
+    if row.asymmetric != (not file.is_symmetric):
+        yield Problem(
+            (*here, "asymmetric"),
+            f"is {shown(row.asymmetric)}",
+            f"must be {shown(not file.is_symmetric)}, since released file {row.released} has layout {file.layout}",
+        )
 
 
 def _targets(params: Params) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from pydantic import Field
 from dbot.params.architectures import Architecture
 from dbot.params.datasets import Dataset
 from dbot.params.recipes import Recipes
+from dbot.params.released import Released
 from dbot.params.rows import Row
 from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
@@ -32,6 +33,8 @@ class Params(Section):
     """Networks by name."""
     teachers: dict[str, Teacher]
     """First teachers by name."""
+    released: Released
+    """Weights that others released."""
     recipes: Recipes
     """How things are trained."""
     rows: dict[str, Row]

@@ -35,7 +35,7 @@ class Stages(Section):
 
 
 class Row(Section):
-    """A row of the table. It starts from exactly one of `pretrain`, `finetuned_from` and `from_scratch`."""
+    """A row of the table. It starts from exactly one of `pretrain`, `released`, `finetuned_from` and `from_scratch`."""
 
     title: str
     """How the table names the teacher."""
@@ -51,6 +51,8 @@ class Row(Section):
     """Name of the pre-training recipe; needs `teacher` and `stages`."""
     stages: Stages | None = None
     """Number of stages by column."""
+    released: str | None = None
+    """Name of a released file that stands in for training: for the distillation, or for the fine-tuning too if it is fine-tuned."""
     finetuned_from: str | None = None
     """Fine-tuning starts from another row's fine-tuned checkpoint."""
     from_scratch: bool = False
@@ -69,7 +71,12 @@ class Row(Section):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns that the row has. One without stages of its own is only fine-tuned for classification."""
+        """The columns that the row has. One without stages of its own is only fine-tuned for classification.
+
+        One that starts from released weights has those that were published for it.
+        """
+        if self.released is not None and self.published is not None:
+            return tuple(column for column in COLUMNS if column == "cls" or getattr(self.published, column) is not None)
         if self.stages is None:
             return ("cls",)
         return tuple(column for column in COLUMNS if getattr(self.stages, column) is not None)

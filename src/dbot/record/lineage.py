@@ -9,7 +9,7 @@ from dbot.record import receipt as receipts
 from dbot.record.digest import data_digest
 from dbot.record.receipt import Receipt
 
-KEYS = ("dataset", "row", "column", "stage", "seed")
+KEYS = ("dataset", "released", "row", "column", "stage", "seed")
 """A job's wildcards in the order in which a person names them."""
 
 
@@ -71,6 +71,9 @@ def _facts(receipt: Receipt) -> Iterator[str]:
     declared = identity.settings.get("dataset")
     if isinstance(declared, dict):
         yield f"data set {declared['title']}; licence: {declared['licence']}"
+    file = identity.settings.get("released")
+    if isinstance(file, dict):
+        yield f"released weights {file['file']}; layout: {file['layout']}"
     if identity.results:
         yield f"results   {', '.join(f'{name} {_shown(value)}' for name, value in identity.results.items())}"
     recipe = identity.settings.get("recipe", {})

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from dbot.plan import METRICS, RESULTS, Job, Plan
+from dbot.plan import METRICS, RESULTS, STUDENT, Job, Plan
 from dbot.record.digest import write_whole
 
 FILE = Path("dvc.yaml")
@@ -114,6 +114,13 @@ def _stage(plan: Plan, job: Job, taken: set[str]) -> dict[str, Any]:
 
 def _model(plan: Plan, job: Job) -> dict[str, Any] | None:
     """The model that a job makes, by the name under which DVC registers it."""
+    if job.verb == "fetch":
+        return {
+            "path": (job.folder / STUDENT["fetch"]).as_posix(),
+            "type": "model",
+            "desc": f"released weights {job.settings['released']['file']}, scale {job.scale}",
+            "labels": [job.scale, job.key["released"], "released"],
+        }
     if job.verb not in ("distill", "finetune"):
         return None
     row = plan.params.rows[job.key["row"]]

@@ -103,7 +103,7 @@ def _grid(lines: Sequence[Line]) -> str:
 
 def _measured(cell: Cell) -> str:
     if cell.measured is not None:
-        return words.measured(cell.measured, cell.sd)
+        return words.measured(cell.measured, cell.sd) + (" (released weights)" if cell.released else "")
     return f"*{cell.status}*" if cell.exists else cell.status
 
 

@@ -126,7 +126,7 @@ def _curves(plan: Plan, evidence: Evidence, line: Line) -> Curves:
         found = read([plan.distill(line.name, stage)])
         charts.append(chart(f"Stage {stage}: loss", [curve(history, "loss", line.name) for _, history in found], _note(found)))
     seeds = plan.resolved.params.build.seeds
-    ours = read(plan.finetune(line.name, seed) for seed in seeds)
+    ours = read(plan.classifier(line.name, seed) for seed in seeds)
     theirs = read(plan.finetune(line.declared.control, seed) for seed in seeds) if line.declared.control and ours else []
     for metric, title in (("loss", "Fine-tuning: loss"), ("top1", "Fine-tuning: top-1 in %")):
         curves = [

@@ -50,6 +50,8 @@ class Cell:
     published: float | None
     comparable: bool
     """Whether the column is measured on the data set of the published numbers, all of it."""
+    released: bool = False
+    """Whether it starts from weights that others released, and not from a training of ours alone."""
 
     @property
     def exists(self) -> bool:
@@ -92,7 +94,13 @@ class Cell:
         if not self.values:
             return str(self.state)
         missing = [f"seed {seed.seed} {seed.state}" for seed in self.seeds if seed.value is None]
-        return "measured" if not missing else f"measured ({len(self.values)} of {len(self.seeds)} seeds: {', '.join(missing)})"
+        measured = "measured from released weights" if self.released else "measured"
+        return measured if self.complete else f"{measured} ({len(self.values)} of {len(self.seeds)} seeds: {', '.join(missing)})"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed is measured."""
+        return self.exists and len(self.values) == len(self.seeds)
 
     @property
     def reasons(self) -> list[str]:
@@ -255,12 +263,14 @@ def _cell(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
     params = plan.resolved.params
     row = params.rows[name]
     used = getattr(params.uses, column)
+    seeds = tuple(_seed(plan, evidence, name, column, seed) for seed in params.build.seeds) if column in row.columns else ()
     return Cell(
         row=name,
         column=column,
-        seeds=tuple(_seed(plan, evidence, name, column, seed) for seed in params.build.seeds) if column in row.columns else (),
+        seeds=seeds,
         published=getattr(row.published, column) if row.published else None,
         comparable=used == PUBLISHED_ON[column] and params.datasets[used].limit is None,
+        released=any(job.verb == "fetch" for seed in seeds if seed.found is not None for job in seed.found.job.ancestors()),
     )
 
 

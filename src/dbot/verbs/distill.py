@@ -15,8 +15,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from dbot.distill.boundary import Promoted, begin_stage
     from dbot.models import checkpoint
+    from dbot.models.timm_form import design_of
     from dbot.params.architectures import Architecture
     from dbot.params.teachers import RandomTeacher
+    from dbot.plan import STUDENT
     from dbot.tasks.pretrain import pretrain_task
     from dbot.train.optimizer import moments
     from dbot.verbs.training import training
@@ -26,9 +28,10 @@ def run(args: argparse.Namespace) -> None:
         architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.pretrain]
         promoted, same_row = None, False
         if "teacher" in job.run.inputs:
-            weights, about = checkpoint.load(job.run.artifact("teacher", "student.safetensors"))
-            promoted = Promoted(weights, Architecture.model_validate(about["architecture"]), design=about.get("design", "asymmetric"))
-            same_row = job.run.inputs["teacher"].identity.key["row"] == args.row
+            source = job.run.inputs["teacher"].identity
+            weights, about = checkpoint.load(job.run.artifact("teacher", STUDENT[source.verb]))
+            promoted = Promoted(weights, Architecture.model_validate(about["architecture"]), design=design_of(about))
+            same_row = source.key.get("row") == args.row
         kept = None
         if same_row and recipe.boundary.keep_optimizer:
             kept, _ = checkpoint.load(job.run.artifact("teacher", "optimizer.safetensors"))

@@ -18,6 +18,7 @@ def run(args: argparse.Namespace) -> None:
 
     from dbot.models import checkpoint
     from dbot.models.classifier import load_classifier
+    from dbot.plan import STUDENT
     from dbot.record.digest import write_whole
     from dbot.tasks.classify import classifier_for, evaluate
     from dbot.verbs.training import training
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
         params, row = job.plan.params, job.plan.params.rows[args.row]
         architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
         size = recipe.image_size or architecture.image_size
-        path = job.run.artifact("model", f"{recipe.select}.safetensors")
+        path = job.run.artifact("model", STUDENT.get(job.run.inputs["model"].identity.verb, f"{recipe.select}.safetensors"))
         weights = checkpoint.load(path)[0]
         classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights)
         load_classifier(classifier, weights, str(path))

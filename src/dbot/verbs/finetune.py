@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from dbot.models import checkpoint
     from dbot.models.classifier import load_classifier, load_encoder
+    from dbot.plan import STUDENT
     from dbot.tasks.classify import classifier_for, finetune_task, initialise_classifier
     from dbot.verbs.training import training
 
@@ -23,16 +25,17 @@ def run(args: argparse.Namespace) -> None:
         architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
         seed = recipe.seed + args.seed
         start = job.run.inputs.get("start")
-        from_student = start is not None and start.identity.verb == "distill"
-        path = job.run.artifact("start", "student.safetensors" if from_student else "best.safetensors") if start is not None else None
-        weights = checkpoint.load(path)[0] if path is not None else None
+        weights, about, source = None, dict[str, Any](), ""
+        if start is not None:
+            path = job.run.artifact("start", STUDENT.get(start.identity.verb, "best.safetensors"))
+            (weights, about), source = checkpoint.load(path), str(path)
         classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights, recipe.drop_path)
         initialise_classifier(classifier, recipe, seed)
-        if weights is not None and from_student:
-            load_encoder(classifier, checkpoint.part(weights, "encoder."), str(path))
+        if weights is not None and about["kind"] == "classifier":
+            # It goes on at another resolution with its head; the published code draws the head anew.
+            load_classifier(classifier, weights, source)
         elif weights is not None:
-            # A classifier goes on at another resolution with its head; the published code draws the head anew.
-            load_classifier(classifier, weights, str(path))
+            load_encoder(classifier, checkpoint.part(weights, "encoder."), source)
         batch = job.batch_per_process
         task = finetune_task(f"finetune {args.row}", classifier, recipe, seed, job.manifest, params.normalisation, job.processes, batch)
         outcome = job.train(task)

@@ -1,0 +1,203 @@
+"""`dbot import`, `fetch`, `embed`, `export`: from a released file to a cell, and to timm."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from dbot.cli import main
+from dbot.models import checkpoint
+from dbot.models.classifier import build_classifier
+from dbot.params.load import load
+from dbot.plan import Plan
+from dbot.record import receipt as receipts
+from tests.conftest import PROJECT
+from tests.models.released.conftest import DATA
+
+FINETUNED = DATA / "official_layout_asymmetric_finetune.pth"
+SYMMETRIC = DATA / "official_layout_symmetric_pre.pth"
+
+RELEASED = """
+      released:
+        weights_folder: weights
+        files:
+          finetuned:
+            file: ten.pth
+            url: "http://127.0.0.1:9/ten.pth"
+            sha256: null
+            bytes: null
+            layout: vit-classifier
+            row: B-B
+            licence: of the test
+      rows:
+        B-B: {teacher: null, pretrain: null, stages: null, released: finetuned}
+"""
+
+
+@pytest.fixture
+def four_heads(project: Path) -> Path:
+    """The project with an architecture B that the official layouts are of."""
+    text = (project / "params.yaml").read_text()
+    assert text.count("width: 48, depth: 3, heads: 3") == 1
+    (project / "params.yaml").write_text(text.replace("width: 48, depth: 3, heads: 3", "width: 48, depth: 3, heads: 4"))
+    return project
+
+
+@pytest.fixture
+def images(project: Path) -> Path:
+    (project / "images").mkdir()
+    for i in range(3):
+        Image.new("RGB", (40, 50), (80 * i, 9, 99)).save(project / f"images/{i}.png")
+    (project / "images/broken.jpg").write_bytes(b"no")
+    return project / "images"
+
+
+def test_import_embed_and_export(four_heads: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(FINETUNED), "--output", "ours.safetensors", "--architecture", "B"]) == 0
+    assert "wrote ours.safetensors: classifier of layout vit-classifier, 3 blocks of width 48, 4 heads" in capsys.readouterr().out
+    about = checkpoint.load(Path("ours.safetensors"))[1]
+    assert about["source"]["file"] == FINETUNED.name
+    assert main(["embed", "ours.safetensors", "images", "--output", "features.npz", "--batch", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "left out: images/broken.jpg: " in said
+    assert "features of 3 images, 48 wide, pooled by average; 1 left out" in said
+    with numpy.load("features.npz") as stored:
+        assert (stored["features"].shape, stored["paths"].tolist()) == ((3, 48), ["0.png", "1.png", "2.png"])
+        features = stored["features"]
+    assert main(["embed", "ours.safetensors", "images", "--output", "features.parquet"]) == 0
+    from pyarrow import parquet
+
+    table = parquet.read_table("features.parquet")
+    numpy.testing.assert_allclose(table["features"].to_pylist(), features, atol=1e-6)
+    for _ in range(2):  # the second time in place of the first
+        assert main(["export", "ours.safetensors", "--output", "exported"]) == 0
+    (lines,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert len([line for line in lines.splitlines() if line]) == 3
+    done: dict[str, Any] = {}
+    exec(lines, done)
+    model = done["model"]
+    assert done["transform"](Image.new("RGB", (40, 50))).shape == (3, 32, 32)
+    ours = build_classifier(load(Path("params.yaml"), "demo").params.architectures["B"], 7, 32, "average").eval()
+    ours.load_state_dict(checkpoint.load(Path("ours.safetensors"))[0])
+    batch = torch.randn(2, 3, 32, 32)
+    assert torch.equal(model(batch), ours(batch))
+    card = Path("exported/README.md").read_text()
+    assert 'timm.create_model("local-dir:exported", pretrained=True)' in card
+    assert "weights that others released (official_layout_asymmetric_finetune.pth)" in card
+
+
+def test_the_symmetric_student_is_embedded_and_exported_too(project: Path, images: Path) -> None:
+    assert main(["import", str(SYMMETRIC), "--output", "s.safetensors"]) == 0
+    assert main(["embed", "s.safetensors", "images", "--output", "s.npz", "--pool", "class_token"]) == 0
+    assert main(["export", "s.safetensors", "--output", "exported"]) == 0
+    assert timm.create_model("local-dir:exported", pretrained=True)(torch.zeros(1, 3, 32, 32)).shape == (1, 48)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import", str(FINETUNED), "--output", "x.safetensors"], "don't show how many heads it has; name an architecture"),
+        (["import", str(FINETUNED), "--output", "x.pth"], "--output is x.pth: its name must end in .safetensors"),
+        (
+            ["import", str(FINETUNED), "--output", "x.safetensors", "--architecture", "G"],
+            "--architecture is 'G': params.yaml declares B, L, H",
+        ),
+        (
+            ["import", str(FINETUNED), "--output", "x.safetensors", "--layout", "beit"],
+            "holds fc_norm.weight, which layout beit doesn't have",
+        ),
+        (["import", "nowhere.pth", "--output", "x.safetensors"], "nowhere.pth: can't be read"),
+        (["embed", "nowhere.safetensors", ".", "--output", "x.npz"], "nowhere.safetensors: is not a checkpoint that can be read"),
+        (["embed", "x.safetensors", ".", "--output", "x.csv"], "--output is x.csv: its name must end in .npz or .parquet"),
+        (["embed", "x.safetensors", ".", "--output", "x.npz", "--batch", "0"], "--batch is 0: must be at least 1"),
+        (["export", "params.yaml", "--output", "x"], "params.yaml: is not a checkpoint that can be read"),
+        (["fetch", "--released", "C-C"], "there is no 'C-C' under `released.files`; declared are: B-B-pre, "),
+    ],
+)
+def test_mistakes_are_one_line(project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not Path("x.safetensors").exists()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import", str(SYMMETRIC), "--output", "s.safetensors"]) == 0
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("")
+    assert main(["export", "s.safetensors", "--output", "mine"]) == 2
+    assert "mine: exists and was not written by this command" in capsys.readouterr().err
+    assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
+
+
+@pytest.fixture
+def released(four_heads: Path) -> Path:
+    """The project with a row that starts from a fine-tuned file of ten classes."""
+    text = (four_heads / "params.yaml").read_text()
+    head = "  demo:\n    title: tiny ViTs on the embedded data, every cell for real on 2 CPU cores in minutes\n    overrides:\n"
+    assert text.count(head) == 1
+    (four_heads / "params.yaml").write_text(text.replace(head, head + RELEASED.lstrip("\n")))
+    (four_heads / "weights").mkdir()
+    weights = torch.load(FINETUNED, weights_only=True)["model"]
+    weights |= {"head.weight": torch.randn(10, 48), "head.bias": torch.zeros(10)}
+    torch.save({"model": weights}, four_heads / "weights/ten.pth")
+    return four_heads
+
+
+def test_a_row_is_measured_from_released_weights(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(load(Path("params.yaml"), "demo"))
+    cell = plan.evaluate("B-B", "cls", 0)
+    assert [job.verb for job in plan.jobs([cell])] == ["generate", "prepare", "fetch", "evaluate"]
+    for job in plan.jobs([cell]):
+        assert main(job.arguments) == 0, capsys.readouterr().err
+    found = receipts.read(plan.fetch("finetuned").receipt).identity
+    assert found.results["tensors"] == 44
+    assert main(["table"]) == 0
+    table = Path("results/demo/table.csv").read_text()
+    assert "measured from released weights" in table
+    assert "(released weights)" in Path("results/demo/table.md").read_text()
+    assert main(["report"]) == 0
+    assert "released weights" in Path("results/demo/report.html").read_text()
+    assert main(["lineage", "B-B/cls"]) == 0
+    assert "released weights ten.pth; layout: vit-classifier" in capsys.readouterr().out
+    assert main(["verify", "B-B/cls"]) == 0
+
+    assert main(["export", str(plan.fetch("finetuned").receipt), "--output", "exported"]) == 0
+    card = Path("exported/README.md").read_text()
+    measured, published = card.split("## Numbers measured with these weights")[1].split("## Numbers that others published")
+    assert receipts.read(cell.receipt).id[:12] in measured
+    assert "84.5" in published
+    assert "84.5" not in measured
+    assert "Weights of ten.pth: of the test." in card
+
+
+def test_an_export_of_a_checkpoint_that_was_changed_is_refused(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "--released", "finetuned"]) == 0
+    path = Path("results/demo/fetch/finetuned/model.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert main(["export", str(path), "--output", "exported"]) == 2
+    assert "is not the file on its receipt" in capsys.readouterr().err
+    assert not Path("exported").exists()
+
+
+def test_a_prepared_data_set_is_no_network(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--dataset", "digits"]) == 0
+    assert main(["export", "results/demo/generate/digits/receipt.json", "--output", "exported"]) == 2
+    assert "wrote no network (generate)" in capsys.readouterr().err
+
+
+def test_config_is_what_timm_wants(project: Path) -> None:
+    assert main(["import", str(SYMMETRIC), "--output", "s.safetensors"]) == 0
+    assert main(["export", "s.safetensors", "--output", "exported"]) == 0
+    config = json.loads(Path("exported/config.json").read_text())
+    assert config["architecture"] == "beit_base_patch16_224"
+    assert config["pretrained_cfg"]["mean"] == [0.485, 0.456, 0.406]

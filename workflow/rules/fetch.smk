@@ -1,0 +1,25 @@
+# Weights that others released, for rows that start from them instead of training. It runs where
+# Snakemake runs: the nodes of a cluster often see no network.
+
+
+rule fetch:
+    output:
+        receipt="results/{scale}/fetch/{released}/receipt.json",
+        model="results/{scale}/fetch/{released}/model.safetensors",
+    log:
+        "logs/{scale}/fetch/{released}.log",
+    benchmark:
+        "logs/{scale}/fetch/{released}.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    threads: asks("fetch", "threads")
+    resources:
+        mem_mb=asks("fetch", "mem_mb"),
+        runtime=asks("fetch", "runtime"),
+    params:
+        settings=settings("fetch"),
+    message:
+        "fetch released weights {wildcards.released} (log: {log})"
+    shell:
+        "dbot fetch --scale {wildcards.scale} --released {wildcards.released} --receipt {output.receipt} >> {log} 2>&1"
