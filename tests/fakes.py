@@ -44,7 +44,7 @@ class FakeProject:
         assert text.count(old) == 1
         path.write_text(text.replace(old, new))
 
-    def run(self, job: Job, meanwhile: Callable[[Execution], None] | None = None) -> Receipt:
+    def run(self, job: Job, meanwhile: Callable[[Execution], None] | None = None, keep_state: bool = False) -> Receipt:
         """Do a job: dummy artifacts and a real receipt."""
         with Execution(job) as execution:
             job.folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class FakeProject:
             if meanwhile is not None:
                 meanwhile(execution)
             artifacts = [name for name in job.artifacts if name not in logs]
-            return execution.finish(artifacts, RESULTS.get(job.verb, {"loss": 0.25}), logs)
+            return execution.finish(artifacts, RESULTS.get(job.verb, {"loss": 0.25}), logs, keep_state=keep_state)
 
     def run_chain(self, job: Job) -> None:
         """Do a job and all that it needs and that is not done."""

@@ -53,7 +53,9 @@ def test_conda_gets_the_same_packages() -> None:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )
 
 
 @pytest.fixture

@@ -34,3 +34,18 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path, kills):
     disturbed.run("workflow/run", "--cores", "2", *TARGETS)
     assert outcome(disturbed) == outcome(whole)
     assert "match" in disturbed.run("dbot", "verify", "B-B/cls").stdout
+
+
+def test_a_finished_job_whose_end_nobody_saw_is_not_trained_again(tmp_path):
+    """A workflow that is killed together with its finished job deletes the outputs and runs the job again: from its last state."""
+    copy = Copy.made(tmp_path / "project")
+    job = copy.plan.distill("B-B", 1)
+    for needed in copy.plan.jobs([job]):
+        copy.run(*needed.command.split())
+    first = receipts.read(copy.folder / job.receipt)
+    for name in (job.receipt.name, *job.artifacts):
+        (copy.folder / job.folder / name).unlink()
+    said = copy.run(*job.command.split()).stdout
+    assert "goes on after step 15 of 15" in said
+    assert " done" not in said, "no epoch was trained"
+    assert receipts.read(copy.folder / job.receipt).id == first.id

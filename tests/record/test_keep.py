@@ -34,6 +34,15 @@ def test_a_recorded_checkpoint_is_in_the_cache_and_in_the_lock_file(kept: FakePr
     assert main(["verify", str(job.folder)]) == 0
 
 
+def test_a_finished_jobs_state_goes_when_dvc_has_its_artifacts(kept: FakeProject) -> None:
+    job = kept.plan.distill("B-B", "1")
+    kept.run_chain(job.inputs["data"])
+    kept.run(job, keep_state=True)
+    assert list(Path("state").rglob("execution.json"))
+    assert main(["record", "--receipt", str(job.receipt)]) == 0
+    assert not list(Path("state").rglob("execution.json"))
+
+
 def test_record_refuses_what_the_receipt_does_not_cover(kept: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
     job = kept.plan.distill("B-B", "1")
     kept.run_chain(job)

@@ -57,9 +57,9 @@ def test_a_missing_image_is_named(chain: list[Job]) -> None:
 
 
 def test_changed_parameters_are_named(project: FakeProject, chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
-    project.set("layer_decay: 0.65", "layer_decay: 0.7")
+    project.set("label_smoothing: 0.1", "label_smoothing: 0.2")
     assert main(["verify", "B-B/cls"]) == 2
-    assert "finetune/B-B/seed0/receipt.json: was made with recipe.optimizer.layer_decay = 0.65, now it is 0.7" in capsys.readouterr().err
+    assert "finetune/B-B/seed0/receipt.json: was made with recipe.label_smoothing = 0.1, now it is 0.2" in capsys.readouterr().err
 
 
 def test_an_ancestor_that_ran_again_is_named(project: FakeProject, chain: list[Job]) -> None:

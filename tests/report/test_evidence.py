@@ -30,7 +30,7 @@ def test_a_sound_lineage_is_done(project: Project) -> None:
         (("evaluation_resize: 1.1428571428571428", "evaluation_resize: 1.5"), "evaluate/B-B/cls/seed0 {} recipe.evaluation_resize"),
         (("label_fraction: 0.2", "label_fraction: 0.9"), "finetune/B-B/seed0 {} recipe.label_fraction was 0.2, params.yaml now has 0.9"),
         (("mask_ratio: 0.75", "mask_ratio: 0.9"), "distill/B-B/stage2 {} recipe.mask_ratio was 0.75, params.yaml now has 0.9"),
-        (("train: 3000", "train: 99"), "generate/digits {} embedded.train was 3000, params.yaml now has 99"),
+        (("train: 2000", "train: 99"), "generate/digits {} embedded.train was 2000, params.yaml now has 99"),
     ],
 )
 def test_a_parameter_changed_anywhere_before_it_makes_it_stale(project: Project, change: tuple[str, str], said: str) -> None:

@@ -1,5 +1,6 @@
 """A project of a test's own, for verbs that are called as from the command line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ PROJECT = Path(__file__).parents[2]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of its own, with few digits to draw."""
     text = (PROJECT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("train: 3000, validation: 1000", "train: 20, validation: 10"))
+    (tmp_path / "params.yaml").write_text(
+        re.sub(r"train: \d+, validation: \d+, clutter: 0.25", "train: 20, validation: 10, clutter: 0.25", text)
+    )
     assert read_yaml(tmp_path / "params.yaml").data["datasets"]["digits"]["embedded"]["train"] == 20
     monkeypatch.chdir(tmp_path)
     return tmp_path

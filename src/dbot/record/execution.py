@@ -56,9 +56,7 @@ class Execution:
                     f"{path}: was made with other parameters than params.yaml now has for {needed.name}; run first: {needed.command}"
                 )
             self.inputs[role] = found
-        ids = {role: found.id for role, found in self.inputs.items()}
-        key = data_digest({"settings": self.job.settings, "inputs": ids})[:12]
-        self.state = STATE / self.job.scale / f"{self.job.name}-{key}"
+        self.state = state_folder(self.job, {role: found.id for role, found in self.inputs.items()})
         self.state.mkdir(parents=True, exist_ok=True)
         self._lock = self._locked() if self.leads else None
         self._started = time.monotonic()
@@ -115,6 +113,7 @@ class Execution:
         logs: list[str] | None = None,
         device: str = "cpu",
         processes: int = 1,
+        keep_state: bool = False,
     ) -> Receipt:
         """Write the receipt over files that lie in the job's folder, and remove the state.
 
@@ -124,6 +123,9 @@ class Execution:
             logs: files whose bytes also depend on the circumstances.
             device: kind of device that computed.
             processes: how many processes computed.
+            keep_state: leave the state to `dbot record`, which removes it once DVC has the artifacts. A workflow
+                that was killed before it saw this job end deletes its outputs and runs it again; from its last
+                state that takes seconds.
         """
         folder = self.job.folder
         commit, changes = surroundings.git_commit()
@@ -154,8 +156,15 @@ class Execution:
         )
         made = receipts.make(identity, circumstances)
         receipts.write(made, self.job.receipt)
-        shutil.rmtree(self.state, ignore_errors=True)
+        if not keep_state:
+            shutil.rmtree(self.state, ignore_errors=True)
         return made
+
+
+def state_folder(job: Job, inputs: Mapping[str, str]) -> Path:
+    """Where the state of a job lies, for the ids of its inputs' receipts by role."""
+    key = data_digest({"settings": job.settings, "inputs": dict(inputs)})[:12]
+    return STATE / job.scale / f"{job.name}-{key}"
 
 
 def place(source: Path, target: Path) -> None:

@@ -1,12 +1,13 @@
 """Handing what a job wrote to DVC."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from dbot.errors import UserError
 from dbot.plan import Plan
 from dbot.record.check import check, job_of
-from dbot.record.execution import STATE
+from dbot.record.execution import STATE, state_folder
 from dbot.record.lock import locked
 from dbot.record.receipt import Receipt
 from dbot.record.stages import recorded_digests, stage_name, write_stages
@@ -31,6 +32,9 @@ def keep(plan: Plan, paths: list[Path]) -> dict[str, dict[str, str]]:
             digests = recorded_digests()
     except TimeoutError as error:
         raise UserError(f"DVC is kept busy by another `dbot record` ({error}); wait for it or stop it, and run this again") from None
+    for job, receipt in checked:
+        # From here on the outputs can be had back from DVC, so the state that could make them again may go.
+        shutil.rmtree(state_folder(job, {role: read.id for role, read in receipt.identity.inputs.items()}), ignore_errors=True)
     return {job.receipt.as_posix(): {"id": receipt.id, **_named(job.folder, receipt, digests)} for job, receipt in checked}
 
 

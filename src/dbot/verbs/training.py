@@ -63,7 +63,8 @@ class TrainingJob:
         if self.history:
             write_history(self.run.job.folder / METRICS, self.history)
             logs.append(METRICS)
-        receipt = self.run.finish(self.artifacts, results, logs, self.processes.device_name, self.processes.world)
+        trained = bool(self.history)
+        receipt = self.run.finish(self.artifacts, results, logs, self.processes.device_name, self.processes.world, keep_state=trained)
         self.feed.complete(receipt, self.history)
 
 
