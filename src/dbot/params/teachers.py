@@ -41,8 +41,8 @@ class TimmTeacher(Section):
     kind: Literal["timm"]
     model: str
     """Name in timm's registry, with its tag: `vit_base_patch16_224.dino`."""
-    weights: str | None
-    """Local file with the weights. Null: timm fetches them from the hub."""
+    weights: str
+    """`hub`: timm fetches them. `random`: it was never trained. Anything else: a local file with them."""
     image_size: PositiveInt
     """Side of the images the teacher sees, in pixels; chosen so that its grid equals the student's."""
     projection: bool

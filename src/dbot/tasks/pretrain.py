@@ -58,12 +58,14 @@ def _asymmetric(
     images = TrainingImages(manifest, pretrain_transform(recipe.augmentation, student.encoder.patch_embed.img_size[0]), seed)
     objective = AsymmetricObjective(teacher, recipe)
     patches = student.encoder.patch_embed.num_patches
+    own_statistics = isinstance(teacher, Teacher)
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor], step: Step) -> Tensor:
         crops = normalise(batch[0], statistics)
+        pixels = batch[0].float() / 255 if own_statistics else None
         draws = generator(seed, "mask", stage, step.number, device=crops.device)
         noise = torch.rand(step.layout.batch, patches, generator=draws, device=crops.device)
-        return objective(model, crops, noise[step.layout.places(step.pass_number)])
+        return objective(model, crops, noise[step.layout.places(step.pass_number)], pixels)
 
     return images, loss
 

@@ -16,8 +16,9 @@ def run(args: argparse.Namespace) -> None:
     from dbot.distill.boundary import Promoted, begin_stage
     from dbot.models import checkpoint
     from dbot.models.timm_form import design_of
+    from dbot.models.timm_teacher import TimmPixelTeacher
     from dbot.params.architectures import Architecture
-    from dbot.params.teachers import RandomTeacher
+    from dbot.params.teachers import RandomTeacher, TimmTeacher
     from dbot.plan import STUDENT
     from dbot.tasks.pretrain import pretrain_task
     from dbot.train.optimizer import moments
@@ -36,9 +37,9 @@ def run(args: argparse.Namespace) -> None:
         if same_row and recipe.boundary.keep_optimizer:
             kept, _ = checkpoint.load(job.run.artifact("teacher", "optimizer.safetensors"))
         declared = params.teachers[row.teacher]
-        student, teacher = begin_stage(
-            architecture, recipe, args.stage, declared if isinstance(declared, RandomTeacher) else None, promoted, same_row
-        )
+        random = declared if isinstance(declared, RandomTeacher) else None
+        foreign = TimmPixelTeacher(declared, recipe.target.final_norm) if isinstance(declared, TimmTeacher) and promoted is None else None
+        student, teacher = begin_stage(architecture, recipe, args.stage, random, promoted, same_row, foreign)
         teacher.to(job.processes.device)
         title = f"distill {args.row} stage {args.stage}"
         task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, params.normalisation, kept)
