@@ -24,12 +24,13 @@ class TimmPixelTeacher(Teacher):
         UserError: there is no such network, it can't take images of that size, or its weights can't be had.
     """
 
+    network: Any
     mean: Tensor
     std: Tensor
 
     def __init__(self, declared: TimmTeacher, final_norm: bool) -> None:
         super().__init__()
-        self.network: Any = _build(declared)
+        self.network = _build(declared)
         self.projection = declared.projection
         self.final_norm = final_norm
         self.image_size = declared.image_size
