@@ -97,7 +97,7 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]]) -> None
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:
     text = (fresh / "params.yaml").read_text()
-    head = "    overrides:\n      uses: {pretrain: digits,"
+    head = "      uses: {pretrain: digits,"
     assert text.count(head) == 1
     rows = "      rows: {B-B: {teacher: null, pretrain: null, stages: null, released: B-B-pre}}\n"
     (fresh / "params.yaml").write_text(text.replace(head, head.replace("      uses", rows + "      uses")))
