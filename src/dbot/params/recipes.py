@@ -112,9 +112,9 @@ class Training(Section):
     drop_path: Rate
     """Stochastic depth of the last block; it grows linearly from 0 at the first."""
     precision: Literal["bf16", "fp16", "fp32"]
-    """Autocast type on a GPU; fp16 brings a gradient scaler. A CPU computes in fp32."""
+    """Autocast type; fp16 brings a gradient scaler."""
     compile: bool
-    """Compile the network with torch.compile on a GPU; on a CPU it takes minutes to save seconds, and is left out."""
+    """Compile the network with torch.compile, on a GPU; a CPU runs it as it is."""
     non_finite: Literal["stop", "skip"]
     """What a loss or gradient that is not finite does: stop the job, or skip the step and count it."""
     seed: NonNegativeInt

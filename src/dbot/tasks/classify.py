@@ -125,7 +125,7 @@ def evaluate(
     """Top-1 and top-5 accuracy in percent and cross-entropy, every validation image counted once on any number of processes."""
     images = ValidationImages(manifest, evaluation_transform(size, resize), processes.rank, processes.world)
     sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
-    autocast = autocast_type(precision, processes.device)
+    autocast = autocast_type(precision)
     for crops, labels in DataLoader(images, batch_size=batch_per_process):
         crops, labels = crops.to(processes.device), labels.to(processes.device)
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):

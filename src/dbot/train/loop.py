@@ -97,7 +97,7 @@ def train(
     optimizer = build_optimizer(model, recipe.optimizer, device)
     if task.moments is not None:
         restore_moments(optimizer, task.moments)
-    autocast = autocast_type(recipe.precision, device)
+    autocast = autocast_type(recipe.precision)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast is torch.float16)
     meter, history, best, done = Meter.new(device), list[Metrics](), None, 0
     if (stored := store.load(device)) is not None:
