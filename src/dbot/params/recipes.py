@@ -13,8 +13,23 @@ Pair = Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
 Betas = Annotated[list[Rate], Field(min_length=2, max_length=2)]
 
 
+class Schedule(Section):
+    """How the learning rate falls from its peak to its minimum."""
+
+    kind: Literal["cosine", "steps", "polynomial"] = "cosine"
+    """Half a cosine after the warm-up; a factor at every milestone; or a power of the share of the training that is left."""
+    milestones: list[PositiveFloat] = Field(default_factory=list)
+    """Epochs at which `steps` falls."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """What `steps` multiplies with at a milestone."""
+    power: PositiveFloat = 1.0
+    """Exponent of `polynomial`; 1: a straight line."""
+    warmup_from: Rate = 0.0
+    """Share of the rate with which the warm-up begins."""
+
+
 class Optimizer(Section):
-    """AdamW with a linear warm-up from 0 and a half-cosine to the minimum, stepped every iteration."""
+    """AdamW with a linear warm-up and a schedule, stepped every iteration."""
 
     learning_rate: PositiveFloat
     """Peak learning rate, for a batch of `learning_rate_per` images."""
@@ -32,6 +47,8 @@ class Optimizer(Section):
     """Clip the global gradient norm to this. Null: no clipping."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the learning rate from one block to the one below it. 1: the same for all."""
+    schedule: Schedule = Field(default_factory=Schedule)
+    """How the learning rate falls."""
 
 
 class Loss(Section):

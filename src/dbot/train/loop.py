@@ -94,7 +94,7 @@ def train(
     total = recipe.epochs * per_epoch
 
     model = task.model.to(device)
-    optimizer = build_optimizer(model, recipe.optimizer, device)
+    optimizer = build_optimizer(model, recipe.optimizer, device, task.groups)
     if task.moments is not None:
         restore_moments(optimizer, task.moments)
     autocast = autocast_type(recipe.precision)
@@ -243,10 +243,26 @@ def _batches(task: Task, order: TrainingOrder, workers: int, device: torch.devic
     """Batches on the device, fetched ahead."""
     helpers = min(workers, len(os.sched_getaffinity(0)))
     loader = DataLoader(
-        task.images, batch_sampler=order, num_workers=helpers, pin_memory=device.type == "cuda", worker_init_fn=_outlive_the_wish_to_stop
+        task.images,
+        batch_sampler=order,
+        num_workers=helpers,
+        collate_fn=task.collate,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_outlive_the_wish_to_stop,
     )
     for batch in loader:
-        yield [part.to(device, non_blocking=True) for part in batch]
+        yield _on_device(batch, device)
+
+
+def _on_device(batch: Any, device: torch.device) -> Any:
+    """A nest of lists, tuples and dicts with its tensors on the device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: _on_device(part, device) for name, part in batch.items()}
+    if isinstance(batch, list | tuple):
+        return [_on_device(part, device) for part in batch]
+    return batch
 
 
 def _outlive_the_wish_to_stop(worker: int) -> None:

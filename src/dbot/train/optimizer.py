@@ -26,11 +26,13 @@ def parameter_groups(model: nn.Module, figures: Optimizer) -> list[dict[str, Any
     return groups
 
 
-def build_optimizer(model: nn.Module, figures: Optimizer, device: torch.device) -> torch.optim.AdamW:
-    """AdamW over the model's groups; the learning rate is set before every step."""
+def build_optimizer(
+    model: nn.Module, figures: Optimizer, device: torch.device, groups: list[dict[str, Any]] | None = None
+) -> torch.optim.AdamW:
+    """AdamW over the given groups, or those of a timm ViT; the learning rate is set before every step."""
     beta1, beta2 = figures.betas
     return torch.optim.AdamW(
-        parameter_groups(model, figures), lr=0.0, betas=(beta1, beta2), eps=figures.eps, fused=device.type == "cuda" or None
+        groups or parameter_groups(model, figures), lr=0.0, betas=(beta1, beta2), eps=figures.eps, fused=device.type == "cuda" or None
     )
 
 

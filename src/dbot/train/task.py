@@ -45,5 +45,9 @@ class Task:
     """After every so many epochs, and always after the last."""
     best: str | None = None
     """The metric whose highest value makes a checkpoint the best."""
+    collate: Callable[[list[Any]], Any] | None = None
+    """Makes a batch of what the data set gives; None: tensors of one shape are stacked. Batches may nest lists, tuples and dicts."""
+    groups: list[dict[str, Any]] | None = None
+    """The optimizer's parameter groups, with `weight_decay` and `lr_scale`; None: those of a timm ViT."""
     moments: dict[str, Tensor] | None = None
     """AdamW's state to begin with, where a stage keeps that of the one before."""
