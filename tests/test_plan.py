@@ -116,7 +116,7 @@ def test_data_that_are_not_drawn_are_only_checked() -> None:
 
 def released(monkeypatch: pytest.MonkeyPatch, **rows: str) -> Plan:
     """The plan of the paper's scale with rows that start from released weights."""
-    trained = {"teacher": None, "pretrain": None, "stages": None, "finetuned_from": None}
+    trained = {"teacher": None, "stages": None, "finetuned_from": None}
     changed = {name.replace("_", "-"): {**trained, "released": file} for name, file in rows.items()}
     data = copy.deepcopy(DOCUMENT.data)
     for name, keys in changed.items():
@@ -148,7 +148,10 @@ def test_released_classifiers_stand_in_for_finetuning(monkeypatch: pytest.Monkey
     [
         ({"B_B": "B-X"}, "rows.B-B.released is 'B-X': there is no released file of that name; declared are: B-B-pre, "),
         ({"B_B": "L-L-pre"}, "rows.B-B.released is 'L-L-pre': that file is of architecture L, the row of B"),
-        ({"B_B": "B-CLIP-pre"}, "rows.B-B.asymmetric is true: must be false, since released file B-CLIP-pre has layout dbot-symmetric"),
+        (
+            {"B_B": "B-CLIP-pre"},
+            "rows.B-B.recipe is 'asymmetric-B': must be a recipe of the symmetric design, since released file B-CLIP-pre has layout ",
+        ),
         ({"L_L": "L-L-finetuned"}, "teachers.student-L.row is 'L-L': that row's released file is fine-tuned; name another row"),
     ],
 )
@@ -165,7 +168,7 @@ def test_every_file_of_the_published_table_is_declared() -> None:
     assert {file.row for file in files.values() if file.is_classifier} == published
     assert {file.row for file in files.values() if not file.is_classifier} == {name for name in published if rows[name].stages is not None}
     for file in files.values():
-        assert file.is_symmetric == (rows[file.row].asymmetric is False)
+        assert file.is_symmetric == (rows[file.row].recipe.startswith("symmetric"))
         assert file.url.endswith(f"/{file.file}")
         assert file.file.startswith(f"{rows[file.row].published.cls}_")
 

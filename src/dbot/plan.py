@@ -168,13 +168,13 @@ class Plan:
         inputs = {"data": self.prepare(self.params.uses.pretrain)}
         settings: dict[str, Any] = {
             "architecture": self._architecture(declared.architecture),
-            "recipe": self.params.recipes.pretrain[declared.pretrain].model_dump(),
+            "recipe": self.params.recipes.pretrain[declared.recipe].model_dump(),
             "normalisation": self.params.normalisation.model_dump(),
             "stage": number,
         }
         sources = [
             *self._architecture_sources(declared.architecture),
-            ("recipes", "pretrain", declared.pretrain),
+            ("recipes", "pretrain", declared.recipe),
             ("normalisation",),
         ]
         if number > 1:
@@ -203,11 +203,11 @@ class Plan:
             inputs["start"] = self.distill(row, declared.stages.cls)
         settings = {
             "architecture": self._architecture(declared.architecture),
-            "recipe": self.params.recipes.finetune[declared.finetune].model_dump(exclude={"select"}),
+            "recipe": self.params.recipes.finetune[declared.recipe].model_dump(exclude={"select"}),
             "normalisation": self.params.normalisation.model_dump(),
             "seed": _number("seed", seed),
         }
-        here = ("recipes", "finetune", declared.finetune)
+        here = ("recipes", "finetune", declared.recipe)
         sources = (
             *self._architecture_sources(declared.architecture),
             *((*here, field) for field in settings["recipe"]),
@@ -221,13 +221,13 @@ class Plan:
         declared = self._declared("rows", row)
         if column != "cls":
             raise UserError(f"column {column} of row {row} can't be measured yet; columns that can: cls")
-        recipe = self.params.recipes.finetune[declared.finetune]
+        recipe = self.params.recipes.finetune[declared.recipe]
         settings = {
             "architecture": self._architecture(declared.architecture),
             "recipe": recipe.model_dump(include={"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}),
             "normalisation": self.params.normalisation.model_dump(),
         }
-        here = ("recipes", "finetune", declared.finetune)
+        here = ("recipes", "finetune", declared.recipe)
         sources = (
             *self._architecture_sources(declared.architecture),
             *((*here, field) for field in settings["recipe"]),

@@ -209,49 +209,47 @@ CASES = {
         ("extends: asymmetric\n      optimizer: {clip_grad: 3.0}", "extends: asymmetric-B"),
         "extends: asymmetric-B",
         "recipes.pretrain.asymmetric-B.extends is 'asymmetric-B', which would extend itself: "
-        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric",
+        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric, symmetric-B, symmetric-L, symmetric-H",
     ),
     "a recipe that extends nothing": (
         ("extends: asymmetric\n      optimizer: {clip_grad: 3.0}", "extends: [asymmetric]"),
         "extends: [asymmetric]",
         "recipes.pretrain.asymmetric-B.extends is ['asymmetric'], which does not exist: "
-        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric",
+        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric, symmetric-B, symmetric-L, symmetric-H",
     ),
     "a row with two starts": (
         ("finetuned_from: H-H\n", "finetuned_from: H-H\n    from_scratch: true\n"),
         "  H448-H:",
         "rows.H448-H starts in 2 ways (finetuned_from, from_scratch): "
-        "give exactly one of pretrain, released, finetuned_from and from_scratch",
+        "give exactly one of teacher, released, finetuned_from and from_scratch",
     ),
     "a row with no start": (
         ("    finetuned_from: H-H\n", ""),
         "  H448-H:",
-        "rows.H448-H does not say where it starts: give exactly one of pretrain, released, finetuned_from and from_scratch",
+        "rows.H448-H does not say where it starts: give exactly one of teacher, released, finetuned_from and from_scratch",
     ),
     "a row that would escape the results": (
         ("  H448-CLIP:\n", "  ../../H448-CLIP:\n"),
         "  ../../H448-CLIP:",
         "rows.../../H448-CLIP is not a usable name ('../../H448-CLIP'): use letters, digits, - and _, starting with a letter",
     ),
-    "a symmetric row that says it isn't": (
-        ("asymmetric: false\n    teacher: clip-B", "asymmetric: true\n    teacher: clip-B"),
-        "asymmetric: true\n",
-        "rows.B-CLIP.asymmetric is true: must be false, since recipe symmetric is symmetric",
-    ),
-    "a symmetric row that is fine-tuned as an asymmetric one": (
-        ("finetune: symmetric-B\n    control: B-symmetric-scratch", "finetune: asymmetric-B\n    control: B-scratch"),
+    "a recipe that is fine-tuned as another design": (
+        (
+            "    symmetric-B:\n      extends: symmetric\n    symmetric-L:\n      extends: symmetric\n    symmetric-H",
+            "    symmetric-B:\n      extends: asymmetric\n    symmetric-L:\n      extends: symmetric\n    symmetric-H",
+        ),
         None,
-        "rows.B-CLIP.finetune is 'asymmetric-B': must be a recipe of the symmetric design, as the start is; this one is asymmetric",
+        "recipes.finetune.symmetric-B.design is symmetric: must be asymmetric, as recipes.pretrain.symmetric-B is",
     ),
     "a fine-tuned row that goes on as another design": (
-        ("finetune: symmetric-H448\n    control: H448-symmetric-scratch", "finetune: asymmetric-H448\n    control: H448-scratch"),
+        ("recipe: symmetric-H448\n    finetuned_from", "recipe: asymmetric-H448\n    finetuned_from"),
         None,
-        "rows.H448-CLIP.finetune is 'asymmetric-H448': must be a recipe of the symmetric design, as the start is; this one is asymmetric",
+        "rows.H448-CLIP.recipe is 'asymmetric-H448': must be a recipe of the symmetric design, as the start is; this one is asymmetric",
     ),
     "masks that leave nothing to see": (
         ("blocks: {patches: 78, minimum: 16", "blocks: {patches: 196, minimum: 16"),
         "patches: 196",
-        "recipes.pretrain.symmetric.blocks.patches is 196: must be less than the 14x14 patches of architecture B",
+        "recipes.pretrain.symmetric-B.blocks.patches is 196: must be less than the 14x14 patches of architecture B",
     ),
     "blocks larger than the mask": (
         ("blocks: {patches: 78, minimum: 16", "blocks: {patches: 78, minimum: 79"),
@@ -261,7 +259,7 @@ CASES = {
     "blocks that find no room": (
         ("blocks: {patches: 78, minimum: 16", "blocks: {patches: 195, minimum: 170"),
         "minimum: 170",
-        "recipes.pretrain.symmetric.blocks.minimum is 170: must fit inside the 14x14 patches of architecture B",
+        "recipes.pretrain.symmetric-B.blocks.minimum is 170: must fit inside the 14x14 patches of architecture B",
     ),
     "no positions at all": (
         ("relative_positions: true", "relative_positions: false"),

@@ -24,7 +24,15 @@ PUBLISHED = [
 
 def test_the_published_table(paper: Params) -> None:
     found = [
-        (name, row.architecture, row.title, row.asymmetric, row.published.cls, row.published.det, row.published.seg)
+        (
+            name,
+            row.architecture,
+            row.title,
+            paper.recipes.finetune[row.recipe].design == "asymmetric",
+            row.published.cls,
+            row.published.det,
+            row.published.seg,
+        )
         for name, row in paper.rows.items()
         if row.published is not None
     ]
@@ -174,8 +182,9 @@ def test_symmetric_finetuning(
     ("row", "recipe"), [("B-CLIP", "symmetric-B"), ("L-CLIP", "symmetric-L"), ("H-CLIP", "symmetric-H"), ("H448-CLIP", "symmetric-H448")]
 )
 def test_rows_from_clip_are_symmetric(paper: Params, row: str, recipe: str) -> None:
-    assert paper.rows[row].finetune == recipe
-    assert paper.rows[row].pretrain == (None if row == "H448-CLIP" else "symmetric")
+    assert paper.rows[row].recipe == recipe
+    if row != "H448-CLIP":
+        assert paper.recipes.pretrain[recipe] == paper.recipes.pretrain["symmetric"]
 
 
 def test_what_serves_the_table(paper: Params) -> None:
@@ -187,8 +196,7 @@ def test_what_serves_the_table(paper: Params) -> None:
 def test_the_effective_batch_fits_the_machines(paper: Params, row: str) -> None:
     """The batch is a whole number of forward passes over all processes."""
     declared = paper.rows[row]
-    assert declared.pretrain is not None
-    for rule, recipe in (("distill", paper.recipes.pretrain[declared.pretrain]), ("finetune", paper.recipes.finetune[declared.finetune])):
+    for rule, recipe in (("distill", paper.recipes.pretrain[declared.recipe]), ("finetune", paper.recipes.finetune[declared.recipe])):
         common, own = paper.resources[rule]["any"], paper.resources[rule][declared.architecture]
         assert common.nodes is not None
         assert common.gpus is not None

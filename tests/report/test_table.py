@@ -46,7 +46,7 @@ def test_a_row_of_one_s_own_stands_apart(project: Project) -> None:
     project.reload(
         (
             "  B-scratch: {",
-            "  mine: {title: X, architecture: B, asymmetric: null, from_scratch: true, finetune: asymmetric-B}\n  B-scratch: {",
+            "  mine: {title: X, architecture: B, from_scratch: true, recipe: asymmetric-B}\n  B-scratch: {",
         )
     )
     assert [line.name for line in table(project).own] == ["mine"]

@@ -36,7 +36,7 @@ RELEASED = """
             row: B-B
             licence: of the test
       rows:
-        B-B: {teacher: null, pretrain: null, stages: null, released: finetuned}
+        B-B: {teacher: null, stages: null, released: finetuned}
 """
 
 

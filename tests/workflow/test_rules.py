@@ -99,7 +99,7 @@ def test_a_row_may_start_from_released_weights(fresh: Path) -> None:
     text = (fresh / "params.yaml").read_text()
     head = "      uses: {pretrain: digits,"
     assert text.count(head) == 1
-    rows = "      rows: {B-B: {teacher: null, pretrain: null, stages: null, released: B-B-pre}}\n"
+    rows = "      rows: {B-B: {teacher: null, stages: null, released: B-B-pre}}\n"
     (fresh / "params.yaml").write_text(text.replace(head, head.replace("      uses", rows + "      uses")))
     plan = Plan(load(fresh / "params.yaml", "demo"))
     planned = snakemake(fresh, "--dry-run", "--printshellcmds", "row_B-B")

@@ -7,7 +7,7 @@ from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.released import ReleasedFile
 from dbot.params.rows import Row
-from dbot.params.source import KeyPath, shown
+from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher
 
 RULES = ("generate", "prepare", "fetch", "distill", "finetune", "evaluate")
@@ -115,10 +115,10 @@ def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:
 
 def _blocks(params: Params, row: Row) -> Iterator[Problem]:
     """Block-wise masks must leave patches to see, and a block must find room (it never spans the grid)."""
-    recipe, architecture = params.recipes.pretrain.get(row.pretrain or ""), params.architectures.get(row.architecture)
+    recipe, architecture = params.recipes.pretrain.get(row.recipe) if row.teacher else None, params.architectures.get(row.architecture)
     if not isinstance(recipe, SymmetricPretrain) or architecture is None:
         return
-    here = ("recipes", "pretrain", str(row.pretrain), "blocks")
+    here = ("recipes", "pretrain", row.recipe, "blocks")
     grid, blocks = architecture.grid, recipe.blocks
     if blocks.patches >= grid**2:
         what = f"must be less than the {grid}x{grid} patches of architecture {row.architecture}"
@@ -128,15 +128,19 @@ def _blocks(params: Params, row: Row) -> Iterator[Problem]:
         yield Problem((*here, "minimum"), f"is {blocks.minimum}", what)
 
 
-def _classifier(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+def _design(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
     """A student can only be fine-tuned as what it is."""
+    recipe, pretrained = params.recipes.finetune.get(row.recipe), params.recipes.pretrain.get(row.recipe)
+    if recipe is None:
+        return
+    if row.teacher is not None and pretrained is not None and pretrained.design != recipe.design:
+        what = f"must be {pretrained.design}, as recipes.pretrain.{row.recipe} is"
+        yield Problem(("recipes", "finetune", row.recipe, "design"), f"is {recipe.design}", what)
     before = params.rows.get(row.finetuned_from or "")
-    starts = [params.recipes.pretrain.get(row.pretrain or ""), params.recipes.finetune.get(before.finetune) if before else None]
-    recipe = params.recipes.finetune.get(row.finetune)
-    for start in starts:
-        if recipe is not None and start is not None and start.design != recipe.design:
-            wanted = f"must be a recipe of the {start.design} design, as the start is; this one is {recipe.design}"
-            yield Problem((*here, "finetune"), f"is {row.finetune!r}", wanted)
+    start = params.recipes.finetune.get(before.recipe) if before else None
+    if start is not None and start.design != recipe.design:
+        wanted = f"must be a recipe of the {start.design} design, as the start is; this one is {recipe.design}"
+        yield Problem((*here, "recipe"), f"is {row.recipe!r}", wanted)
 
 
 def _released(params: Params) -> Iterator[Problem]:
@@ -151,19 +155,19 @@ def _rows(params: Params) -> Iterator[Problem]:
     for name, row in params.rows.items():
         here: KeyPath = ("rows", name)
         yield from _one_of((*here, "architecture"), row.architecture, params.architectures, "architecture")
-        yield from _one_of((*here, "finetune"), row.finetune, params.recipes.finetune, "fine-tuning recipe")
+        yield from _one_of((*here, "recipe"), row.recipe, params.recipes.finetune, "fine-tuning recipe")
         yield from _start(params, here, row)
-        yield from _classifier(params, here, row)
+        yield from _design(params, here, row)
         yield from _blocks(params, row)
         for key, other in (("finetuned_from", row.finetuned_from), ("control", row.control)):
             if other is not None:
                 yield from _one_of((*here, key), other, params.rows, "row")
-        if row.architecture in params.architectures and row.finetune in params.recipes.finetune:
+        if row.architecture in params.architectures and row.recipe in params.recipes.finetune:
             architecture = params.architectures[row.architecture]
-            size = params.recipes.finetune[row.finetune].image_size
+            size = params.recipes.finetune[row.recipe].image_size
             if size is not None and size % architecture.patch_size:
                 yield Problem(
-                    ("recipes", "finetune", row.finetune, "image_size"),
+                    ("recipes", "finetune", row.recipe, "image_size"),
                     f"is {size}",
                     f"must be a multiple of patch_size = {architecture.patch_size} of architecture {row.architecture}",
                 )
@@ -184,28 +188,19 @@ def _rows(params: Params) -> Iterator[Problem]:
 
 
 def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
-    starts = [key for key in ("pretrain", "released", "finetuned_from", "from_scratch") if getattr(row, key)]
+    starts = [key for key in ("teacher", "released", "finetuned_from", "from_scratch") if getattr(row, key)]
     if len(starts) != 1:
         what = f"starts in {len(starts)} ways ({', '.join(starts)})" if starts else "does not say where it starts"
-        yield Problem(here, what, "give exactly one of pretrain, released, finetuned_from and from_scratch")
-    for key in ("teacher", "stages"):
-        if (getattr(row, key) is not None) != (row.pretrain is not None):
-            yield Problem((*here, key), "goes with pretrain", "give both or neither")
+        yield Problem(here, what, "give exactly one of teacher, released, finetuned_from and from_scratch")
+    if (row.stages is not None) != (row.teacher is not None):
+        yield Problem((*here, "stages"), "goes with teacher", "give both or neither")
     if row.released is not None:
         yield from _one_of((*here, "released"), row.released, params.released.files, "released file")
         if row.released in params.released.files:
             yield from _released_start(params, here, row, params.released.files[row.released])
     if row.teacher is not None:
         yield from _one_of((*here, "teacher"), row.teacher, params.teachers, "teacher")
-    if row.pretrain is not None:
-        yield from _one_of((*here, "pretrain"), row.pretrain, params.recipes.pretrain, "pre-training recipe")
-        recipe = params.recipes.pretrain.get(row.pretrain)
-        if recipe is not None and row.asymmetric != (recipe.design == "asymmetric"):
-            yield Problem(
-                (*here, "asymmetric"),
-                f"is {shown(row.asymmetric)}",
-                f"must be {shown(recipe.design == 'asymmetric')}, since recipe {row.pretrain} is {recipe.design}",
-            )
+        yield from _one_of((*here, "recipe"), row.recipe, params.recipes.pretrain, "pre-training recipe")
 
 
 def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile) -> Iterator[Problem]:
@@ -215,12 +210,10 @@ def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile)
         yield Problem(
             (*here, "released"), f"is {row.released!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}"
         )
-    if row.asymmetric != (not file.is_symmetric):
-        yield Problem(
-            (*here, "asymmetric"),
-            f"is {shown(row.asymmetric)}",
-            f"must be {shown(not file.is_symmetric)}, since released file {row.released} has layout {file.layout}",
-        )
+    recipe, design = params.recipes.finetune.get(row.recipe), "symmetric" if file.is_symmetric else "asymmetric"
+    if recipe is not None and recipe.design != design:
+        wanted = f"must be a recipe of the {design} design, since released file {row.released} has layout {file.layout}"
+        yield Problem((*here, "recipe"), f"is {row.recipe!r}", wanted)
 
 
 def _targets(params: Params) -> Iterator[Problem]:
@@ -274,8 +267,8 @@ def _controls(params: Params) -> Iterator[Problem]:
 
 def _finetunings(params: Params, row: Row, scratch: bool = False) -> list[tuple[str, str]]:
     """Architecture and recipe of every fine-tuning in the row's chain; empty for a control that isn't from scratch."""
-    found = [(row.architecture, row.finetune)]
+    found = [(row.architecture, row.recipe)]
     while row.finetuned_from is not None:
         row = params.rows[row.finetuned_from]
-        found.append((row.architecture, row.finetune))
+        found.append((row.architecture, row.recipe))
     return found if row.from_scratch or not scratch else []

@@ -35,22 +35,21 @@ class Stages(Section):
 
 
 class Row(Section):
-    """A row of the table. It starts from exactly one of `pretrain`, `released`, `finetuned_from` and `from_scratch`."""
+    """A row of the table. It starts from exactly one of `teacher`, `released`, `finetuned_from` and `from_scratch`."""
 
     title: str
     """How the table names the teacher."""
     architecture: str
     """Name of the student's architecture."""
-    asymmetric: bool | None
-    """Whether the student is an asymmetric encoder-decoder, as the published table has it. Null: not pre-trained."""
-    finetune: str
-    """Name of the fine-tuning recipe."""
+    recipe: str
+    """Name of its recipes, one for each thing that is trained: `recipes.pretrain.<name>`, `recipes.finetune.<name>`.
+
+    They are all of one design, so this key decides whether the student is asymmetric or symmetric.
+    """
     teacher: str | None = None
-    """Name of the first stage's teacher; needs `pretrain`."""
-    pretrain: str | None = None
-    """Name of the pre-training recipe; needs `teacher` and `stages`."""
+    """Name of the first stage's teacher; needs `stages`."""
     stages: Stages | None = None
-    """Number of stages by column."""
+    """Number of stages by column; needs `teacher`."""
     released: str | None = None
     """Name of a released file that stands in for training: for the distillation, or for the fine-tuning too if it is fine-tuned."""
     finetuned_from: str | None = None

@@ -128,7 +128,7 @@ def _model(plan: Plan, job: Job) -> dict[str, Any] | None:
     if job.verb == "distill":
         file, kind, what = "student.safetensors", "student", f"student of stage {job.key['stage']}"
     else:
-        select = plan.params.recipes.finetune[row.finetune].select
+        select = plan.params.recipes.finetune[row.recipe].select
         file, kind, what = f"{select}.safetensors", "classifier", f"fine-tuned with seed {job.key['seed']}"
     return {
         "path": (job.folder / file).as_posix(),

@@ -126,6 +126,8 @@ class Line:
     declared: Row
     architecture: str
     """Title of the student's architecture, with the image size where it isn't that of pre-training."""
+    asymmetric: str
+    """Whether the student is of the asymmetric design, as the published table says it; a dash where nothing was pre-trained."""
     cells: Mapping[Column, Cell]
     control: Mapping[Column, Cell] | None
     """The cells of the row that it is compared with."""
@@ -133,10 +135,6 @@ class Line:
     """By kind of device, over the lineages of the measured cells, each job counted once."""
     data: Mapping[str, str]
     """By purpose, the data set that serves it."""
-
-    @property
-    def asymmetric(self) -> str:
-        return {True: "yes", False: "no", None: "–"}[self.declared.asymmetric]
 
     @property
     def cpu_hours(self) -> float | None:
@@ -242,16 +240,18 @@ def build(plan: Plan, evidence: Evidence) -> Table:
 def _line(params: Params, name: str, cells: Mapping[str, Mapping[Column, Cell]]) -> Line:
     row, own = params.rows[name], cells[name]
     architecture = params.architectures[row.architecture]
-    size = params.recipes.finetune[row.finetune].image_size
+    recipe = params.recipes.finetune[row.recipe]
+    size = recipe.image_size
     uses = params.uses.model_dump()
     first = row
     while first.finetuned_from is not None:
         first = params.rows[first.finetuned_from]
-    purposes = [*(["pretrain"] if first.pretrain else []), *(column for column in COLUMNS if own[column].exists)]
+    purposes = [*(["pretrain"] if first.teacher else []), *(column for column in COLUMNS if own[column].exists)]
     return Line(
         name=name,
         declared=row,
         architecture=architecture.title if size in (None, architecture.image_size) else f"{architecture.title} @{size}",
+        asymmetric="–" if first.from_scratch else "yes" if recipe.design == "asymmetric" else "no",
         cells=own,
         control=cells[row.control] if row.control else None,
         hours=spent(found for cell in own.values() for found in cell.findings),

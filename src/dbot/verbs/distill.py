@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
 
     with training(args, "distill", row=args.row, stage=str(args.stage)) as job:
         params, row = job.plan.params, job.plan.params.rows[args.row]
-        architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.pretrain]
+        architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.recipe]
         promoted, same_row = None, False
         if "teacher" in job.run.inputs:
             source = job.run.inputs["teacher"].identity

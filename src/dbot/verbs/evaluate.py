@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
 
     with training(args, "evaluate", row=args.row, column=args.column, seed=str(args.seed)) as job:
         params, row = job.plan.params, job.plan.params.rows[args.row]
-        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
+        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.recipe]
         size = recipe.image_size or architecture.image_size
         path = job.run.artifact("model", STUDENT.get(job.run.inputs["model"].identity.verb, f"{recipe.select}.safetensors"))
         weights = checkpoint.load(path)[0]

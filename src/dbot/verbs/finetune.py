@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
 
     with training(args, "finetune", row=args.row, seed=str(args.seed)) as job:
         params, row = job.plan.params, job.plan.params.rows[args.row]
-        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.finetune]
+        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.recipe]
         seed = recipe.seed + args.seed
         start = job.run.inputs.get("start")
         weights, about, source = None, dict[str, Any](), ""
