@@ -168,7 +168,7 @@ class Plan:
         inputs = {"data": self.prepare(self.params.uses.pretrain)}
         settings: dict[str, Any] = {
             "architecture": self._architecture(declared.architecture),
-            "recipe": self.params.recipes.pretrain[declared.recipe].model_dump(),
+            "recipe": self.params.recipes.pretrain[declared.recipe].of_stage(number).model_dump(),
             "normalisation": self.params.normalisation.model_dump(),
             "stage": number,
         }

@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from dbot.distill.objective import SymmetricObjective
-from dbot.models.pixels import Teacher
+from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import Loss
+from tests.train.small import AS_THEY_ARE
 
 
 class Given(Teacher):
     """Tokens that are a fixed function of the pixels: each patch's mean colour, and a class token if there is one."""
 
     def __init__(self, has_class_token: bool) -> None:
-        super().__init__()
-        self.width, self.grid, self.image_size, self.has_class_token = 3, 4, 16, has_class_token
+        super().__init__(16, AS_THEY_ARE)
+        self.width, self.grid, self.has_class_token = 3, 4, has_class_token
 
     def forward(self, pixels):
         patches = torch.nn.functional.avg_pool2d(pixels, pixels.shape[-1] // 4).flatten(2).transpose(1, 2)

@@ -10,10 +10,11 @@ from dbot.distill.objective import AsymmetricObjective
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.encoder import build_encoder, encode_visible
 from dbot.models.positions import sincos_positions
-from dbot.models.teacher import EncoderTeacher
+from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.recipes import Optimizer
 from dbot.train.optimizer import build_optimizer
 from dbot.train.schedule import peak_rate, set_rate
+from tests.train.small import AS_THEY_ARE
 
 RATIO = 0.75
 PUBLISHED_DECODER = {
@@ -66,7 +67,7 @@ def student(pretrain, recipe) -> AsymmetricStudent:
 def teacher(pretrain, final_norm: bool) -> EncoderTeacher:
     encoder = build_encoder(pretrain.architecture)
     encoder.load_state_dict(pretrain.below("teacher/"))
-    return EncoderTeacher(encoder, final_norm)
+    return EncoderTeacher(encoder, final_norm, AS_THEY_ARE)  # the recorded images are normalised
 
 
 def test_positions(pretrain):
@@ -98,14 +99,14 @@ def test_loss(pretrain, student, recipe, normalise, name):
     target = recipe.target.model_copy(update={"normalise": normalise})
     objective = AsymmetricObjective(teacher(pretrain, False), recipe.model_copy(update={"target": target}))
     with torch.no_grad():
-        loss = objective(student, pretrain["images"], pretrain["noise"])
+        loss = objective(student, pretrain["images"], pretrain["noise"], pretrain["images"])
     assert_close(loss, pretrain[name].squeeze(), atol=1e-6, rtol=1e-6)
 
 
 def test_gradients_and_step(pretrain, student, recipe):
     """Every gradient, the clipped norm, and the weights after one AdamW step."""
     objective = AsymmetricObjective(teacher(pretrain, False), recipe)
-    objective(student, pretrain["images"], pretrain["noise"]).backward()
+    objective(student, pretrain["images"], pretrain["noise"], pretrain["images"]).backward()
     gradients = renamed(pretrain.below("grad/"))
     parameters = dict(student.named_parameters())
     assert {name for name, p in parameters.items() if p.grad is not None} == set(gradients)

@@ -6,10 +6,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from dbot.distill.objective import SymmetricObjective
-from dbot.models.pixels import Teacher
 from dbot.models.symmetric import Positions, SymmetricStudent
+from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import Loss
 from tests.parity.conftest import FOLDER, Figures, figures
+from tests.train.small import AS_THEY_ARE
 
 LOSSES = {
     "loss_negcosine": Loss(kind="negative_cosine"),
@@ -51,7 +52,7 @@ class Fixed(Teacher):
     has_class_token = False
 
     def __init__(self, target: torch.Tensor) -> None:
-        super().__init__()
+        super().__init__(1, AS_THEY_ARE)
         self.target = target
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -7,10 +7,10 @@ from dbot.data.labelled import TrainingImages
 from dbot.data.transforms import views_transform
 from dbot.distill.boundary import Promoted, begin_stage
 from dbot.distill.samples import MaskedViews
-from dbot.models.pixels import Teacher
+from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import Blocks
 from dbot.tasks.pretrain import pretrain_task
-from tests.train.small import ARCHITECTURE, RANDOM, execution_like, recipe_like, run, without_times
+from tests.train.small import ARCHITECTURE, AS_THEY_ARE, RANDOM, execution_like, recipe_like, run, without_times
 from tests.train.test_distributed import together
 
 BLOCKS = Blocks(patches=6, minimum=2, aspect=0.3)
@@ -20,8 +20,8 @@ class Colours(Teacher):
     """A foreign teacher without a class token, which sees twice the student's size: the mean colour of each patch, repeated."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.width, self.grid, self.image_size, self.has_class_token = 6, 4, 32, False
+        super().__init__(32, AS_THEY_ARE)
+        self.width, self.grid, self.has_class_token = 6, 4, False
         self.seen: tuple[int, float, float] | None = None
 
     def forward(self, pixels):
@@ -35,7 +35,7 @@ def recipe(demo):
 
 
 def begun(recipe, manifest, demo, foreign=None):
-    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, RANDOM, None, same_row=False, foreign=foreign)
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, foreign or RANDOM, demo.normalisation)
     return pretrain_task("test", student, teacher, recipe, 1, manifest, demo.normalisation)
 
 
@@ -95,8 +95,8 @@ def test_a_second_stage(recipe, manifest, demo, tmp_path, absolute):
     recipe = recipe.model_copy(update={"absolute_positions": absolute})
     first = begun(recipe, manifest, demo, Colours())
     run(first, tmp_path / "1", execution_like(demo.execution))
-    promoted = Promoted(first.model.state_dict(), ARCHITECTURE, design="symmetric")
-    student, teacher = begin_stage(ARCHITECTURE, recipe, 2, None, promoted, same_row=True)
+    promoted = Promoted(first.model.state_dict(), ARCHITECTURE, "symmetric", same_row=True)
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 2, promoted, demo.normalisation)
     assert student.predict.out_features == ARCHITECTURE.width
     for name, tensor in teacher.encoder.state_dict().items():
         assert torch.equal(tensor, first.model.encoder.state_dict()[name]), name
@@ -123,3 +123,20 @@ def test_two_processes_hold_the_same_student(manifest, tmp_path):
     first, second = together(trained, tmp_path)
     assert all(torch.equal(tensor, second["weights"][name]) for name, tensor in first["weights"].items())
     assert first["steps"] == second["steps"] > 0
+
+
+@pytest.mark.parametrize("design", ["asymmetric-B", "symmetric"])
+def test_a_momentum_teacher_follows_and_resumes(manifest, demo, tmp_path, design):
+    """It moves towards the student at every step, and a killed run goes on with the teacher it had."""
+    recipe = recipe_like(demo.recipes.pretrain[design], teacher_momentum=0.9)
+    whole, cut = begun(recipe, manifest, demo), begun(recipe, manifest, demo)
+    begins = {name: tensor.clone() for name, tensor in whole.companion.state_dict().items()}
+    run(whole, tmp_path / "whole", execution_like(demo.execution))
+    run(begun(recipe, manifest, demo), tmp_path / "cut", execution_like(demo.execution, states_kept=9))
+    for state in sorted((tmp_path / "cut").iterdir())[1:]:
+        state.unlink()
+    run(cut, tmp_path / "cut", execution_like(demo.execution))
+    assert any(not torch.equal(tensor, begins[name]) for name, tensor in whole.companion.state_dict().items())
+    for part in ("model", "companion"):
+        theirs = getattr(cut, part).state_dict()
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in getattr(whole, part).state_dict().items()), part

@@ -11,7 +11,7 @@ from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
 from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Blocks, SymmetricPretrain
-from dbot.params.scales import Execution
+from dbot.params.scales import Execution, Normalisation
 from dbot.params.teachers import RandomTeacher
 from dbot.train.distributed import Processes
 from dbot.train.loop import Outcome, train
@@ -20,6 +20,8 @@ from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Step, Task
 
 ARCHITECTURE = Architecture(title="tiny", image_size=16, patch_size=4, width=16, depth=2, heads=2, mlp_ratio=2)
+AS_THEY_ARE = Normalisation(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0])
+"""Statistics that leave pixels as they are."""
 RANDOM = RandomTeacher(kind="random", weights="student", depth=None, data="none", licence="none")
 ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -51,12 +53,12 @@ def recipe_like(demo: Pretrain, **changes: Any) -> Pretrain:
 
 
 def task_of(recipe: AsymmetricPretrain, images: Dataset[Any] | None = None) -> Task:
-    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, RANDOM, None, same_row=False)
+    student, teacher = begin_stage(ARCHITECTURE, recipe, 1, RANDOM, AS_THEY_ARE)
     objective = AsymmetricObjective(teacher, recipe)
 
     def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
         noise = torch.rand(step.layout.batch, 16, generator=generator("mask", step.number))
-        return objective(model, batch[0], noise[step.layout.places(step.pass_number)])
+        return objective(model, batch[0], noise[step.layout.places(step.pass_number)], batch[0])
 
     return Task("test", recipe, student, images or Noise(20), loss, seed=0)
 

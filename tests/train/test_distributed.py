@@ -12,7 +12,7 @@ from dbot.distill.boundary import Promoted, begin_stage
 from dbot.params.load import load
 from dbot.train.distributed import processes
 from tests.conftest import PROJECT
-from tests.train.small import ARCHITECTURE, execution_like, recipe_like, run, task_of
+from tests.train.small import ARCHITECTURE, AS_THEY_ARE, execution_like, recipe_like, run, task_of
 
 
 def free_port() -> str:
@@ -45,8 +45,8 @@ def two_stages(group, folder):
     figures, execution = recipe()
     first = task_of(figures)
     outcome = run(first, folder / "first", execution, group)
-    promoted = Promoted(first.model.state_dict(), ARCHITECTURE)
-    student, teacher = begin_stage(ARCHITECTURE, figures, 2, None, promoted, same_row=True)
+    promoted = Promoted(first.model.state_dict(), ARCHITECTURE, "asymmetric", same_row=True)
+    student, teacher = begin_stage(ARCHITECTURE, figures, 2, promoted, AS_THEY_ARE)
     group.check_same(student)
     group.check_same(teacher)
     return {

@@ -16,10 +16,11 @@ from torch import Tensor
 from dbot.distill.designs import DESIGNS, Student
 from dbot.errors import UserError
 from dbot.models.checkpoint import part
-from dbot.models.pixels import Teacher
-from dbot.models.teacher import EncoderTeacher
+from dbot.models.teachers.encoder import EncoderTeacher
+from dbot.models.teachers.teacher import Teacher
 from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Boundary, SymmetricPretrain
+from dbot.params.scales import Normalisation
 from dbot.params.teachers import RandomTeacher
 from dbot.train.randomness import generator
 
@@ -28,23 +29,18 @@ Recipe = AsymmetricPretrain | SymmetricPretrain
 
 @dataclass(frozen=True)
 class Promoted:
-    """What a stage left behind: its student's weights, and AdamW's state if that was to be kept."""
+    """What a stage left behind: its student."""
 
     weights: dict[str, Tensor]
     architecture: Architecture
-    optimizer: dict[str, Tensor] | None = None
-    design: str = "asymmetric"
+    design: str
+    same_row: bool
+    """Whether it is of this row, so that the recipe's `boundary` says what survives."""
 
 
 def begin_stage(
-    architecture: Architecture,
-    recipe: Recipe,
-    stage: int,
-    random_teacher: RandomTeacher | None,
-    promoted: Promoted | None,
-    same_row: bool,
-    foreign: Teacher | None = None,
-) -> tuple[Student, EncoderTeacher | Teacher]:
+    architecture: Architecture, recipe: Recipe, stage: int, source: RandomTeacher | Promoted | Teacher, statistics: Normalisation
+) -> tuple[Student, Teacher]:
     """The student and the teacher with which a stage begins.
 
     Every process calls it with the same arguments and gets the same weights.
@@ -53,44 +49,57 @@ def begin_stage(
         architecture: the student's.
         recipe: how the stage is trained; its design is the student's.
         stage: its number, from 1; students of different stages are different draws.
-        random_teacher: declaration of a teacher that was never trained, or None.
-        promoted: the student that becomes the teacher, or None.
-        same_row: whether that student is of this row, so that the recipe's `boundary` says what survives.
-        foreign: a teacher from elsewhere, where it is none of those.
+        source: where the teacher comes from: never trained, a student, or a network from elsewhere.
+        statistics: of pixels, those that students are trained with.
 
     Raises:
         UserError: teacher and student don't fit, or what shall survive can't.
     """
     design = DESIGNS[recipe.design]
-    teacher: EncoderTeacher | Teacher | None = foreign
-    if promoted is not None:
-        teacher = _promote(promoted, architecture.grid, recipe.target.final_norm)
+    teacher: Teacher | None = None
+    if isinstance(source, Promoted):
+        teacher = _promote(source, architecture.grid, recipe.target.final_norm, statistics)
+    elif isinstance(source, Teacher):
+        teacher = source
     if teacher is not None:
         _require_fit(teacher, architecture, recipe)
     student = design.student(architecture, recipe, architecture.width if teacher is None else teacher.width)
     design.initialise(student, generator(recipe.seed, "student", stage))
-    if promoted is not None and same_row:
-        _keep(student, promoted.weights, recipe.boundary, design.predicting)
-    if teacher is None:
-        assert random_teacher is not None
-        teacher = _random(random_teacher, architecture, student, recipe)
+    if isinstance(source, Promoted) and source.same_row:
+        _keep(student, source.weights, recipe.boundary, design.predicting)
+    if isinstance(source, RandomTeacher):
+        teacher = _random(source, architecture, student, recipe, statistics)
+    assert teacher is not None
+    if recipe.teacher_momentum is not None:
+        _require_likeness(teacher, student)
     return student, teacher
 
 
-def _promote(promoted: Promoted, grid: int, final_norm: bool) -> EncoderTeacher:
+def _promote(promoted: Promoted, grid: int, final_norm: bool, statistics: Normalisation) -> EncoderTeacher:
     """The student's encoder as a teacher whose tokens lie on the given grid."""
     encoder = DESIGNS[promoted.design].promoted(promoted.architecture, part(promoted.weights, "encoder."), grid)
-    return EncoderTeacher(encoder, final_norm)
+    return EncoderTeacher(encoder, final_norm, statistics)
 
 
-def _require_fit(teacher: EncoderTeacher | Teacher, architecture: Architecture, recipe: Recipe) -> None:
+def _require_fit(teacher: Teacher, architecture: Architecture, recipe: Recipe) -> None:
     if teacher.grid != architecture.grid:
         raise UserError(
             f"the teacher's tokens lie on a grid of {teacher.grid} patches a side, the student's on {architecture.grid}; "
             "change the teacher's image_size so that they agree"
         )
-    if recipe.class_token_in_loss and isinstance(teacher, Teacher) and not teacher.has_class_token:
+    if recipe.class_token_in_loss and not teacher.has_class_token:
         raise UserError("the recipe has class_token_in_loss: true, but the teacher has no class token; set it to false")
+
+
+def _require_likeness(teacher: Teacher, student: Student) -> None:
+    """A teacher can follow a student only if it has the same weights."""
+    own = {name: tensor.shape for name, tensor in student.encoder.state_dict().items()}
+    theirs = {name: tensor.shape for name, tensor in teacher.encoder.state_dict().items()} if isinstance(teacher, EncoderTeacher) else {}
+    if own != theirs:
+        raise UserError(
+            "the recipe has teacher_momentum, but the first teacher is not of the student's architecture, whole, so it can't follow the "
+            "student; set teacher_momentum to null, or name a random teacher with depth: null"
+        )
 
 
 def _keep(student: Student, earlier: dict[str, Tensor], boundary: Boundary, predicting: str) -> None:
@@ -110,7 +119,9 @@ def _keep(student: Student, earlier: dict[str, Tensor], boundary: Boundary, pred
             student.get_parameter("encoder.patch_embed.proj.bias").copy_(earlier["encoder.patch_embed.proj.bias"])
 
 
-def _random(declared: RandomTeacher, architecture: Architecture, student: Student, recipe: Recipe) -> EncoderTeacher:
+def _random(
+    declared: RandomTeacher, architecture: Architecture, student: Student, recipe: Recipe, statistics: Normalisation
+) -> EncoderTeacher:
     design = DESIGNS[recipe.design]
     encoder = design.encoder(architecture, recipe, declared.depth)
     if declared.weights == "own":
@@ -118,4 +129,4 @@ def _random(declared: RandomTeacher, architecture: Architecture, student: Studen
     else:
         kept = set(encoder.state_dict())
         encoder.load_state_dict({name: tensor for name, tensor in student.encoder.state_dict().items() if name in kept})
-    return EncoderTeacher(encoder, recipe.target.final_norm)
+    return EncoderTeacher(encoder, recipe.target.final_norm, statistics)

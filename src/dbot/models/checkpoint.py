@@ -38,6 +38,15 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return weights, about
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is a checkpoint that `save` wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return HEADER in (file.metadata() or {})
+    except (OSError, SafetensorError, ValueError):
+        return False
+
+
 def part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The weights below a prefix, with the prefix cut off."""
     return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}

@@ -113,6 +113,19 @@ def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:
         yield Problem((*here, "relative_positions"), "is false", remedy)
 
 
+def _stage_lengths(params: Params, row: Row) -> Iterator[Problem]:
+    """Lengths by stage are those of every stage, each longer than the warm-up."""
+    recipe = params.recipes.pretrain.get(row.recipe) if row.teacher else None
+    if recipe is None or recipe.stage_epochs is None:
+        return
+    here = ("recipes", "pretrain", row.recipe, "stage_epochs")
+    if len(recipe.stage_epochs) < row.last_stage:
+        yield Problem(here, f"has {len(recipe.stage_epochs)} entries", f"must have one for each of the {row.last_stage} stages of a row")
+    for number, epochs in enumerate(recipe.stage_epochs):
+        if epochs <= recipe.warmup_epochs:
+            yield Problem((*here, number), f"is {epochs}", f"must be more than warmup_epochs = {recipe.warmup_epochs:g}")
+
+
 def _blocks(params: Params, row: Row) -> Iterator[Problem]:
     """Block-wise masks must leave patches to see, and a block must find room (it never spans the grid)."""
     recipe, architecture = params.recipes.pretrain.get(row.recipe) if row.teacher else None, params.architectures.get(row.architecture)
@@ -159,6 +172,7 @@ def _rows(params: Params) -> Iterator[Problem]:
         yield from _start(params, here, row)
         yield from _design(params, here, row)
         yield from _blocks(params, row)
+        yield from _stage_lengths(params, row)
         for key, other in (("finetuned_from", row.finetuned_from), ("control", row.control)):
             if other is not None:
                 yield from _one_of((*here, key), other, params.rows, "row")

@@ -1,6 +1,6 @@
 """Recipes: every number that decides how a network is trained, and nothing about where."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -138,28 +138,42 @@ class Training(Section):
     """Every random draw of the job is a function of this seed and of where it is made."""
 
 
-class AsymmetricPretrain(Training):
+class Distillation(Training):
+    """A stage of distillation: what both designs share."""
+
+    class_token_in_loss: bool
+    """Whether the class token is regressed too; the published code does for the asymmetric design."""
+    loss: Loss
+    """Distance to the target."""
+    target: Target
+    """The teacher's output that is regressed."""
+    teacher_momentum: Rate | None = None
+    """The teacher follows the student after every step, keeping this share of its old weights. Null: it stays as it is."""
+    stage_epochs: list[PositiveInt] | None = None
+    """Passes over the training data by stage, where stages differ in length. Null: `epochs` in each."""
+    boundary: Boundary
+    """What survives a stage."""
+    augmentation: Augmentation
+    """The crop, of which both views are made where student and teacher see two."""
+
+    def of_stage(self, stage: int) -> Self:
+        """The recipe of one stage, from 1: with its own length, and without that of others."""
+        epochs = self.epochs if self.stage_epochs is None else self.stage_epochs[stage - 1]
+        return self.model_copy(update={"epochs": epochs, "stage_epochs": None})
+
+
+class AsymmetricPretrain(Distillation):
     """Encoder on the visible patches, decoder on all (paper section 3; published branch `main`)."""
 
     design: Literal["asymmetric"]
     """Which student."""
     mask_ratio: ProperFraction
     """Share of patches that the student does not see."""
-    class_token_in_loss: bool
-    """Whether the class token is regressed too; the published code does."""
-    loss: Loss
-    """Distance to the target."""
-    target: Target
-    """The teacher's output that is regressed."""
     decoder: Decoder
     """The student's decoder; thrown away after pre-training."""
-    boundary: Boundary
-    """What survives a stage."""
-    augmentation: Augmentation
-    """The crop."""
 
 
-class SymmetricPretrain(Training):
+class SymmetricPretrain(Distillation):
     """Plain ViT over the full sequence with mask tokens (published branch `beit`)."""
 
     design: Literal["symmetric"]
@@ -172,16 +186,6 @@ class SymmetricPretrain(Training):
     """Share one table of relative position biases among the blocks."""
     absolute_positions: bool
     """Add learned absolute positions (the detection rows need them)."""
-    class_token_in_loss: bool
-    """Whether the class token is regressed too."""
-    loss: Loss
-    """Distance to the target."""
-    target: Target
-    """The teacher's output that is regressed."""
-    boundary: Boundary
-    """What survives a stage."""
-    augmentation: Augmentation
-    """The crop that both views share."""
 
 
 Pretrain = Annotated[AsymmetricPretrain | SymmetricPretrain, Field(discriminator="design")]

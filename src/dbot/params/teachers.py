@@ -1,10 +1,13 @@
 """Declarations of teachers: whose features the first stage of a row regresses."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from dbot.params.released import Layout
 from dbot.params.section import Section
+
+Pixel = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 class RandomTeacher(Section):
@@ -47,10 +50,56 @@ class TimmTeacher(Section):
     """Side of the images the teacher sees, in pixels; chosen so that its grid equals the student's."""
     projection: bool
     """Pass every token through the model's head (CLIP: norm, then projection)."""
+    block: NonNegativeInt | None = None
+    """Block (of a network of stages: stage), from 0, whose output is taken. Null: the last."""
     data: str
     """What data it saw."""
     licence: str
     """Terms of use of its weights."""
 
 
-Teacher = Annotated[RandomTeacher | RowTeacher | TimmTeacher, Field(discriminator="kind")]
+class PackageTeacher(Section):
+    """A network from any installed package."""
+
+    kind: Literal["package"]
+    network: str
+    """Dotted path of the class or function that builds it: `package.module.Network.create`."""
+    arguments: dict[str, Any]
+    """What it is called with."""
+    weights: str | None
+    """A file of weights, or the dotted path of a function that gives one's path. Null: it was never trained."""
+    module: str
+    """Name of the module inside it whose output is taken: a map, or tokens."""
+    prefix_tokens: NonNegativeInt = 0
+    """Tokens before those of patches; the first one counts as the class token."""
+    image_size: PositiveInt
+    """Side of the images the teacher sees, in pixels; chosen so that its grid equals the student's."""
+    mean: Pixel
+    """Mean of the pixels, in 0..1, by channel, with which it was trained."""
+    std: Pixel
+    """Their standard deviation."""
+    data: str
+    """What data it saw."""
+    licence: str
+    """Terms of use of its weights."""
+
+
+class FileTeacher(Section):
+    """The network of a local file: this project's checkpoints, the published ones, MAE, DINO, DeiT, BEiT, CLIP, timm's."""
+
+    kind: Literal["file"]
+    path: str
+    """The file."""
+    layout: Layout | None
+    """How it names its tensors. Null: its names show it."""
+    image_size: PositiveInt
+    """Side of the images the teacher sees, in pixels; its positions are resized to that grid."""
+    block: NonNegativeInt | None = None
+    """Block, from 0, whose output is taken. Null: the last."""
+    data: str
+    """What data it saw."""
+    licence: str
+    """Terms of use of its weights."""
+
+
+Teacher = Annotated[RandomTeacher | RowTeacher | TimmTeacher | PackageTeacher | FileTeacher, Field(discriminator="kind")]

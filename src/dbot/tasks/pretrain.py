@@ -1,6 +1,7 @@
 """Distillation as a task of the training loop."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +15,9 @@ from dbot.distill.designs import Student
 from dbot.distill.objective import AsymmetricObjective, SymmetricObjective
 from dbot.distill.samples import MaskedViews
 from dbot.models.asymmetric import AsymmetricStudent
-from dbot.models.pixels import EncoderPixelTeacher, Teacher
 from dbot.models.symmetric import SymmetricStudent
-from dbot.models.teacher import EncoderTeacher
+from dbot.models.teachers.encoder import EncoderTeacher
+from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.scales import Normalisation
 from dbot.train.randomness import generator, seed_of
@@ -29,7 +30,7 @@ Parts = tuple[Dataset[Any], Callable[[nn.Module, Any, Step], Tensor]]
 def pretrain_task(
     title: str,
     student: Student,
-    teacher: EncoderTeacher | Teacher,
+    teacher: Teacher,
     recipe: AsymmetricPretrain | SymmetricPretrain,
     stage: int,
     manifest: Manifest,
@@ -43,11 +44,25 @@ def pretrain_task(
     else:
         assert isinstance(student, SymmetricStudent)
         images, loss = _symmetric(student, teacher, recipe, stage, manifest, statistics)
-    return Task(title=title, recipe=recipe, model=student, images=images, loss=loss, seed=recipe.seed, moments=moments)
+    follows = None
+    if recipe.teacher_momentum is not None:
+        assert isinstance(teacher, EncoderTeacher)
+        follows = partial(teacher.follow, student.encoder, recipe.teacher_momentum)
+    return Task(
+        title=title,
+        recipe=recipe,
+        model=student,
+        images=images,
+        loss=loss,
+        seed=recipe.seed,
+        companion=None if follows is None else teacher,
+        after_step=follows,
+        moments=moments,
+    )
 
 
 def _asymmetric(
-    student: AsymmetricStudent, teacher: nn.Module, recipe: AsymmetricPretrain, stage: int, manifest: Manifest, statistics: Normalisation
+    student: AsymmetricStudent, teacher: Teacher, recipe: AsymmetricPretrain, stage: int, manifest: Manifest, statistics: Normalisation
 ) -> Parts:
     """Student and teacher see the same pixels.
 
@@ -58,29 +73,25 @@ def _asymmetric(
     images = TrainingImages(manifest, pretrain_transform(recipe.augmentation, student.encoder.patch_embed.img_size[0]), seed)
     objective = AsymmetricObjective(teacher, recipe)
     patches = student.encoder.patch_embed.num_patches
-    own_statistics = isinstance(teacher, Teacher)
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor], step: Step) -> Tensor:
         crops = normalise(batch[0], statistics)
-        pixels = batch[0].float() / 255 if own_statistics else None
         draws = generator(seed, "mask", stage, step.number, device=crops.device)
         noise = torch.rand(step.layout.batch, patches, generator=draws, device=crops.device)
-        return objective(model, crops, noise[step.layout.places(step.pass_number)], pixels)
+        return objective(model, crops, noise[step.layout.places(step.pass_number)], batch[0].float() / 255)
 
     return images, loss
 
 
 def _symmetric(
     student: SymmetricStudent,
-    teacher: EncoderTeacher | Teacher,
+    teacher: Teacher,
     recipe: SymmetricPretrain,
     stage: int,
     manifest: Manifest,
     statistics: Normalisation,
 ) -> Parts:
     """Student and teacher see the same crop, each at its size; masks are drawn with the crops, by the loader."""
-    if isinstance(teacher, EncoderTeacher):
-        teacher = EncoderPixelTeacher(teacher, statistics).to(next(teacher.parameters()).device)
     patches = student.encoder.patch_embed
     transform = views_transform(recipe.augmentation, (patches.img_size[0], teacher.image_size))
     crops = TrainingImages(manifest, transform, recipe.seed)

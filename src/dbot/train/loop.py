@@ -103,6 +103,8 @@ def train(
     if (stored := store.load(device)) is not None:
         done, state = stored
         model.load_state_dict(state["model"])
+        if task.companion is not None:
+            task.companion.load_state_dict(state["companion"])
         optimizer.load_state_dict(state["optimizer"])
         scaler.load_state_dict(state["scaler"])
         meter, history, best = Meter(**state["meter"]), state["history"], state["best"]
@@ -120,6 +122,8 @@ def train(
         _require_finite(meter, step, task.title)
         if processes.leads:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+            if task.companion is not None:
+                state["companion"] = task.companion.state_dict()
             store.save(step, {**state, "meter": vars(meter), "history": history, "best": best})
 
     saved = time.monotonic()
@@ -144,6 +148,8 @@ def train(
             if _update(optimizer, scaler, model, recipe.optimizer.clip_grad, recipe.non_finite, meter):
                 meter.loss += step_loss
                 meter.finite &= step_loss.isfinite()
+                if task.after_step is not None:
+                    task.after_step()
             else:
                 meter.skipped += 1
             meter.steps += 1

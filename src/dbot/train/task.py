@@ -49,5 +49,9 @@ class Task:
     """Makes a batch of what the data set gives; None: tensors of one shape are stacked. Batches may nest lists, tuples and dicts."""
     groups: list[dict[str, Any]] | None = None
     """The optimizer's parameter groups, with `weight_decay` and `lr_scale`; None: those of a timm ViT."""
+    companion: nn.Module | None = None
+    """A network that changes with the model, without gradients; the state holds it too."""
+    after_step: Callable[[], None] | None = None
+    """Called after every step that was taken: moves the companion."""
     moments: dict[str, Tensor] | None = None
     """AdamW's state to begin with, where a stage keeps that of the one before."""

@@ -2,6 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dbot.distill.boundary import Promoted
+    from dbot.models.teachers.teacher import Teacher
+    from dbot.params.teachers import RandomTeacher
+    from dbot.verbs.training import TrainingJob
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,33 +20,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from dbot.distill.boundary import Promoted, begin_stage
+    from dbot.distill.boundary import begin_stage
     from dbot.models import checkpoint
-    from dbot.models.timm_form import design_of
-    from dbot.models.timm_teacher import TimmPixelTeacher
-    from dbot.params.architectures import Architecture
-    from dbot.params.teachers import RandomTeacher, TimmTeacher
-    from dbot.plan import STUDENT
+    from dbot.params.teachers import RowTeacher
     from dbot.tasks.pretrain import pretrain_task
     from dbot.train.optimizer import moments
     from dbot.verbs.training import training
 
     with training(args, "distill", row=args.row, stage=str(args.stage)) as job:
         params, row = job.plan.params, job.plan.params.rows[args.row]
-        architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.recipe]
-        promoted, same_row = None, False
-        if "teacher" in job.run.inputs:
-            source = job.run.inputs["teacher"].identity
-            weights, about = checkpoint.load(job.run.artifact("teacher", STUDENT[source.verb]))
-            promoted = Promoted(weights, Architecture.model_validate(about["architecture"]), design=design_of(about))
-            same_row = source.key.get("row") == args.row
-        kept = None
-        if same_row and recipe.boundary.keep_optimizer:
+        architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.recipe].of_stage(args.stage)
+        source, kept = _source(job, args.row, recipe.target.final_norm), None
+        if args.stage > 1 and recipe.boundary.keep_optimizer:
             kept, _ = checkpoint.load(job.run.artifact("teacher", "optimizer.safetensors"))
-        declared = params.teachers[row.teacher]
-        random = declared if isinstance(declared, RandomTeacher) else None
-        foreign = TimmPixelTeacher(declared, recipe.target.final_norm) if isinstance(declared, TimmTeacher) and promoted is None else None
-        student, teacher = begin_stage(architecture, recipe, args.stage, random, promoted, same_row, foreign)
+        student, teacher = begin_stage(architecture, recipe, args.stage, source, params.normalisation)
+        from_elsewhere = args.stage == 1 and not isinstance(params.teachers[row.teacher], RowTeacher)
+        identity = {"teacher_sha256": teacher.digest()} if from_elsewhere else {}
         teacher.to(job.processes.device)
         title = f"distill {args.row} stage {args.stage}"
         task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, params.normalisation, kept)
@@ -56,4 +52,25 @@ def run(args: argparse.Namespace) -> None:
         job.save("student.safetensors", student.state_dict(), about)
         if recipe.boundary.keep_optimizer:
             job.save("optimizer.safetensors", moments(outcome.optimizer), {"kind": "optimizer"})
-        job.finish({"loss": outcome.history[-1]["loss"], "epochs": recipe.epochs, "steps": outcome.steps})
+        results = {"loss": outcome.history[-1]["loss"], "epochs": recipe.epochs, "steps": outcome.steps}
+        job.finish({**results, **identity})
+
+
+def _source(job: "TrainingJob", row: str, final_norm: bool) -> "RandomTeacher | Promoted | Teacher":
+    """Where the stage's teacher comes from: a student among the inputs, or what the row's teacher declares."""
+    from dbot.distill.boundary import Promoted
+    from dbot.models import checkpoint
+    from dbot.models.teachers.declared import foreign_teacher
+    from dbot.models.timm_form import design_of
+    from dbot.params.architectures import Architecture
+    from dbot.params.teachers import RandomTeacher
+    from dbot.plan import STUDENT
+
+    if "teacher" in job.run.inputs:
+        left_by = job.run.inputs["teacher"].identity
+        weights, about = checkpoint.load(job.run.artifact("teacher", STUDENT[left_by.verb]))
+        architecture = Architecture.model_validate(about["architecture"])
+        return Promoted(weights, architecture, design_of(about), same_row=left_by.key.get("row") == row)
+    params = job.plan.params
+    declared = params.teachers[params.rows[row].teacher]
+    return declared if isinstance(declared, RandomTeacher) else foreign_teacher(declared, final_norm, params.normalisation)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from dbot.errors import UserError
-from dbot.models.timm_teacher import TimmPixelTeacher
+from dbot.models.teachers.networks import timm_teacher
 from dbot.params.teachers import TimmTeacher
 
 
@@ -26,7 +26,7 @@ def declared(model: str, size: int, **changes) -> TimmTeacher:
     ],
 )
 def test_any_network_gives_tokens_on_a_grid(model, size, grid, width, class_token):
-    teacher = TimmPixelTeacher(declared(model, size), final_norm=False)
+    teacher = timm_teacher(declared(model, size), final_norm=False)
     assert (teacher.grid, teacher.width, teacher.has_class_token) == (grid, width, class_token)
     tokens = teacher(torch.rand(2, 3, 32, 32))  # resized to its own size
     assert tokens.shape == (2, grid**2 + class_token, width)
@@ -36,7 +36,7 @@ def test_any_network_gives_tokens_on_a_grid(model, size, grid, width, class_toke
 
 def test_tokens_are_the_networks_own():
     """On pixels of its own size, normalised with its own statistics, class token first."""
-    teacher = TimmPixelTeacher(declared("vit_tiny_patch16_224", 32), final_norm=True)
+    teacher = timm_teacher(declared("vit_tiny_patch16_224", 32), final_norm=True)
     pixels = torch.rand(2, 3, 32, 32)
     assert teacher.mean.flatten().tolist() == pytest.approx([0.5] * 3), "this network's own, not ImageNet's"
     with torch.no_grad():
@@ -46,7 +46,7 @@ def test_tokens_are_the_networks_own():
 
 def test_a_projection_is_applied_to_every_token():
     """As CLIP's targets are taken: final norm, then projection, at all tokens."""
-    teacher = TimmPixelTeacher(declared("vit_base_patch16_clip_quickgelu_224", 32, projection=True), final_norm=False)
+    teacher = timm_teacher(declared("vit_base_patch16_clip_quickgelu_224", 32, projection=True), final_norm=False)
     pixels = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         features = teacher.network.forward_features((pixels - teacher.mean) / teacher.std)
@@ -59,7 +59,7 @@ def test_a_projection_is_applied_to_every_token():
 def test_weights_from_a_local_file(tmp_path):
     source = timm.create_model("vit_tiny_patch16_224", img_size=32)
     save_file(source.state_dict(), tmp_path / "w.safetensors")
-    teacher = TimmPixelTeacher(declared("vit_tiny_patch16_224", 32, weights=str(tmp_path / "w.safetensors")), final_norm=False)
+    teacher = timm_teacher(declared("vit_tiny_patch16_224", 32, weights=str(tmp_path / "w.safetensors")), final_norm=False)
     assert torch.equal(teacher.network.blocks[3].mlp.fc1.weight, source.blocks[3].mlp.fc1.weight)
 
 
@@ -72,11 +72,11 @@ def test_weights_from_a_local_file(tmp_path):
 )
 def test_a_teacher_that_cannot_be_is_one_line(changes, said):
     with pytest.raises(UserError, match=said) as caught:
-        TimmPixelTeacher(declared("vit_tiny_patch16_224", 32).model_copy(update=changes), final_norm=False)
+        timm_teacher(declared("vit_tiny_patch16_224", 32).model_copy(update=changes), final_norm=False)
     assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_file_of_weights(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"not weights")
     with pytest.raises(UserError, match="can't be loaded"):
-        TimmPixelTeacher(declared("vit_tiny_patch16_224", 32, weights=str(tmp_path / "w.safetensors")), final_norm=False)
+        timm_teacher(declared("vit_tiny_patch16_224", 32, weights=str(tmp_path / "w.safetensors")), final_norm=False)
