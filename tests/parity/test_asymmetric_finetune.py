@@ -27,7 +27,7 @@ def test_logits(finetune):
 def test_at_double_size(finetune):
     size = finetune["images_double"].shape[-1]
     grid = size // finetune.config["patch_size"]
-    assert_close(resize_positions(finetune["model/pos_embed"], grid), finetune["pos_embed_resized"], atol=1e-5, rtol=1e-5)
+    assert_close(resize_positions(finetune["model/pos_embed"], grid, grid), finetune["pos_embed_resized"], atol=1e-5, rtol=1e-5)
     with torch.no_grad():
         logits = classifier(finetune, size)(finetune["images_double"])
     assert_close(logits, finetune["logits_double"], atol=1e-5, rtol=1e-5)

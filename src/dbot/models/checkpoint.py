@@ -1,12 +1,13 @@
 """Checkpoint files: safetensors, with what the network is in the header."""
 
 import json
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dbot.errors import UserError
 
@@ -50,3 +51,19 @@ def is_ours(path: Path) -> bool:
 def part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The weights below a prefix, with the prefix cut off."""
     return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor], source: str, fresh: Set[str]) -> None:
+    """Give a network its weights, all of them but the fresh ones, and no others.
+
+    Raises:
+        UserError: one is missing, unknown or of another shape.
+    """
+    own = network.state_dict()
+    missing = sorted(set(own) - fresh - set(weights))
+    unexpected = sorted(set(weights) - set(own))
+    misshapen = sorted(n for n in set(own) & set(weights) if own[n].shape != weights[n].shape)
+    for names, what in ((missing, "lacks"), (unexpected, "has the unknown"), (misshapen, "has another shape at")):
+        if names:
+            raise UserError(f"{source}: {what} {names[0]} ({len(names)} such); it belongs to another architecture than the row's")
+    network.load_state_dict(weights, strict=False)

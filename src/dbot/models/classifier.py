@@ -6,7 +6,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.models.checkpoint import fill
 from dbot.models.encoder import LayerNorm
 from dbot.models.positions import resize_to_grid, sincos_positions
 from dbot.models.symmetric import SymmetricViT, share_out
@@ -70,11 +70,4 @@ def load_classifier(classifier: Classifier, weights: dict[str, Tensor], source: 
 
 def _load(classifier: Classifier, weights: dict[str, Tensor], source: str, fresh: set[str], unused: set[str]) -> None:
     weights = resize_to_grid({n: t for n, t in weights.items() if n not in unused}, classifier.patch_embed.grid_size[0])
-    own = classifier.state_dict()
-    missing = sorted(set(own) - fresh - set(weights))
-    unexpected = sorted(set(weights) - set(own))
-    misshapen = sorted(n for n in set(own) & set(weights) if own[n].shape != weights[n].shape)
-    for names, what in ((missing, "lacks"), (unexpected, "has the unknown"), (misshapen, "has another shape at")):
-        if names:
-            raise UserError(f"{source}: {what} {names[0]} ({len(names)} such); it belongs to another architecture than the row's")
-    classifier.load_state_dict(weights, strict=False)
+    fill(classifier, weights, source, fresh)

@@ -33,12 +33,12 @@ def sincos_positions(width: int, grid: int) -> Tensor:
     return torch.cat([torch.zeros(1, width, dtype=torch.float64), table]).unsqueeze(0).float()
 
 
-def resize_positions(table_1ND: Tensor, grid: int) -> Tensor:
-    """A position table (class token first) on another square grid, by plain bicubic interpolation.
+def resize_positions(table_1ND: Tensor, rows: int, columns: int) -> Tensor:
+    """A square grid's position table (class token first) on another grid, by plain bicubic interpolation.
 
     Without antialiasing, as the published code resizes them.
     """
-    resized: Tensor = resample_abs_pos_embed(table_1ND, new_size=[grid, grid], num_prefix_tokens=1, antialias=False)
+    resized: Tensor = resample_abs_pos_embed(table_1ND, new_size=[rows, columns], num_prefix_tokens=1, antialias=False)
     return resized
 
 
@@ -48,6 +48,6 @@ def resize_to_grid(weights: Mapping[str, Tensor], grid: int) -> dict[str, Tensor
     def resized(name: str, tensor: Tensor) -> Tensor:
         if name.endswith(TABLE):
             return resize_relative_positions(tensor, grid)
-        return resize_positions(tensor, grid) if name.endswith("pos_embed") else tensor
+        return resize_positions(tensor, grid, grid) if name.endswith("pos_embed") else tensor
 
     return {name: resized(name, tensor) for name, tensor in weights.items()}

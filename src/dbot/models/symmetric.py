@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from timm.models.beit import Attention, Beit, Block, RelativePositionBias
+from timm.models.vision_transformer import Block as PlainBlock
 from torch import Tensor, nn
 
 from dbot.models.encoder import LayerNorm, encode_all
@@ -189,7 +190,7 @@ def initialise_symmetric(module: nn.Module, generator: torch.Generator) -> None:
     for name, parameter in module.named_parameters():
         if name.rpartition(".")[2] in ("cls_token", "mask_token", "pos_embed"):
             _draw(parameter, generator)
-    blocks = [part for part in module.modules() if isinstance(part, Block)]
+    blocks = [part for part in module.modules() if isinstance(part, Block | PlainBlock)]
     with torch.no_grad():
         for number, block in enumerate(blocks, start=1):
             block.attn.proj.weight.div_((2 * number) ** 0.5)
