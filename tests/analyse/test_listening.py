@@ -53,9 +53,13 @@ def test_nothing_is_left_behind_even_after_a_failure(fused):
     for block in network.blocks:
         block.attn.fused_attn = fused
     anatomy = anatomy_of(network)
-    with pytest.raises(RuntimeError, match="on the way"), attention_heard(anatomy, print), tokens_heard(anatomy, print):
+
+    def fail(layer: int, tokens: Tensor) -> None:
         assert not any(block.attn.fused_attn for block in network.blocks)
         raise RuntimeError("on the way")
+
+    with pytest.raises(RuntimeError, match="on the way"), attention_heard(anatomy, fail), tokens_heard(anatomy, fail):
+        anatomy.run(images(1))
     assert all(block.attn.fused_attn is fused for block in network.blocks)
     assert not any(module._forward_hooks for module in network.modules())
 

@@ -18,8 +18,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def defined(first_nD: Tensor, second_nE: Tensor) -> float:
     """By the centred Gram matrices of the examples."""
-    k, l = ((x - x.mean(0)) @ (x - x.mean(0)).T for x in (first_nD.double(), second_nE.double()))
-    return float((k * l).sum() / (k.norm() * l.norm()))
+    one, other = ((x - x.mean(0)) @ (x - x.mean(0)).T for x in (first_nD.double(), second_nE.double()))
+    return float((one * other).sum() / (one.norm() * other.norm()))
 
 
 def cka(first_AnD: Tensor, second_BnE: Tensor) -> Tensor:

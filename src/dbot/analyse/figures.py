@@ -26,6 +26,8 @@ STYLE = {
 COLOUR = "#1f6f8b"
 PANEL = (2.3, 1.9)
 """Width and height of a panel in inches."""
+LEGEND = 0.7
+"""Width of a legend beside the panels, in inches."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def draw_similarity(similarity: Similarity, first: str, second: str, stem: Path)
 @contextmanager
 def _grid_of(panels: Sequence[Panel], stem: Path, quantity: str) -> Iterator[list[tuple[Axes, Properties]]]:
     """The places to draw in, a column a teacher, the zeroth stage above the last; all on the same scale."""
-    with _drawn(stem, (PANEL[0] * len(panels), PANEL[1] * 2)) as figure:
+    with _drawn(stem, (PANEL[0] * len(panels) + LEGEND, PANEL[1] * 2)) as figure:
         grid = figure.subplots(2, len(panels), sharey=True, squeeze=False)
         places = []
         for column, panel in enumerate(panels):
@@ -95,6 +97,7 @@ def _grid_of(panels: Sequence[Panel], stem: Path, quantity: str) -> Iterator[lis
                 if column == 0:
                     axes.set_ylabel(quantity)
                 if properties is None:
+                    axes.set_xticks([])
                     axes.text(0.5, 0.5, "not analysed", transform=axes.transAxes, ha="center", va="center")
                 else:
                     places.append((axes, properties))
