@@ -55,7 +55,8 @@ def figures(name: str) -> Figures:
     for file in files:
         tensors |= load_file(file)
     with safe_open(files[0], framework="pt") as header:
-        return Figures(tensors, json.loads(header.metadata()["config"]))
+        metadata = header.metadata()
+    return Figures(tensors, json.loads(metadata["config"]) if "config" in metadata else metadata)
 
 
 @pytest.fixture(scope="module")
