@@ -8,16 +8,15 @@ from torch import nn
 from dbot.analyse.anatomy import anatomy_of
 from dbot.errors import UserError
 from dbot.models.encoder import build_encoder
-from dbot.models.pixels import EncoderPixelTeacher
-from dbot.models.teacher import EncoderTeacher
-from dbot.models.timm_teacher import TimmPixelTeacher
+from dbot.models.teachers.encoder import EncoderTeacher
+from dbot.models.teachers.networks import NetworkTeacher, timm_teacher
 from dbot.params.teachers import TimmTeacher
 from tests.analyse.networks import architecture, asymmetric, classifier, symmetric
 
 
-def foreign(model: str, size: int) -> TimmPixelTeacher:
+def foreign(model: str, size: int) -> NetworkTeacher:
     declared = TimmTeacher(kind="timm", model=model, weights="random", image_size=size, projection=False, data="none", licence="none")
-    return TimmPixelTeacher(declared, final_norm=False)
+    return timm_teacher(declared, final_norm=False)
 
 
 @pytest.mark.parametrize("build", [asymmetric, symmetric])
@@ -49,7 +48,7 @@ def test_a_plain_vit_as_foreign_teacher(model, size, prefix):
 
 def test_our_own_teacher(paper):
     encoder = asymmetric()
-    teacher = EncoderPixelTeacher(EncoderTeacher(encoder, final_norm=False), paper.normalisation)
+    teacher = EncoderTeacher(encoder, False, paper.normalisation)
     found = anatomy_of(teacher)
     assert found.blocks == tuple(encoder.blocks)
     assert found.run is teacher

@@ -11,8 +11,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from dbot.errors import UserError
-from dbot.models.pixels import EncoderPixelTeacher
-from dbot.models.timm_teacher import TimmPixelTeacher
+from dbot.models.teachers.encoder import EncoderTeacher
+from dbot.models.teachers.networks import NetworkTeacher
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def _(network: Any) -> Anatomy:
 
 
 @anatomy_of.register
-def _(network: EncoderPixelTeacher) -> Anatomy:
-    return replace(anatomy_of(network.teacher.encoder), run=network)
+def _(network: EncoderTeacher) -> Anatomy:
+    return replace(anatomy_of(network.encoder), run=network)
 
 
 @anatomy_of.register
-def _(network: TimmPixelTeacher) -> Anatomy:
+def _(network: NetworkTeacher) -> Anatomy:
     return replace(anatomy_of(network.network), run=network)
