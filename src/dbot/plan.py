@@ -181,7 +181,7 @@ class Plan:
             inputs["teacher"] = self.distill(row, number - 1)
         else:
             teacher = self.params.teachers[declared.teacher]
-            settings["teacher"] = teacher.model_dump(exclude={"data", "licence"})
+            settings["teacher"] = teacher.model_dump(exclude={"data", "licence", "note"})
             sources.extend(("teachers", declared.teacher, field) for field in settings["teacher"])
             if isinstance(teacher, RowTeacher):
                 last = self.params.rows[teacher.row].last_stage

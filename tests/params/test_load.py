@@ -145,12 +145,12 @@ CASES = {
     "unknown kind": (
         ("{kind: random, weights: student, depth: null", "{kind: oracle, weights: student, depth: null"),
         "kind: oracle",
-        "teachers.random-B.kind is 'oracle': must be one of random, row, timm",
+        "teachers.random-B.kind is 'oracle': must be one of random, row, timm, package, file",
     ),
     "no kind": (
         ("{kind: random, weights: student, depth: null", "{weights: student, depth: null"),
         "random-B: {weights",
-        "teachers.random-B.kind is missing: must be one of random, row, timm",
+        "teachers.random-B.kind is missing: must be one of random, row, timm, package, file",
     ),
     "missing key": (
         ("    architecture: B\n", ""),

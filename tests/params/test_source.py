@@ -132,3 +132,14 @@ def test_the_last_one_wins_and_is_named(base: dict[str, Any], over: dict[str, An
 
 def test_values_are_shown_as_yaml_has_them() -> None:
     assert [shown(v) for v in (None, True, False, "a", 1.5, [1], {"a": 1})] == ["null", "true", "false", "'a'", "1.5", "[1]", "a mapping"]
+
+
+def test_another_kind_replaces_the_whole_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "base: {teacher: {kind: timm, model: vit}, loss: {kind: l1, beta: 2}}\nover: {teacher: {kind: file, path: x}, loss: {beta: 1}}\n"
+    )
+    tree = read_yaml(file)
+    merged = merge(tree.at("base"), tree.at("over"))
+    assert merged.data == {"teacher": {"kind": "file", "path": "x"}, "loss": {"kind": "l1", "beta": 1}}
+    assert ("teacher", "model") not in merged.origins

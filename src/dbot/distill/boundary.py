@@ -64,7 +64,7 @@ def begin_stage(
     if teacher is not None:
         _require_fit(teacher, architecture, recipe)
     student = design.student(architecture, recipe, architecture.width if teacher is None else teacher.width)
-    design.initialise(student, generator(recipe.seed, "student", stage))
+    design.initialise(student, generator(recipe.seed, "student", stage), recipe)
     if isinstance(source, Promoted) and source.same_row:
         _keep(student, source.weights, recipe.boundary, design.predicting)
     if isinstance(source, RandomTeacher):
@@ -125,7 +125,7 @@ def _random(
     design = DESIGNS[recipe.design]
     encoder = design.encoder(architecture, recipe, declared.depth)
     if declared.weights == "own":
-        design.initialise(encoder, generator(recipe.seed, "teacher"))
+        design.initialise(encoder, generator(recipe.seed, "teacher"), recipe)
     else:
         kept = set(encoder.state_dict())
         encoder.load_state_dict({name: tensor for name, tensor in student.encoder.state_dict().items() if name in kept})

@@ -23,8 +23,8 @@ class Design:
 
     student: Callable[[Architecture, Any, int], Student]
     """A student for (its architecture, the recipe, the width of the teacher's tokens)."""
-    initialise: Callable[[nn.Module, torch.Generator], None]
-    """Draw all weights of a student or encoder."""
+    initialise: Callable[[nn.Module, torch.Generator, Any], None]
+    """Draw all weights of a (student or encoder, from a source of draws, as the recipe says)."""
     encoder: Callable[[Architecture, Any, int | None], nn.Module]
     """An encoder as the student's, for (its architecture, the recipe, how many blocks)."""
     promoted: Callable[[Architecture, Mapping[str, Tensor], int], nn.Module]
@@ -35,6 +35,10 @@ class Design:
 
 def _asymmetric_student(architecture: Architecture, recipe: AsymmetricPretrain, target_width: int) -> AsymmetricStudent:
     return AsymmetricStudent(architecture, recipe.decoder, target_width, recipe.drop_path)
+
+
+def _initialise_asymmetric(module: nn.Module, draws: torch.Generator, recipe: AsymmetricPretrain) -> None:
+    initialise(module, draws)
 
 
 def _asymmetric_encoder(architecture: Architecture, recipe: AsymmetricPretrain, depth: int | None) -> nn.Module:
@@ -48,6 +52,10 @@ def _promoted_asymmetric(architecture: Architecture, weights: Mapping[str, Tenso
 
 def _symmetric_student(architecture: Architecture, recipe: SymmetricPretrain, target_width: int) -> SymmetricStudent:
     return SymmetricStudent(architecture, _positions(recipe), recipe.layer_scale, target_width, recipe.drop_path)
+
+
+def _initialise_symmetric(module: nn.Module, draws: torch.Generator, recipe: SymmetricPretrain) -> None:
+    initialise_symmetric(module, draws, recipe.initial_std)
 
 
 def _symmetric_encoder(architecture: Architecture, recipe: SymmetricPretrain, depth: int | None) -> nn.Module:
@@ -69,7 +77,7 @@ def _loaded(encoder: nn.Module, weights: Mapping[str, Tensor], grid: int) -> nn.
 
 
 DESIGNS: Mapping[str, Design] = {
-    "asymmetric": Design(_asymmetric_student, initialise, _asymmetric_encoder, _promoted_asymmetric, "decoder.predict."),
-    "symmetric": Design(_symmetric_student, initialise_symmetric, _symmetric_encoder, _promoted_symmetric, "predict."),
+    "asymmetric": Design(_asymmetric_student, _initialise_asymmetric, _asymmetric_encoder, _promoted_asymmetric, "decoder.predict."),
+    "symmetric": Design(_symmetric_student, _initialise_symmetric, _symmetric_encoder, _promoted_symmetric, "predict."),
 }
 """By the name that recipes and checkpoints give them."""

@@ -19,6 +19,7 @@ from dbot.params.architectures import Architecture
 
 SHARED_TABLE = f"rel_pos_bias.{TABLE}"
 STD = 0.02
+"""Initial standard deviation for the published widths (BEiT's); narrow networks need a larger one to learn."""
 
 
 @dataclass(frozen=True)
@@ -166,20 +167,21 @@ def _(encoder: SymmetricViT, images_BCHW: Tensor, final_norm: bool) -> Tensor:
     return encoder.norm(tokens_BLD) if final_norm else tokens_BLD
 
 
-def initialise_symmetric(module: nn.Module, generator: torch.Generator) -> None:
+def initialise_symmetric(module: nn.Module, generator: torch.Generator, std: float = STD) -> None:
     """Draw all weights of a student, encoder or classifier of this design anew (BEiT's initialisation).
 
-    Weights, tokens and learned positions are normal with standard deviation 0.02, cut at one of
+    Weights, tokens and learned positions are normal with the standard deviation, cut at one of
     them; biases and tables are 0, norms 1 and 0, the layer scale is what the network was built
     with. The layers that end a branch of block l (from 1) are then divided by sqrt(2 l).
 
     Args:
         module: what to initialise, in place.
         generator: source of all draws, so that every process can make the same ones.
+        std: the standard deviation.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d):
-            _draw(part.weight, generator)
+            _draw(part.weight, generator, std)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, nn.LayerNorm):
@@ -189,7 +191,7 @@ def initialise_symmetric(module: nn.Module, generator: torch.Generator) -> None:
             part.reset_parameters()
     for name, parameter in module.named_parameters():
         if name.rpartition(".")[2] in ("cls_token", "mask_token", "pos_embed"):
-            _draw(parameter, generator)
+            _draw(parameter, generator, std)
     blocks = [part for part in module.modules() if isinstance(part, Block | PlainBlock)]
     with torch.no_grad():
         for number, block in enumerate(blocks, start=1):
@@ -197,8 +199,8 @@ def initialise_symmetric(module: nn.Module, generator: torch.Generator) -> None:
             block.mlp.fc2.weight.div_((2 * number) ** 0.5)
 
 
-def _draw(tensor: Tensor, generator: torch.Generator) -> None:
-    nn.init.trunc_normal_(tensor, std=STD, a=-STD, b=STD, generator=generator)
+def _draw(tensor: Tensor, generator: torch.Generator, std: float) -> None:
+    nn.init.trunc_normal_(tensor, std=std, a=-std, b=std, generator=generator)
 
 
 def share_out(weights: Mapping[str, Tensor], depth: int) -> dict[str, Tensor]:

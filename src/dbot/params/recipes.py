@@ -182,6 +182,8 @@ class SymmetricPretrain(Distillation):
     """Block-wise masks."""
     layer_scale: PositiveFloat
     """Initial value of the layer scale."""
+    initial_std: PositiveFloat
+    """Standard deviation of the initial weights; the published 0.02 suits a width of 768 and more."""
     relative_positions: bool
     """Share one table of relative position biases among the blocks."""
     absolute_positions: bool
@@ -261,6 +263,8 @@ class SymmetricFinetune(Finetuning):
     """Factor on the classifier's initial weight and bias."""
     layer_scale: PositiveFloat
     """Initial value of the layer scale where there is no student to start from."""
+    initial_std: PositiveFloat
+    """Standard deviation of initial weights but the head's; the published 0.02 suits a width of 768 and more."""
 
 
 Finetune = Annotated[AsymmetricFinetune | SymmetricFinetune, Field(discriminator="design")]

@@ -110,8 +110,13 @@ def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[Ke
 
 
 def merge(base: Tree, over: Tree) -> Tree:
-    """``over`` laid on ``base``: mappings merge key by key, anything else is replaced whole."""
+    """``over`` laid on ``base``: mappings merge key by key, anything else is replaced whole.
+
+    So is a mapping whose ``kind`` becomes another: its other keys belong to the kind that it was.
+    """
     if not (isinstance(base.data, dict) and isinstance(over.data, dict)):
+        return over
+    if over.data.get("kind", base.data.get("kind")) != base.data.get("kind"):
         return over
     data: dict[str, Any] = {}
     origins: dict[KeyPath, Origin] = {p: o for p, o in base.origins.items() if p == ()}

@@ -22,6 +22,8 @@ class RandomTeacher(Section):
     """What data it saw."""
     licence: str
     """Terms of use of its weights."""
+    note: str | None = None
+    """What a reader of the table should know of it."""
 
 
 class RowTeacher(Section):
@@ -36,6 +38,8 @@ class RowTeacher(Section):
     """What data it saw beyond that row's own."""
     licence: str
     """Terms of use of its weights."""
+    note: str | None = None
+    """What a reader of the table should know of it."""
 
 
 class TimmTeacher(Section):
@@ -56,6 +60,8 @@ class TimmTeacher(Section):
     """What data it saw."""
     licence: str
     """Terms of use of its weights."""
+    note: str | None = None
+    """What a reader of the table should know of it."""
 
 
 class PackageTeacher(Section):
@@ -82,6 +88,8 @@ class PackageTeacher(Section):
     """What data it saw."""
     licence: str
     """Terms of use of its weights."""
+    note: str | None = None
+    """What a reader of the table should know of it."""
 
 
 class FileTeacher(Section):
@@ -100,6 +108,8 @@ class FileTeacher(Section):
     """What data it saw."""
     licence: str
     """Terms of use of its weights."""
+    note: str | None = None
+    """What a reader of the table should know of it."""
 
 
 Teacher = Annotated[RandomTeacher | RowTeacher | TimmTeacher | PackageTeacher | FileTeacher, Field(discriminator="kind")]

@@ -50,8 +50,10 @@ def classifier_for(
 
 def initialise_classifier(classifier: Classifier, recipe: AsymmetricFinetune | SymmetricFinetune, seed: int) -> None:
     """Draw all weights of a classifier anew, its head as the recipe says."""
-    draw = initialise if isinstance(recipe, AsymmetricFinetune) else initialise_symmetric
-    draw(classifier, generator(seed, "classifier"))
+    if isinstance(recipe, AsymmetricFinetune):
+        initialise(classifier, generator(seed, "classifier"))
+    else:
+        initialise_symmetric(classifier, generator(seed, "classifier"), recipe.initial_std)
     initialise_head(classifier, recipe.head_init_std, generator(seed, "head"))
     if isinstance(recipe, SymmetricFinetune):
         with torch.no_grad():
