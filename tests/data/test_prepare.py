@@ -197,7 +197,9 @@ class TestAnnotatedSets:
         for category in (1, 2):
             for part in splits:
                 picture(tmp_path / "set" / part / "a.png")
-                content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"id": 1, "image_id": 1, "category_id": category}]}
+                image = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
+                mask = {"bbox": [1, 1, 4, 4], "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]}
+                content = {"images": [image], "annotations": [{"id": 1, "image_id": 1, "category_id": category, **mask}]}
                 categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
                 (tmp_path / "set" / f"{part}.json").write_text(json.dumps({**content, "categories": categories}))
             manifest = prepared(declare(tmp_path / "set", "coco", train=splits["train"], validation=splits["val"]))

@@ -21,7 +21,8 @@ def test_receipt_names_digest_and_counts(drawn: Path) -> None:
     flags = ["--generated", generated, "--receipt", str(FOLDER / "receipt.json")]
     assert main(["prepare", "--scale", "demo", "--dataset", "digits", *flags]) == 0
     found, manifest = receipts.read(FOLDER / "receipt.json"), read_manifest(FOLDER)
-    assert found.identity.results == {"digest": manifest.digest, "train": 20, "validation": 10, "classes": 10, "unreadable": 0}
+    counts = {"train": 20, "validation": 10, "classes": 10, "unreadable": 0, "defects": 0}
+    assert found.identity.results == {"digest": manifest.digest, **counts}
     assert found.identity.inputs["generated"].id == receipts.read(Path(generated)).id
     assert manifest.root == Path("data/digits")
 

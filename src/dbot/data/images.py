@@ -31,6 +31,9 @@ TURNS = {
 }
 """By orientation, what sets the image upright. Pillow's own `exif_transpose` also rewrites the EXIF, and fails on damaged ones."""
 
+SIDEWAYS = (Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
+"""Turns that exchange height and width."""
+
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -62,6 +65,22 @@ def decode_image(content: bytes, path: Path) -> torch.Tensor:
             f"{path}: is not an image that can be decoded ({_reason(error)}); restore it from the source of the data set"
         ) from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def image_size(content: bytes, path: Path) -> tuple[int, int]:
+    """Height and width of the pixels that `decode_image` would give, from the file's header.
+
+    Raises:
+        UserError: the header can't be read.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            turned, (width, height) = _turn(image) in SIDEWAYS, image.size
+    except (*BROKEN, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{path}: is not an image that can be decoded ({_reason(error)}); restore it from the source of the data set"
+        ) from None
+    return (width, height) if turned else (height, width)
 
 
 def read_label_map(path: Path) -> torch.Tensor:

@@ -7,7 +7,7 @@ or the name of a machine, so the same data give the same bytes.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +76,12 @@ class Manifest:
     """Images that were left out."""
     folder: Path
     """Where `samples.tsv` lies."""
+    defects: dict[str, int] = field(default_factory=dict)
+    """By kind, how many annotations can't be used, and images whose annotations can't."""
+    examples: list[str] = field(default_factory=list)
+    """Some of the defects in words."""
+    skipped: dict[str, list[int]] = field(default_factory=dict)
+    """By part, the annotations that were left out: their places, from 0 on, in the list of the COCO file."""
 
     def samples(self, split: str) -> Samples:
         """The images of `train` or `validation`.
@@ -129,8 +135,14 @@ def write_manifest(
     layout: str,
     annotation_files: dict[str, dict[str, str]],
     unreadable: list[str],
+    defects: dict[str, int] | None = None,
+    examples: list[str] | None = None,
+    skipped: dict[str, list[int]] | None = None,
 ) -> Manifest:
     """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
+    skipped = skipped or {}
+    annotations = {part: file["sha256"] for part, file in annotation_files.items()}
+    left_out = {f"{part} without": ",".join(map(str, places)) for part, places in skipped.items()}
     manifest = Manifest(
         title=title,
         root=Path(root),
@@ -138,11 +150,14 @@ def write_manifest(
         licence=licence,
         source=source,
         layout=layout,
-        digest=content_digest(rows, classes, {part: file["sha256"] for part, file in annotation_files.items()}),
+        digest=content_digest(rows, classes, annotations | left_out),
         counts={part: sum(row.split == part for row in rows) for part in PARTS},
         annotation_files=annotation_files,
         unreadable=unreadable,
         folder=folder,
+        defects=defects or {},
+        examples=examples or [],
+        skipped=skipped,
     )
     table = "".join("\t".join(map(str, row)) + "\n" for row in [Row._fields, *rows])
     write_whole(folder / SAMPLES, table.encode())

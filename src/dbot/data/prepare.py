@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -13,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from dbot.data.folders import whole_folder
-from dbot.data.images import decode_image, read_label_map
+from dbot.data.images import decode_image, image_size, read_label_map
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
+from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
 from dbot.data.shrink import JPEG_MAGIC, encoded, shrunk
 from dbot.errors import UserError
 from dbot.params.datasets import Dataset
@@ -26,7 +28,9 @@ from dbot.record.digest import file_digest
 CHUNK = 256
 """Images that are handed to the threads at once."""
 NAMED = 3
-"""How many unreadable images an error names."""
+"""How many unreadable images or unusable annotations an error names."""
+EXAMPLES = 20
+"""How many unusable annotations the manifest describes."""
 
 
 def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int, progress_seconds: float) -> Manifest:
@@ -47,8 +51,18 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
     copies = dataset.short_side is not None or bool(listing.packed)
     if dataset.short_side is not None and layout in ("coco", "labelmaps"):
         raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
-    work = [(part, sample) for part in PARTS for sample in limited(listing.samples[part], dataset.limit)]
     root = Path(dataset.root or "")
+    usable, defects = dict(listing.samples), list[Defect]()
+    if layout == "coco":
+        for part in PARTS:
+            usable[part], found = usable_images(root, listing.annotation_files[part], part, listing.samples[part])
+            defects += found
+    work = [(part, sample) for part in PARTS for sample in limited(usable[part], dataset.limit)]
+    if layout == "coco":
+        audits = {part: audit(root, listing.annotation_files[part], part, [s for of, s in work if of == part]) for part in PARTS}
+        defects += [defect for part in PARTS for defect in audits[part].defects]
+        _settle(name, dataset, defects)
+        _say_objects(name, listing, audits)
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
         inspector = _Inspector(root, listing, dataset.short_side, target)
         findings = list(_inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds))
@@ -59,6 +73,9 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
                 f"datasets.{name}: {len(unreadable)} of {len(work)} images can't be used: {named}{'; …' if unreadable[NAMED:] else ''}; "
                 f"restore or remove them, or set datasets.{name}.check.unreadable: skip to leave them out"
             )
+        odd = [finding for finding in findings if isinstance(finding, Defect)]
+        defects += odd
+        _settle(name, dataset, odd)
         rows = [finding for finding in findings if isinstance(finding, Row)]
         for part in PARTS:
             if not any(row.split == part for row in rows):
@@ -76,7 +93,30 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         layout=layout,
         annotation_files={part: {"path": path, "sha256": file_digest(root / path)} for part, path in listing.annotation_files.items()},
         unreadable=sorted(finding.path for finding in unreadable),
+        defects=dict(sorted(Counter(defect.kind for defect in defects).items())),
+        examples=[defect.text for defect in defects[:EXAMPLES]],
+        skipped=skipped_annotations(defects),
     )
+
+
+def _say_objects(name: str, listing: Listing, audits: dict[Part, Audit]) -> None:
+    for part, found in audits.items():
+        file = listing.annotation_files[part]
+        if not found.objects:
+            raise UserError(f"datasets.{name}: {file} has no usable object on the images of {part}; annotate some, or name another file")
+        print(f"{file}: {found.objects} objects, {found.crowds} crowds, {found.without} images without objects", flush=True)
+
+
+def _settle(name: str, dataset: Dataset, defects: list[Defect]) -> None:
+    """Refuse defects if params.yaml says so, else say what is left out."""
+    if defects and dataset.check.annotations == "refuse":
+        named = "; ".join(defect.text for defect in defects[:NAMED])
+        raise UserError(
+            f"datasets.{name}: {len(defects)} annotations or images can't be used: {named}{'; …' if defects[NAMED:] else ''}; "
+            f"mend them, or set datasets.{name}.check.annotations: skip to leave them out"
+        )
+    for defect in defects:
+        print(f"left out ({defect.kind}): {defect.text}", flush=True)
 
 
 @dataclass(frozen=True)
@@ -95,16 +135,21 @@ class _Inspector:
     target: Path | None
     """Where the copies go; None: nothing is copied."""
 
-    def __call__(self, part: Part, sample: Sample, decode: bool) -> Row | _Unreadable:
+    def __call__(self, part: Part, sample: Sample, decode: bool) -> Row | _Unreadable | Defect:
         try:
             return self._look(part, sample, decode)
         except UserError as error:
             return _Unreadable(sample.path, error.problems[0])
 
-    def _look(self, part: Part, sample: Sample, decode: bool) -> Row:
+    def _look(self, part: Part, sample: Sample, decode: bool) -> Row | Defect:
         path = self.root / sample.path
         content = self._content(path, sample)
         pixels = decode_image(content, path) if decode or self.short_side is not None or not content else None
+        if sample.size is not None:
+            size = image_size(content, path) if pixels is None else tuple(pixels.shape[1:])
+            if size != sample.size:
+                stated = f"image {sample.annotation} of {self.listing.annotation_files[part]} says {sample.size}"
+                return Defect("image of another size", part, f"{path}: is {size} pixels (height, width), {stated}")
         name = sample.path
         if self.target is not None:
             if self.short_side is not None and pixels is not None:
@@ -161,7 +206,7 @@ def _chosen(count: int, decode: int | str) -> list[bool]:
 
 def _inspected(
     inspector: _Inspector, work: list[tuple[Part, Sample]], decode: list[bool], threads: int, progress_seconds: float
-) -> Iterator[Row | _Unreadable]:
+) -> Iterator[Row | _Unreadable | Defect]:
     """Findings in the order of the work, with a line now and then on how far it is."""
     started = last = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:

@@ -45,6 +45,9 @@ class Check(Section):
     """Decode every image, none, or a random sample of this many."""
     unreadable: Literal["refuse", "skip"]
     """What to do about images that don't decode: refuse the data set, or leave them out and count them."""
+    annotations: Literal["refuse", "skip"] = "refuse"
+    """What to do about boxes and masks that can't be used, and about images that are missing or not of the size that
+    their annotations state (layout `coco`): refuse the data set, or leave them out and count them."""
 
 
 class Dataset(Section):

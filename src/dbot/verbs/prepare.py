@@ -42,8 +42,11 @@ def run(args: argparse.Namespace) -> None:
                 **manifest.counts,
                 "classes": len(manifest.classes),
                 "unreadable": len(manifest.unreadable),
+                "defects": sum(manifest.defects.values()),
             },
         )
     counts, left_out = manifest.counts, f", {len(manifest.unreadable)} left out" if manifest.unreadable else ""
+    if manifest.defects:
+        left_out += "; left out for their annotations: " + ", ".join(f"{count} x {kind}" for kind, count in manifest.defects.items())
     images = f"{counts['train']} training and {counts['validation']} validation images of {len(manifest.classes)} classes"
     print(f"prepare {args.dataset}: {images} in {manifest.root}{left_out}")

@@ -1,6 +1,7 @@
 """Reading the annotation files of the published sets: JSON and MATLAB, with errors that name the file."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,5 +64,6 @@ def by_id(entries: list[dict[str, Any]], what: str, path: Path) -> dict[int, dic
     with understood(path, f"a list of {what} with ids"):
         found = {int(entry["id"]): entry for entry in sorted(entries, key=lambda entry: int(entry["id"]))}
     if len(found) != len(entries):
-        raise UserError(f"{path}: two {what} share an id; restore it from the source of the data set")
+        twice = next(number for number, times in Counter(int(entry["id"]) for entry in entries).items() if times > 1)
+        raise UserError(f"{path}: two {what} share an id ({twice}); restore it from the source of the data set")
     return found

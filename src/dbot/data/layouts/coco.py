@@ -1,7 +1,7 @@
 """Layout `coco`: a folder of images and a JSON file of objects for each part (COCO 2017)."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 from dbot.data.layouts.annotations import by_id, read_json, understood
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
@@ -22,7 +22,10 @@ def fits(root: Path, dataset: Dataset) -> bool:
 
 
 def read(place: Place) -> Listing:
-    """Every image, those without objects too, in the order of their ids; classes in the order of their category ids."""
+    """Every image, those without objects too, in the order of their ids; classes in the order of their category ids.
+
+    What the annotations say, and whether the images are there, `dbot.data.objects.audit` looks at.
+    """
     classes: dict[Part, dict[int, str]] = {}
     samples: dict[Part, list[Sample]] = {}
     files = {part: place.annotations(part) for part in PARTS}
@@ -33,17 +36,14 @@ def read(place: Place) -> Listing:
         categories = by_id(content["categories"], "categories", path)
         with understood(path, "a COCO annotation file"):
             classes[part] = {number: str(category["name"]) for number, category in categories.items()}
-            samples[part] = [Sample(f"{folder}/{image['file_name']}", NO_LABEL, str(number)) for number, image in images.items()]
-            for entry in content["annotations"]:
-                if entry["image_id"] not in images or entry["category_id"] not in categories:
-                    raise UserError(
-                        f"{path}: annotation {entry.get('id')} names an image or a category that the file doesn't list; restore the file"
-                    )
-        there = {entry.name for entry in os.scandir(place.root / folder)}
-        missing = [image["file_name"] for image in images.values() if "/" not in image["file_name"] and image["file_name"] not in there]
-        if missing:
-            more = f", as are {len(missing) - 1} others that {path.name} names" if missing[1:] else f", but {path.name} names it"
-            raise UserError(f"{place.root / folder / missing[0]}: is missing{more}; get it from {place.dataset.source}")
+            samples[part] = [
+                Sample(f"{folder}/{image['file_name']}", NO_LABEL, str(number), _stated_size(image)) for number, image in images.items()
+            ]
     if classes["train"] != classes["validation"]:
         raise UserError(f"{place.root / files['validation']}: lists other categories than {place.root / files['train']}; restore both")
     return Listing(list(classes["train"].values()), samples, annotation_files=files)
+
+
+def _stated_size(image: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = image.get("height"), image.get("width")
+    return (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None

@@ -23,6 +23,8 @@ class Sample(NamedTuple):
     """Position in the list of classes; `NO_LABEL` for tasks whose images have no class."""
     annotation: str = ""
     """Label map, relative to the root, or COCO's image id."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels, where an annotation file states them."""
 
 
 @dataclass(frozen=True)

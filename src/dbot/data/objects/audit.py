@@ -1,0 +1,159 @@
+"""What is wrong with a COCO file, found before any GPU hour is spent on it."""
+
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dbot.data.layouts.annotations import read_json, understood
+from dbot.data.layouts.listing import Part, Sample
+from dbot.data.objects import masks
+
+Kind = Literal[
+    "missing image",
+    "image without size",
+    "image of another size",
+    "unknown image",
+    "unknown category",
+    "duplicate id",
+    "broken box",
+    "empty box",
+    "box outside its image",
+    "undecodable mask",
+]
+
+
+class Defect(NamedTuple):
+    """An annotation or an image that can't be used."""
+
+    kind: Kind
+    part: Part
+    text: str
+    """What is wrong with it and where, in a line."""
+    annotation: int | None = None
+    """Its place in the file's list of annotations, from 0 on; None: the image is at fault."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in one annotation file."""
+
+    defects: list[Defect]
+    objects: int
+    """Annotations of the images at hand that are usable targets."""
+    crowds: int
+    """Annotations of the images at hand that are usable and cover many objects."""
+    without: int
+    """Images at hand that have no target."""
+
+
+def usable_images(root: Path, file: str, part: Part, samples: list[Sample]) -> tuple[list[Sample], list[Defect]]:
+    """The images that are there and whose size the file states, and what is wrong with the others."""
+    there: dict[Path, set[str]] = {}
+    usable, defects = [], []
+    for sample in samples:
+        path = root / sample.path
+        if path.parent not in there:
+            there[path.parent] = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set()
+        if path.name not in there[path.parent]:
+            defects.append(Defect("missing image", part, f"{path}: is missing, but image {sample.annotation} of {file} names it"))
+        elif sample.size is None:
+            defects.append(Defect("image without size", part, f"{root / file}: image {sample.annotation} states no height and width"))
+        else:
+            usable.append(sample)
+    return usable, defects
+
+
+def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
+    """Look at every annotation of these images, and at those of images that the file doesn't list.
+
+    Args:
+        root: folder of the data set.
+        file: the annotation file, below the root.
+        part: whose file it is.
+        samples: the images at hand, each with its size.
+
+    A box may reach over the border of its image, where it is cut; something of it must lie inside.
+
+    Raises:
+        UserError: the file can't be read.
+    """
+    content = read_json(root / file, ("images", "annotations", "categories"))
+    defects, objects, crowds, with_target = list[Defect](), 0, 0, set[int]()
+    with understood(root / file, "a COCO annotation file"):
+        known = _Known(
+            listed={int(image["id"]) for image in content["images"]},
+            categories={int(category["id"]) for category in content["categories"]},
+            sizes={int(sample.annotation): sample.size for sample in samples if sample.size is not None},
+        )
+        for position, entry in enumerate(content["annotations"]):
+            image = entry.get("image_id")
+            if image in known.listed and image not in known.sizes:
+                continue
+            fault = _first_fault(entry, known)
+            if fault is not None:
+                kind, reason = fault
+                where = f"{root / file}: annotation {entry.get('id')} of image {image} (place {position} of the list)"
+                defects.append(Defect(kind, part, f"{where} {reason}", position))
+            elif entry.get("iscrowd"):
+                crowds += 1
+            else:
+                objects += 1
+                with_target.add(int(entry["image_id"]))
+    return Audit(defects, objects, crowds, len(samples) - len(with_target))
+
+
+def skipped_annotations(defects: list[Defect]) -> dict[str, list[int]]:
+    """By part, the places of the annotations at fault; parts without any are left out."""
+    places: dict[str, list[int]] = {}
+    for defect in defects:
+        if defect.annotation is not None:
+            places.setdefault(defect.part, []).append(defect.annotation)
+    return places
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What an annotation may refer to."""
+
+    listed: set[int]
+    """Ids of all images of the file."""
+    categories: set[int]
+    sizes: dict[int, tuple[int, int]]
+    """By id, height and width of the images at hand."""
+    ids: set[Any] = field(default_factory=set)
+    """Ids of the annotations before."""
+
+
+def _first_fault(entry: dict[str, Any], known: _Known) -> tuple[Kind, str] | None:
+    """What is wrong with an annotation, if anything, and why."""
+    image, category, number = entry.get("image_id"), entry.get("category_id"), entry.get("id")
+    if image not in known.listed:
+        return "unknown image", "names an image that the file doesn't list"
+    if category not in known.categories:
+        return "unknown category", f"is of category {category}, which the file doesn't list"
+    if number in known.ids:
+        return "duplicate id", "has the id of one before it"
+    if number is not None:
+        known.ids.add(number)
+    height, width = known.sizes[int(image)]
+    fault = _box_fault(entry.get("bbox"), height, width)
+    if fault is not None:
+        return fault
+    try:
+        masks.compressed(entry.get("segmentation"), height, width)
+    except ValueError as error:
+        return "undecodable mask", f"has a mask that can't be decoded: {error}"
+    return None
+
+
+def _box_fault(box: Any, height: int, width: int) -> tuple[Kind, str] | None:
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) and isfinite(side) for side in box)
+    if not numbers:
+        return "broken box", f"has the box {box}; four numbers make one: left, top, width, height"
+    left, top, box_width, box_height = box
+    if box_width <= 0 or box_height <= 0:
+        return "empty box", f"has the box {box}, whose width or height is not above 0"
+    if left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0:
+        return "box outside its image", f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels"
+    return None

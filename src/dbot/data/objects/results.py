@@ -1,0 +1,87 @@
+"""A detector's output as COCO results: https://cocodataset.org/#format-results."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from dbot.data.objects.loading import Origin
+from dbot.data.objects.masks import compressed_mask
+from dbot.record.digest import write_whole
+from dbot.train.distributed import Processes
+
+Result = dict[str, Any]
+"""image_id, category_id, bbox (xywh), score, segmentation (size, counts)."""
+
+
+def coco_results(detections: Mapping[str, Tensor], origin: Origin, category_ids: Sequence[int], threshold: float) -> list[Result]:
+    """One image's detections in COCO's format, in the pixels of the image itself.
+
+    Args:
+        detections: boxes (N, 4) xyxy in pixels of the view, scores (N,), labels (N,) from 1 on, and
+            masks (N, M, M) or (N, 1, M, M): probabilities on a grid that spans the box.
+        origin: of the view.
+        category_ids: ids in the order of the labels.
+        threshold: probability from which on a pixel belongs to a mask.
+
+    Masks are made one at a time: 100 of them at full size would take 123 MB of float32 an image.
+    """
+    sizes = (origin.width, origin.height, origin.width, origin.height)
+    views = (origin.view_width, origin.view_height, origin.view_width, origin.view_height)
+    boxes_N4 = detections["boxes"].detach().double().cpu() * torch.tensor([o / v for o, v in zip(sizes, views, strict=True)])
+    grids = detections["masks"].detach().float().cpu().flatten(0, -3)
+    found = zip(boxes_N4, detections["scores"].tolist(), detections["labels"].tolist(), grids, strict=True)
+    results = []
+    for box, score, label, grid in found:
+        left, top, right, bottom = torch.minimum(box.clamp(min=0), torch.tensor(sizes)).tolist()
+        mask = pasted(grid, box, origin.height, origin.width) >= threshold
+        results.append(
+            {
+                "image_id": origin.image_id,
+                "category_id": category_ids[label - 1],
+                "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
+                "score": round(score, 6),
+                "segmentation": {"size": [origin.height, origin.width], "counts": compressed_mask(mask.numpy()).decode("ascii")},
+            }
+        )
+    return results
+
+
+def pasted(grid: Tensor, box: Tensor, height: int, width: int) -> Tensor:
+    """Probabilities (H, W) of an image's pixels from those (M, M) of a grid over a box xyxy; 0 outside.
+
+    Bilinear between the centres of cells and of pixels, without rounding the box, which torchvision's
+    `paste_masks_in_image` does: half a pixel matters for small objects.
+    """
+    left, top, right, bottom = box.tolist()
+    first_row, last_row = max(0, int(top)), min(height, int(bottom) + 1)
+    first_column, last_column = max(0, int(left)), min(width, int(right) + 1)
+    image = torch.zeros(height, width)
+    if right <= left or bottom <= top or first_row >= last_row or first_column >= last_column:
+        return image
+    rows, columns = torch.arange(first_row, last_row), torch.arange(first_column, last_column)
+    y = (rows + 0.5 - top) / (bottom - top) * 2 - 1
+    x = (columns + 0.5 - left) / (right - left) * 2 - 1
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).float()
+    values = functional.grid_sample(grid[None, None], places[None], mode="bilinear", padding_mode="zeros", align_corners=False)
+    image[first_row:last_row, first_column:last_column] = values[0, 0]
+    return image
+
+
+def gathered(results: list[Result], processes: Processes) -> list[Result]:
+    """The results of all processes in the order of image ids, on process 0; nothing on the others."""
+    shares: list[list[Result]] = [results]
+    if processes.world > 1:
+        shares = [[] for _ in range(processes.world)]
+        distributed.gather_object(results, shares if processes.leads else None)
+    # Stable, so the results of an image stay as the detector ranked them.
+    return sorted((result for share in shares for result in share), key=lambda result: int(result["image_id"]))
+
+
+def write_results(path: Path, results: list[Result]) -> None:
+    """Write results as one JSON list, whole or not at all."""
+    write_whole(path, (json.dumps(results, separators=(",", ":"), allow_nan=False) + "\n").encode())

@@ -1,0 +1,138 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbot.data.manifest import Manifest
+from dbot.data.objects.annotations import ground_truth, read_objects
+from dbot.errors import UserError
+from tests.data.objects.conftest import CocoSet, annotation, content
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "unknown image": {"image_id": 1000},
+    "unknown category": {"category_id": 2},
+    "duplicate id": {"id": 4},
+    "broken box": {"bbox": [1, 2, 3]},
+    "empty box": {"bbox": [2, 3, 6, 0]},
+    "box outside its image": {"bbox": [-9, 3, 6, 6]},
+    "undecodable mask": {"segmentation": {"size": [12, 16], "counts": [5, 5]}},
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+class TestAnnotations:
+    def damage(self, coco: CocoSet, kind: str) -> None:
+        written = content()
+        written["annotations"].insert(5, annotation(77, 3, **BROKEN[kind]))
+        coco.write("train", written)
+
+    def test_is_refused_by_file_and_id(self, coco: CocoSet, kind: str) -> None:
+        self.damage(coco, kind)
+        with pytest.raises(UserError, match=r"datasets\.it\.check\.annotations: skip") as error:
+            coco.prepare()
+        said = str(error.value)
+        assert "\n" not in said
+        assert str(coco.folder / "set/train.json") in said
+        assert f"annotation {BROKEN[kind].get('id', 77)} of image {BROKEN[kind].get('image_id', 3)} (place 5" in said
+
+    def test_is_left_out_and_counted(self, coco: CocoSet, kind: str) -> None:
+        sound = coco.prepare(out="sound")
+        objects, truth = read_objects(sound, "train"), ground_truth(sound, "train")
+        self.damage(coco, kind)
+        manifest = coco.prepare("skip")
+        assert manifest.defects == {kind: 1}
+        assert manifest.skipped == {"train": [5]}
+        assert "train.json: annotation" in manifest.examples[0]
+        assert read_objects(manifest, "train").boxes.tolist() == objects.boxes.tolist()
+        assert ground_truth(manifest, "train") == truth
+
+
+class TestImages:
+    def check(self, coco: CocoSet, kind: str, said: str) -> Manifest:
+        with pytest.raises(UserError) as error:
+            coco.prepare()
+        assert said in str(error.value)
+        manifest = coco.prepare("skip")
+        assert manifest.defects == {kind: 1}
+        assert manifest.skipped == {}
+        assert "3" not in manifest.samples("train").annotations
+        assert 3 not in read_objects(manifest, "train").image_ids
+        assert manifest.counts == {"train": 3, "validation": 4}
+        return manifest
+
+    def test_missing(self, coco: CocoSet) -> None:
+        (coco.folder / "set/train/3.png").unlink()
+        self.check(coco, "missing image", "train/3.png: is missing, but image 3 of train.json names it")
+
+    def test_without_a_size(self, coco: CocoSet) -> None:
+        written = content()
+        del written["images"][1]["width"]
+        coco.write("train", written)
+        self.check(coco, "image without size", "train.json: image 3 states no height and width")
+
+    def test_of_another_size(self, coco: CocoSet, picture: Callable[..., Path]) -> None:
+        picture(coco.folder / "set/train/3.png", size=(12, 16))
+        self.check(coco, "image of another size", "train/3.png: is (16, 12) pixels (height, width), image 3 of train.json says (12, 16)")
+
+    def test_turned_by_its_exif_has_the_size_it_is_seen_in(self, coco: CocoSet, picture: Callable[..., Path]) -> None:
+        from PIL import Image
+
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture(coco.folder / "set/train/3.png", size=(12, 16), exif=exif)
+        assert coco.prepare().defects == {}
+
+
+def test_sound_set_says_what_there_is(coco: CocoSet, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = coco.prepare()
+    assert (manifest.defects, manifest.examples, manifest.skipped) == ({}, [], {})
+    assert "train.json: 4 objects, 2 crowds, 2 images without objects" in capsys.readouterr().out
+
+
+def test_boxes_may_reach_over_the_border(coco: CocoSet) -> None:
+    written = content()
+    written["annotations"].append(annotation(77, 3, bbox=[-1, -1, 30, 30]))
+    coco.write("train", written)
+    assert coco.prepare().defects == {}
+
+
+def test_annotations_of_unused_images_are_not_looked_at(coco: CocoSet) -> None:
+    written = content()
+    written["annotations"] += [annotation(100 + number, number, bbox=None) for number in (7, 3, 5, 9)]
+    coco.write("train", written)
+    assert coco.prepare("skip", limit=3).defects == {"broken box": 3}
+
+
+def test_examples_are_few_and_counts_are_whole(coco: CocoSet) -> None:
+    written = content()
+    written["annotations"] += [annotation(100 + number, 3, bbox=None) for number in range(30)]
+    coco.write("train", written)
+    manifest = coco.prepare("skip")
+    assert manifest.defects == {"broken box": 30}
+    assert len(manifest.examples) == 20
+    assert manifest.skipped == {"train": list(range(6, 36))}
+
+
+def test_digest_knows_what_was_left_out(coco: CocoSet) -> None:
+    first = coco.prepare()
+    assert coco.prepare("skip", out="again").digest == first.digest
+    written = content()
+    written["annotations"].append(annotation(77, 3, bbox=None))
+    coco.write("train", written)
+    manifest = coco.prepare("skip")
+    assert manifest.digest != first.digest
+
+
+@pytest.mark.parametrize("kept", [[], [annotation(9, 9, iscrowd=1)], [annotation(9, 9, bbox=None)]])
+def test_part_without_any_object_is_refused(coco: CocoSet, kept: list[dict[str, Any]]) -> None:
+    coco.write("train", {**content(), "annotations": kept})
+    with pytest.raises(UserError, match=r"train\.json has no usable object"):
+        coco.prepare("skip")
+
+
+@pytest.mark.parametrize("entry", [3, None, [], {"image_id": []}])
+def test_what_is_no_annotation_is_named(coco: CocoSet, entry: Any) -> None:
+    coco.write("train", {**content(), "annotations": [entry]})
+    with pytest.raises(UserError, match=r"train\.json: is not a COCO annotation file"):
+        coco.prepare("skip")
