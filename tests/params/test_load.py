@@ -161,7 +161,7 @@ CASES = {
         ("teacher: random-B", "teacher: random-X"),
         "teacher: random-X",
         "rows.B-B.teacher is 'random-X': there is no teacher of that name; "
-        "declared are: random-B, random-L, random-H, student-L, student-H, clip-B, clip-L, clip-L-224",
+        "declared are: random-B, random-L, random-H, student-L, student-H, deit-B, dino-B, mae-B, clip-B, clip-L, clip-L-224",
     ),
     "missing row of a teacher": (
         ("kind: row, row: L-L", "kind: row, row: L-X"),
