@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from dbot.params.probes import Monitor
 from dbot.params.section import Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -157,6 +158,8 @@ class AsymmetricPretrain(Training):
     """What survives a stage."""
     augmentation: Augmentation
     """The crop."""
+    monitor: Monitor | None = None
+    """k-NN of the student while it is trained; nothing else changes with it. Null: none."""
 
 
 class SymmetricPretrain(Training):
@@ -182,6 +185,8 @@ class SymmetricPretrain(Training):
     """What survives a stage."""
     augmentation: Augmentation
     """The crop that both views share."""
+    monitor: Monitor | None = None
+    """k-NN of the student while it is trained; nothing else changes with it. Null: none."""
 
 
 Pretrain = Annotated[AsymmetricPretrain | SymmetricPretrain, Field(discriminator="design")]

@@ -20,7 +20,7 @@ from dbot.models.teacher import EncoderTeacher
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.scales import Normalisation
 from dbot.train.randomness import generator, seed_of
-from dbot.train.task import Step, Task
+from dbot.train.task import Metrics, Step, Task
 
 Parts = tuple[Dataset[Any], Callable[[nn.Module, Any, Step], Tensor]]
 """Training images, and the loss of a batch of them."""
@@ -35,15 +35,26 @@ def pretrain_task(
     manifest: Manifest,
     statistics: Normalisation,
     moments: dict[str, Tensor] | None = None,
+    evaluate: Callable[[nn.Module], Metrics] | None = None,
 ) -> Task:
-    """One stage of distillation, of the design that the recipe names."""
+    """One stage of distillation, of the design that the recipe names; ``evaluate`` is what its `monitor` asks for."""
     if isinstance(recipe, AsymmetricPretrain):
         assert isinstance(student, AsymmetricStudent)
         images, loss = _asymmetric(student, teacher, recipe, stage, manifest, statistics)
     else:
         assert isinstance(student, SymmetricStudent)
         images, loss = _symmetric(student, teacher, recipe, stage, manifest, statistics)
-    return Task(title=title, recipe=recipe, model=student, images=images, loss=loss, seed=recipe.seed, moments=moments)
+    return Task(
+        title=title,
+        recipe=recipe,
+        model=student,
+        images=images,
+        loss=loss,
+        seed=recipe.seed,
+        evaluate=evaluate,
+        evaluate_every=recipe.monitor.every_epochs if recipe.monitor is not None else 1,
+        moments=moments,
+    )
 
 
 def _asymmetric(

@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.params.architectures import Architecture
     from dbot.params.teachers import RandomTeacher, TimmTeacher
     from dbot.plan import STUDENT
+    from dbot.tasks.monitor import monitor
     from dbot.tasks.pretrain import pretrain_task
     from dbot.train.optimizer import moments
     from dbot.verbs.training import training
@@ -42,7 +43,11 @@ def run(args: argparse.Namespace) -> None:
         student, teacher = begin_stage(architecture, recipe, args.stage, random, promoted, same_row, foreign)
         teacher.to(job.processes.device)
         title = f"distill {args.row} stage {args.stage}"
-        task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, params.normalisation, kept)
+        statistics, watched = params.normalisation, None
+        if recipe.monitor is not None:
+            seed, batch = recipe.seed, job.batch_per_process
+            watched = monitor(recipe.monitor, recipe.precision, seed, job.manifest, statistics, job.processes, batch)
+        task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, statistics, kept, watched)
         outcome = job.train(task)
 
         about = {
@@ -51,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
             "stage": args.stage,
             "design": recipe.design,
             "architecture": architecture.model_dump(),
-            "recipe": recipe.model_dump(),
+            "recipe": recipe.model_dump(exclude={"monitor"}),
         }
         job.save("student.safetensors", student.state_dict(), about)
         if recipe.boundary.keep_optimizer:
