@@ -23,7 +23,7 @@ def probe(
     """Top-1 of the validation images, in percent: `knn_<k>` for every k, and `linear`.
 
     Beside them `linear_strength` that was chosen, `linear_held_out`, the accuracy that chose it,
-    and `linear_converged`, 0 where a fit was cut off before its tolerance was met.
+    and `linear_converged`, 0 if the solver was cut off before its tolerance was met.
 
     Raises:
         UserError: the data set has too few training images for the figures.

@@ -46,7 +46,7 @@ class Processes:
         if self.world == 1:
             return values.unsqueeze(0)
         gathered = values.new_empty(self.world, *values.shape)
-        distributed.all_gather_into_tensor(gathered, values.contiguous())
+        distributed.all_gather(list(gathered.unbind()), values.contiguous())
         return gathered
 
     def wrap(self, model: nn.Module) -> nn.Module:
