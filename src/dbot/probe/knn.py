@@ -50,10 +50,8 @@ def knn(
 def _nearest(queries_QD: Tensor, bank_ND: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Similarities and numbers of the k nearest of the bank, the nearest first: (Q, k) each."""
     queries_QD = functional.normalize(queries_QD, dim=1)
-    best_QK, numbers_QK = (
-        queries_QD.new_empty(len(queries_QD), 0),
-        torch.empty(len(queries_QD), 0, dtype=torch.int64, device=queries_QD.device),
-    )
+    best_QK = queries_QD.new_empty(len(queries_QD), 0)
+    numbers_QK = best_QK.long()
     for start in range(0, len(bank_ND), BANK):
         part_PD = functional.normalize(bank_ND[start : start + BANK].to(queries_QD.device), dim=1)
         with full_precision():
