@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from dbot.errors import UserError
 from dbot.params import load as load_module
 from dbot.params.load import load
+from dbot.params.probes import Monitor
 from dbot.params.source import KeyPath, Tree, dotted, read_yaml
 from dbot.plan import Job, Plan
 from tests.conftest import PROJECT
@@ -209,6 +211,16 @@ def test_every_job_states_its_resources(scale: str) -> None:
 def test_an_architecture_s_resources_lie_on_the_rule_s() -> None:
     found = plan("paper").resources(plan("paper").distill("H-H", 1))
     assert (found.nodes, found.gpus, found.batch_per_process) == (4, 8, 64)
+
+
+def test_a_monitor_makes_nothing_run_again() -> None:
+    """It changes no bit of the student, so it is no parameter of the job."""
+    resolved = load(PROJECT / "params.yaml", "demo")
+    watch = Monitor(every_epochs=1, train_images=9, validation_images=9, pooling="average", k=1, temperature=0.07)
+    recipes = resolved.params.recipes
+    watched = {name: recipe.model_copy(update={"monitor": watch}) for name, recipe in recipes.pretrain.items()}
+    params = resolved.params.model_copy(update={"recipes": recipes.model_copy(update={"pretrain": watched})})
+    assert Plan(replace(resolved, params=params)).distill("B-B", 1).settings == plan().distill("B-B", 1).settings
 
 
 # --------------------------------------------- the keys of a job are those that change its settings

@@ -168,13 +168,13 @@ class Plan:
         inputs = {"data": self.prepare(self.params.uses.pretrain)}
         settings: dict[str, Any] = {
             "architecture": self._architecture(declared.architecture),
-            "recipe": self.params.recipes.pretrain[declared.recipe].of_stage(number).model_dump(),
+            "recipe": self.params.recipes.pretrain[declared.recipe].of_stage(number).model_dump(exclude={"monitor"}),
             "normalisation": self.params.normalisation.model_dump(),
             "stage": number,
         }
         sources = [
             *self._architecture_sources(declared.architecture),
-            ("recipes", "pretrain", declared.recipe),
+            *(("recipes", "pretrain", declared.recipe, field) for field in settings["recipe"]),
             ("normalisation",),
         ]
         if number > 1:

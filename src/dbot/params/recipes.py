@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from dbot.params.probes import Monitor
 from dbot.params.section import Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -155,6 +156,8 @@ class Distillation(Training):
     """What survives a stage."""
     augmentation: Augmentation
     """The crop, of which both views are made where student and teacher see two."""
+    monitor: Monitor | None = None
+    """k-NN of the student while it is trained; nothing else changes with it. Null: none."""
 
     def of_stage(self, stage: int) -> Self:
         """The recipe of one stage, from 1: with its own length, and without that of others."""

@@ -1,26 +1,19 @@
 """Images to features, with any trained backbone."""
 
-import os
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from dbot.data.ahead import read_ahead
 from dbot.data.images import read_image
 from dbot.data.layouts.imagefolder import SUFFIXES
-from dbot.data.transforms import Transform, normalise
+from dbot.data.transforms import Transform
 from dbot.errors import UserError
+from dbot.params.probes import Pooling
 from dbot.params.scales import Normalisation
-
-Pooling = Literal["average", "class_token"]
-
-DECODERS = 8
-"""Threads that decode images; Pillow lets them run at once."""
+from dbot.tasks.features import Pace, by_timm
 
 
 @dataclass(frozen=True)
@@ -76,42 +69,27 @@ def embed(
         UserError: the folder holds no image that can be decoded.
     """
     names = images_below(folder)
+    batches = [names[start : start + batch] for start in range(0, len(names), batch)]
+    describer, pace = by_timm(network, statistics, pooling), Pace(len(names), progress_seconds)
     values: list[Tensor] = []
     paths: list[str] = []
     unreadable: list[str] = []
-    started = last = time.monotonic()
-    for at, crops in enumerate(_decoded(folder, names, transform, batch)):
-        part = names[at * batch : (at + 1) * batch]
-        good = [crop for crop in crops if isinstance(crop, Tensor)]
-        unreadable += [str(crop) for crop in crops if not isinstance(crop, Tensor)]
-        paths += [name for name, crop in zip(part, crops, strict=True) if isinstance(crop, Tensor)]
-        if good:
-            values.append(pooled(network, normalise(torch.stack(good).to(device), statistics), pooling).float().cpu())
-        now, done = time.monotonic(), at * batch + len(part)
-        if now - last >= progress_seconds:
-            last, rate = now, done / (now - started)
-            print(f"embedded {done} of {len(names)} images, {rate:.0f}/s, {(len(names) - done) / rate:.0f} s left", flush=True)
-    if not values:
-        raise UserError(f"{folder}: none of its {len(names)} images can be decoded; the first: {unreadable[0]}")
-    return Features(torch.cat(values), paths, unreadable)
 
-
-def pooled(network: Any, images_BCHW: Tensor, pooling: Pooling) -> Tensor:
-    """One vector an image: (B, width)."""
-    tokens_BND = network.forward_features(images_BCHW)
-    vector_BD = tokens_BND[:, 0] if pooling == "class_token" else tokens_BND[:, 1:].mean(dim=1)
-    # A classifier of averages has its norm after the pooling; elsewhere this does nothing.
-    normed: Tensor = network.fc_norm(vector_BD)
-    return normed
-
-
-def _decoded(folder: Path, names: Sequence[str], transform: Transform, batch: int) -> Iterator[list[Tensor | UserError]]:
     def read(name: str) -> Tensor | UserError:
         try:
             return transform(read_image(folder / name))
         except UserError as error:
             return error
 
-    with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(names), batch):
-            yield list(pool.map(read, names[start : start + batch]))
+    done = 0
+    for part, crops in zip(batches, read_ahead(read, batches), strict=True):
+        good = [crop for crop in crops if isinstance(crop, Tensor)]
+        unreadable += [str(crop) for crop in crops if not isinstance(crop, Tensor)]
+        paths += [name for name, crop in zip(part, crops, strict=True) if isinstance(crop, Tensor)]
+        if good:
+            values.append(describer.vectors(torch.stack(good).to(device)).float().cpu())
+        done += len(part)
+        pace.show(done)
+    if not values:
+        raise UserError(f"{folder}: none of its {len(names)} images can be decoded; the first: {unreadable[0]}")
+    return Features(torch.cat(values), paths, unreadable)

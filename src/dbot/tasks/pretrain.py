@@ -21,7 +21,7 @@ from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.scales import Normalisation
 from dbot.train.randomness import generator, seed_of
-from dbot.train.task import Step, Task
+from dbot.train.task import Metrics, Step, Task
 
 Parts = tuple[Dataset[Any], Callable[[nn.Module, Any, Step], Tensor]]
 """Training images, and the loss of a batch of them."""
@@ -36,8 +36,9 @@ def pretrain_task(
     manifest: Manifest,
     statistics: Normalisation,
     moments: dict[str, Tensor] | None = None,
+    evaluate: Callable[[nn.Module], Metrics] | None = None,
 ) -> Task:
-    """One stage of distillation, of the design that the recipe names."""
+    """One stage of distillation, of the design that the recipe names; ``evaluate`` is what its `monitor` asks for."""
     if isinstance(recipe, AsymmetricPretrain):
         assert isinstance(student, AsymmetricStudent)
         images, loss = _asymmetric(student, teacher, recipe, stage, manifest, statistics)
@@ -57,6 +58,8 @@ def pretrain_task(
         seed=recipe.seed,
         companion=None if follows is None else teacher,
         after_step=follows,
+        evaluate=evaluate,
+        evaluate_every=recipe.monitor.every_epochs if recipe.monitor is not None else 1,
         moments=moments,
     )
 

@@ -41,6 +41,14 @@ class Processes:
             distributed.all_reduce(values)
         return values
 
+    def gather(self, values: Tensor) -> Tensor:
+        """The values of all processes, of one shape, by rank: (world, ...), on each of them."""
+        if self.world == 1:
+            return values.unsqueeze(0)
+        gathered = values.new_empty(self.world, *values.shape)
+        distributed.all_gather(list(gathered.unbind()), values.contiguous())
+        return gathered
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over all processes, and rank 0's weights on each."""
         if self.world == 1:

@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.distill.boundary import begin_stage
     from dbot.models import checkpoint
     from dbot.params.teachers import RowTeacher
+    from dbot.tasks.monitor import monitor
     from dbot.tasks.pretrain import pretrain_task
     from dbot.train.optimizer import moments
     from dbot.verbs.training import training
@@ -38,7 +39,11 @@ def run(args: argparse.Namespace) -> None:
         identity = {"teacher_sha256": teacher.digest()} if from_elsewhere else {}
         teacher.to(job.processes.device)
         title = f"distill {args.row} stage {args.stage}"
-        task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, params.normalisation, kept)
+        statistics, watched = params.normalisation, None
+        if recipe.monitor is not None:
+            seed, batch = recipe.seed, job.batch_per_process
+            watched = monitor(recipe.monitor, recipe.precision, seed, job.manifest, statistics, job.processes, batch)
+        task = pretrain_task(title, student, teacher, recipe, args.stage, job.manifest, statistics, kept, watched)
         outcome = job.train(task)
 
         about = {
@@ -47,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
             "stage": args.stage,
             "design": recipe.design,
             "architecture": architecture.model_dump(),
-            "recipe": recipe.model_dump(),
+            "recipe": recipe.model_dump(exclude={"monitor"}),
         }
         job.save("student.safetensors", student.state_dict(), about)
         if recipe.boundary.keep_optimizer:

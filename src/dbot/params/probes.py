@@ -1,0 +1,67 @@
+"""Probes of frozen features: after pre-training, and as a monitor while it runs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from dbot.params.section import Section
+
+Pooling = Literal["average", "class_token"]
+
+
+class NearestNeighbours(Section):
+    """Weighted k-NN on cosine similarities (DINO, arXiv 2104.14294, appendix F)."""
+
+    k: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Numbers of neighbours that vote; each gives a figure of its own."""
+    temperature: PositiveFloat
+    """A neighbour of similarity s votes with exp(s / temperature)."""
+
+
+class Linear(Section):
+    """Multinomial logistic regression on standardised features."""
+
+    strengths: Annotated[list[PositiveFloat], Field(min_length=1)]
+    """Weights of half the squared norm beside the mean cross-entropy; the one that is best on held-out training images is taken."""
+    holdout: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the training images of every class that is held out to choose it."""
+    seed: NonNegativeInt
+    """Decides which are held out."""
+    tolerance: PositiveFloat
+    """The solver stops when no entry of the gradient is larger."""
+    iterations: PositiveInt
+    """The solver stops after so many iterations at the latest, and the job says so."""
+
+
+class Probes(Section):
+    """k-NN and linear classification of frozen features, trained on train and measured on validation."""
+
+    image_size: PositiveInt | None
+    """Side of the images in pixels; a multiple of the patch size. Null: the network's own."""
+    evaluation_resize: PositiveFloat
+    """Short side before the central crop, over the crop size (256/224 up to 224 px, 1 above)."""
+    pooling: Pooling
+    """Feature of an image: the mean of its patch tokens, or its class token."""
+    precision: Literal["bf16", "fp16", "fp32"]
+    """Autocast type of the network; features and probes are float32."""
+    knn: NearestNeighbours
+    """The k-NN probe."""
+    linear: Linear
+    """The linear probe."""
+
+
+class Monitor(Section):
+    """k-NN on some images while a student is pre-trained. It changes nothing in what is trained."""
+
+    every_epochs: PositiveInt
+    """Measure after every so many epochs, and always after the last."""
+    train_images: PositiveInt
+    """Training images whose neighbours are looked for: about so many, the same share of every class and at least one of each."""
+    validation_images: PositiveInt
+    """Validation images that are classified, chosen likewise."""
+    pooling: Pooling
+    """Feature of an image: the mean of its patch tokens, or its class token."""
+    k: PositiveInt
+    """Number of neighbours that vote."""
+    temperature: PositiveFloat
+    """A neighbour of similarity s votes with exp(s / temperature)."""
