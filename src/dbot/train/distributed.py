@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dbot.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Processes:
         if self.world > 1:
             distributed.all_reduce(values)
         return values
+
+    def gather(self, part: list[T]) -> list[T]:
+        """The lists of all processes one after the other, on each of them. Their entries are pickled."""
+        if self.world == 1:
+            return part
+        parts: list[list[T]] = [[] for _ in range(self.world)]
+        distributed.all_gather_object(parts, part)
+        return [entry for share in parts for entry in share]
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over all processes, and rank 0's weights on each."""
