@@ -10,7 +10,7 @@ from torch.nn import functional
 def paste(mask_MM: Tensor, box_4: Tensor, height: int, width: int, threshold: float) -> Tensor:
     """Pixels of an image that belong to a mask, (height, width) bool.
 
-    The mask is resampled at the pixels' centres (bilinear) and cut after that. One at a time: a
+    The mask is resampled at the pixels' centres (bilinear, 0 beyond the box, as mmdet does) and cut after that. One at a time: a
     hundred float32 masks of an image would take 120 MB. torchvision's own pasting would round the
     box to whole pixels.
 
