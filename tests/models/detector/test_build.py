@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from dbot.models.detector.build import Detector, pad
-from dbot.params.detection import Detect
 from tests.models.detector.small import ConvPyramid, batch, detector, published, small, target
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -150,8 +149,3 @@ def test_parameters_of_the_published_heads(width, neck):
     assert millions(first.box_head) == pytest.approx(15.207, abs=1e-3)
     assert millions(first.box_predictor) == pytest.approx(0.415, abs=1e-3)
     assert millions(first.mask_head) + millions(first.mask_predictor) == pytest.approx(2.644, abs=1e-3)
-
-
-def test_channels_fit_the_groups():
-    with pytest.raises(ValueError, match="multiple of 8"):
-        Detect.model_validate(published().model_dump() | {"channels": 20})

@@ -86,14 +86,13 @@ class Cascade(nn.Module):
         """
         stages = self._stages()
         every_RK: list[Tensor] = []
-        boxes, offsets_RK4 = proposals, torch.empty(0)
-        for number, stage in enumerate(stages):
-            if number:
-                boxes = stages[number - 1].refine(boxes, every_RK[-1], offsets_RK4, sizes)
+        boxes = proposals
+        for stage in stages:
             logits_RK, offsets_RK4 = stage.predict_boxes(self.pool_boxes(maps, boxes))
             every_RK.append(logits_RK)
-        logits_RK = self._averaged(torch.stack(every_RK))
-        found = stages[-1].postprocess_detections(logits_RK, offsets_RK4.flatten(1), boxes, sizes)
+            if stage is not stages[-1]:
+                boxes = stage.refine(boxes, logits_RK, offsets_RK4, sizes)
+        found = stages[-1].postprocess_detections(self._averaged(torch.stack(every_RK)), offsets_RK4.flatten(1), boxes, sizes)
         pooled = self.pool_masks(maps, found[0])
         masks = [maskrcnn_inference(stage.predict_masks(pooled), found[2]) for stage in stages]
         return [
