@@ -1,8 +1,10 @@
 """What many tests need: the project's own parameters."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from dbot.params.document import Params
 from dbot.params.load import load
@@ -20,3 +22,12 @@ def paper() -> Params:
 def demo() -> Params:
     """The parameters of the demo scale."""
     return load(PROJECT / "params.yaml", "demo").params
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Several threads cost more in waiting than small maps are worth."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

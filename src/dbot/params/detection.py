@@ -1,45 +1,152 @@
-"""Recipes of detection: what is drawn in training, and what a detector keeps."""
+"""Recipes of detection and instance segmentation: Cascade Mask R-CNN on a ViT's pyramid."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from dbot.params.dense import Dense
 from dbot.params.recipes import Fraction
 from dbot.params.section import Section
 
-Sides = Annotated[list[PositiveInt], Field(min_length=1)]
-Range = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
-
 
 class DetectAugmentation(Section):
-    """The published policy: a flip, then a random size, or a random size, a crop and a random size."""
+    """Training images: flipped, and either resized, or resized, cropped and resized again, one half each in the published recipe."""
 
     flip: Fraction
     """Probability of a horizontal flip."""
-    short_sides: Sides
-    """Short sides in pixels, of which one is drawn for each image."""
+    short_sides: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Short sides in pixels, of which one is drawn."""
     long_side: PositiveInt
-    """Longest that the long side may become, in pixels; the short side is less where it would."""
+    """The long side stays at most this long, in pixels."""
     crop_probability: Fraction
-    """Probability that an image is cropped before it gets its size."""
-    crop_short_sides: Sides
-    """Short sides in pixels, of which one is drawn before the crop; the long side is free."""
-    crop_sides: Range
-    """Smallest and largest side of the crop, in pixels; each is at most the image's own."""
+    """Probability of the crop."""
+    crop_short_sides: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Short sides in pixels before the crop, of which one is drawn."""
+    crop_sides: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+    """Shortest and longest side of the crop, in pixels."""
 
 
 class DetectInference(Section):
-    """Sizes of images and thresholds of evaluation."""
+    """How images are looked at after training, and what of the findings is kept."""
 
     short_side: PositiveInt
-    """Short side of the images, in pixels."""
+    """Images are resized to this short side, in pixels,"""
     long_side: PositiveInt
-    """Longest that the long side may become, in pixels."""
+    """unless the long side would exceed this."""
     score: Fraction
-    """Detections of a lower score are dropped."""
+    """Detections with a lower score are dropped."""
     nms: Fraction
-    """Overlap (IoU) above which the weaker of two boxes of one class is dropped."""
+    """Of two detections of a class that overlap by more than this IoU, the better stays."""
     detections: PositiveInt
-    """How many detections an image may have."""
+    """Most detections of one image."""
     mask: Fraction
-    """Probability from which on a pixel belongs to a mask."""
+    """Probability from which a pixel belongs to a mask."""
+
+
+class Counts(Section):
+    """A number that differs between training and inference."""
+
+    training: PositiveInt
+    """In training."""
+    inference: PositiveInt
+    """In inference."""
+
+
+class Proposals(Section):
+    """The region proposal network."""
+
+    anchor_scale: PositiveFloat
+    """Side of a square anchor, over the stride of its map."""
+    anchor_ratios: Annotated[list[PositiveFloat], Field(min_length=1)]
+    """Height over width of the anchors at every place; their areas agree."""
+    border: NonNegativeInt | None
+    """Anchors that reach out of the image by more pixels than this are not trained. Null: all are."""
+    positive_iou: Fraction
+    """Anchors that overlap an object at least this much are positive."""
+    negative_iou: Fraction
+    """Anchors that overlap every object less than this are negative; those between are not trained."""
+    least_iou: Fraction
+    """The anchors that overlap an object most are positive too, from this overlap on."""
+    samples: PositiveInt
+    """Anchors of an image that are trained in one step."""
+    positive_fraction: Fraction
+    """Largest share of positives among them."""
+    candidates: Counts
+    """Best anchors of each map before non-maximum suppression."""
+    kept: Counts
+    """Proposals of an image after it."""
+    nms: Fraction
+    """IoU above which the worse of two proposals of a map is dropped."""
+
+
+class CascadeStage(Section):
+    """A stage of the cascade."""
+
+    iou: Fraction
+    """Proposals that overlap an object at least this much are positive."""
+    weight: PositiveFloat
+    """Factor on the stage's losses."""
+    stds: Annotated[list[PositiveFloat], Field(min_length=4, max_length=4)]
+    """Standard deviations by which the offsets of x, y, width and height are divided."""
+
+
+class Cascade(Section):
+    """Stages that refine the boxes one after the other (arXiv 1712.00726)."""
+
+    stages: Annotated[list[CascadeStage], Field(min_length=1)]
+    """In their order; a single one makes it a Mask R-CNN."""
+    samples: PositiveInt
+    """Proposals of an image that a stage is trained on; the ground truth is among them."""
+    positive_fraction: Fraction
+    """Largest share of positives among them."""
+    average: Literal["logits", "probabilities"]
+    """What is averaged over the stages to a detection's score."""
+
+
+class BoxHead(Section):
+    """Classification and regression of a stage: convolutions and one fully connected layer."""
+
+    size: PositiveInt
+    """Side of the pooled features."""
+    convolutions: NonNegativeInt
+    """3x3 convolutions with a norm, before the fully connected layer."""
+    hidden: PositiveInt
+    """Width of the fully connected layer."""
+    norm: Literal["batch", "group"]
+    """After every convolution: batch norm (over all GPUs), or group norm with groups of 8 channels."""
+    class_agnostic: bool
+    """One box for all classes of a proposal; otherwise one for each."""
+    loss: Literal["giou", "smooth_l1"]
+    """Generalised IoU of the decoded boxes, or smooth L1 (beta 1) of the encoded offsets."""
+    loss_weight: PositiveFloat
+    """Factor on the regression loss; the published recipes give GIoU 10 and smooth L1 1."""
+
+
+class MaskHead(Section):
+    """The masks of a stage: convolutions, then one at twice the side and a mask for each class."""
+
+    size: PositiveInt
+    """Side of the pooled features; masks have twice that."""
+    convolutions: PositiveInt
+    """3x3 convolutions."""
+
+
+class Detect(Dense):
+    """Cascade Mask R-CNN: FPN, proposals, and a cascade of box and mask heads (published section `DOWNSTREAM`, COCO)."""
+
+    image_size: PositiveInt
+    """Side in pixels of the square that the positions are made for; they are resized to each image's grid."""
+    channels: Annotated[int, Field(gt=0, multiple_of=8)]
+    """Channels of the FPN's maps and of all convolutions in the heads."""
+    proposals: Proposals
+    """The region proposal network."""
+    cascade: Cascade
+    """The cascade."""
+    boxes: BoxHead
+    """Each stage's box head."""
+    masks: MaskHead
+    """Each stage's mask head."""
+    augmentation: DetectAugmentation
+    """Resizing, crop and flip of the training images."""
+    inference: DetectInference
+    """Size of the images, and which detections are kept."""

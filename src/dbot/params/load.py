@@ -133,6 +133,7 @@ ALLOWED = {
     "less_than_equal": "must be at most {le:g}",
     "too_short": "must have at least {min_length:g} entries",
     "too_long": "must have at most {max_length:g} entries",
+    "multiple_of": "must be a multiple of {multiple_of:g}",
     "string_pattern_mismatch": "must match {pattern}",
 }
 """What is allowed, by pydantic's kind of error, in the terms of the file."""

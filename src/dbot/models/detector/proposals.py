@@ -1,0 +1,77 @@
+"""The region proposal network: torchvision's, with the matching of the published recipe."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+
+from dbot.models.detector.anchors import StridedAnchors
+from dbot.params.detection import Proposals
+
+
+class FlooredMatcher(Matcher):  # type: ignore[misc] # torchvision is untyped
+    """Gives every object the anchors that overlap it most, if they overlap it at all.
+
+    torchvision's own knows no least overlap: an object that no anchor overlaps would make a
+    positive of every anchor that overlaps nothing.
+    """
+
+    def __init__(self, positive_iou: float, negative_iou: float, least_iou: float) -> None:
+        super().__init__(positive_iou, negative_iou, allow_low_quality_matches=True)
+        self.least_iou = least_iou
+
+    def set_low_quality_matches_(self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor) -> None:
+        """Match, in place, the anchors that are an object's best to the object that they overlap most."""
+        best_N1 = match_quality_matrix.amax(dim=1, keepdim=True)
+        chosen_A = ((match_quality_matrix == best_N1) & (best_N1 >= self.least_iou)).any(dim=0)
+        matches[chosen_A] = all_matches[chosen_A]
+
+
+class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc] # torchvision is untyped
+    """Proposes boxes, whatever is in them; anchors that reach out of the image are not trained.
+
+    Args:
+        figures: the recipe's.
+        channels: of the maps.
+        strides: of the maps, in pixels.
+    """
+
+    def __init__(self, figures: Proposals, channels: int, strides: Sequence[int]) -> None:
+        super().__init__(
+            StridedAnchors(strides, figures.anchor_scale, figures.anchor_ratios),
+            RPNHead(channels, len(figures.anchor_ratios)),
+            fg_iou_thresh=figures.positive_iou,
+            bg_iou_thresh=figures.negative_iou,
+            batch_size_per_image=figures.samples,
+            positive_fraction=figures.positive_fraction,
+            pre_nms_top_n={"training": figures.candidates.training, "testing": figures.candidates.inference},
+            post_nms_top_n={"training": figures.kept.training, "testing": figures.kept.inference},
+            nms_thresh=figures.nms,
+        )
+        self.proposal_matcher = FlooredMatcher(figures.positive_iou, figures.negative_iou, figures.least_iou)
+        self.border = figures.border
+
+    def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+        """By image, 1, 0 or -1 (not trained) for every anchor, and the box that it is matched to.
+
+        Args:
+            anchors: by image, (A, 4).
+            targets: by image, `boxes` (N, 4) and `size` (2,), the image's width and height.
+        """
+        labels, boxes = [], []
+        for anchors_A4, target in zip(anchors, targets, strict=True):
+            trained_A = self._trained(anchors_A4, target["size"])
+            (found,), (matched,) = super().assign_targets_to_anchors([anchors_A4[trained_A]], [target])
+            labels.append(anchors_A4.new_full((len(anchors_A4),), -1).masked_scatter(trained_A, found))
+            boxes.append(anchors_A4.masked_scatter(trained_A.unsqueeze(1), matched))
+        return labels, boxes
+
+    def _trained(self, anchors_A4: Tensor, size: Tensor) -> Tensor:
+        if self.border is None:
+            return torch.ones_like(anchors_A4[:, 0], dtype=torch.bool)
+        within_A2 = (anchors_A4[:, :2] >= -self.border) & (anchors_A4[:, 2:] <= size + self.border)
+        inside_A = within_A2.all(dim=1)
+        # An image that is smaller than every anchor still has to be learnt from.
+        return inside_A | ~inside_A.any()
