@@ -7,6 +7,9 @@ import torch
 from pycocotools import mask as rle
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional
+
+from dbot.data.objects.loading import Origin
 
 CATEGORY_IDS = [3, 7, 90]
 """With gaps, as COCO's."""
@@ -55,17 +58,18 @@ class Pictures(Dataset[Any]):
         return picture(where[1], self.side)
 
 
-class Share(Dataset[Any]):
-    """A process's share of the pictures, for validation."""
+class Views(Dataset[Any]):
+    """A process's share of the pictures at the size of evaluation."""
 
-    def __init__(self, count: int, side: int, rank: int = 0, world: int = 1) -> None:
-        self.numbers, self.side = range(rank, count, world), side
+    def __init__(self, count: int, side: int, rank: int = 0, world: int = 1, seen: int | None = None) -> None:
+        self.numbers, self.side, self.seen = range(rank, count, world), side, seen or side
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, dict[str, Any]]:
-        return picture(self.numbers[number], self.side)
+    def __getitem__(self, number: int) -> tuple[Tensor, Origin]:
+        image, target = picture(self.numbers[number], self.side)
+        return functional.resize(image, [self.seen] * 2), Origin(target["image_id"], self.side, self.side, self.seen, self.seen)
 
 
 def ground_truth(count: int, side: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from dbot.models.detector.cascade import Cascade, Detections, Target
 from dbot.models.detector.proposals import ProposalNetwork
+from dbot.models.pyramid import Pyramid
 from dbot.params.detection import Detect
-
-if TYPE_CHECKING:
-    from dbot.models.pyramid import Pyramid
 
 
 class Detector(nn.Module):
@@ -31,7 +28,7 @@ class Detector(nn.Module):
         classes: number of classes, without the background.
     """
 
-    def __init__(self, pyramid: "Pyramid", recipe: Detect, classes: int) -> None:
+    def __init__(self, pyramid: Pyramid, recipe: Detect, classes: int) -> None:
         super().__init__()
         strides = tuple(pyramid.strides)
         self.divisor = int(pyramid.divisor)
@@ -78,7 +75,7 @@ def pad(images: Sequence[Tensor], divisor: int) -> ImageList:
     return ImageList(torch.stack(padded), sizes)
 
 
-def build_detector(pyramid: "Pyramid", recipe: Detect, classes: int) -> Detector:
+def build_detector(pyramid: Pyramid, recipe: Detect, classes: int) -> Detector:
     """The detector of a recipe; its weights are torch's until `initialise_heads`.
 
     Args:
