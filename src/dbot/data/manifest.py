@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dbot.data.layouts.listing import PARTS, Part
 from dbot.errors import UserError
+from dbot.params.datasets import LabelMaps
 from dbot.record.digest import canonical, write_whole
 
 MANIFEST = "manifest.json"
@@ -76,6 +77,8 @@ class Manifest:
     """Images that were left out."""
     folder: Path
     """Where `samples.tsv` lies."""
+    label_maps: LabelMaps | None = None
+    """What the pixels of label maps stand for; None: the images have none."""
 
     def samples(self, split: str) -> Samples:
         """The images of `train` or `validation`.
@@ -112,7 +115,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         stored = json.loads(_read(path))
-        return Manifest(**{**stored, "root": Path(stored["root"]), "folder": folder})
+        maps = {"label_maps": LabelMaps.model_validate(stored["label_maps"])} if "label_maps" in stored else {}
+        return Manifest(**{**stored, **maps, "root": Path(stored["root"]), "folder": folder})
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{path}: is not a manifest; delete it and run `dbot prepare` again") from None
 
@@ -129,6 +133,7 @@ def write_manifest(
     layout: str,
     annotation_files: dict[str, dict[str, str]],
     unreadable: list[str],
+    label_maps: LabelMaps | None = None,
 ) -> Manifest:
     """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
     manifest = Manifest(
@@ -138,26 +143,31 @@ def write_manifest(
         licence=licence,
         source=source,
         layout=layout,
-        digest=content_digest(rows, classes, {part: file["sha256"] for part, file in annotation_files.items()}),
+        digest=content_digest(rows, classes, {part: file["sha256"] for part, file in annotation_files.items()}, label_maps),
         counts={part: sum(row.split == part for row in rows) for part in PARTS},
         annotation_files=annotation_files,
         unreadable=unreadable,
         folder=folder,
+        label_maps=label_maps,
     )
     table = "".join("\t".join(map(str, row)) + "\n" for row in [Row._fields, *rows])
     write_whole(folder / SAMPLES, table.encode())
     stored = {**asdict(manifest), "root": root}
-    del stored["folder"]
-    write_whole(folder / MANIFEST, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
+    del stored["folder"], stored["label_maps"]
+    write_whole(folder / MANIFEST, (json.dumps({**stored, **_of_maps(label_maps)}, indent=1, ensure_ascii=False) + "\n").encode())
     return manifest
 
 
-def content_digest(rows: Iterable[Row], classes: list[str], annotation_files: dict[str, str]) -> str:
+def content_digest(rows: Iterable[Row], classes: list[str], annotation_files: dict[str, str], label_maps: LabelMaps | None = None) -> str:
     """SHA-256 of a data set's content, whatever the order of the rows."""
-    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files}))
+    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files, **_of_maps(label_maps)}))
     for row in sorted(rows):
         digest.update(b"\n" + "\t".join((row.split, row.path, str(row.label), row.digest, row.annotation, row.annotation_digest)).encode())
     return digest.hexdigest()
+
+
+def _of_maps(label_maps: LabelMaps | None) -> dict[str, Any]:
+    return {} if label_maps is None else {"label_maps": label_maps.model_dump()}
 
 
 def _read(path: Path) -> bytes:

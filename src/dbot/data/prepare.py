@@ -14,13 +14,14 @@ from PIL import Image
 
 from dbot.data.folders import whole_folder
 from dbot.data.images import decode_image, read_label_map
+from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.shrink import JPEG_MAGIC, encoded, shrunk
 from dbot.errors import UserError
-from dbot.params.datasets import Dataset
+from dbot.params.datasets import Dataset, LabelMaps
 from dbot.record.digest import file_digest
 
 CHUNK = 256
@@ -50,7 +51,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
     work = [(part, sample) for part in PARTS for sample in limited(listing.samples[part], dataset.limit)]
     root = Path(dataset.root or "")
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
-        inspector = _Inspector(root, listing, dataset.short_side, target)
+        inspector = _Inspector(root, listing, dataset.short_side, dataset.label_maps, target)
         findings = list(_inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds))
         unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
         if unreadable and dataset.check.unreadable == "refuse":
@@ -76,6 +77,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         layout=layout,
         annotation_files={part: {"path": path, "sha256": file_digest(root / path)} for part, path in listing.annotation_files.items()},
         unreadable=sorted(finding.path for finding in unreadable),
+        label_maps=dataset.label_maps if listing.label_maps else None,
     )
 
 
@@ -92,6 +94,7 @@ class _Inspector:
     root: Path
     listing: Listing
     short_side: int | None
+    label_maps: LabelMaps
     target: Path | None
     """Where the copies go; None: nothing is copied."""
 
@@ -131,11 +134,11 @@ class _Inspector:
             values = read_label_map(path)
             if values.shape != size:
                 raise UserError(f"{path}: has {tuple(values.shape)} pixels, its image {tuple(size)}")
-            if int(values.max()) > len(self.listing.classes) or int(values.min()) < 0:
-                raise UserError(
-                    f"{path}: holds the value {int(values.max())}; values are 1 to {len(self.listing.classes)}, and 0 for no class"
-                )
-        return file_digest(path)
+            classes_of(values, self.label_maps, len(self.listing.classes), path)
+        try:
+            return file_digest(path)
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
 
     @staticmethod
     def _write(path: Path, content: bytes) -> None:
