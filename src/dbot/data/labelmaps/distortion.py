@@ -37,7 +37,7 @@ def _clipped(levels: Tensor) -> Tensor:
 
 
 def _colours(image: Tensor, saturation: float, turn: float) -> Tensor:
-    # Pillow turns RGB to HSV and back in a tenth of the time that torchvision's hue takes.
+    # Pillow's HSV: torchvision turns the hue in twice the time, and its saturation is a blend with grey.
     pillow = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy())).convert("HSV")
     hue, saturated, value = np.moveaxis(np.array(pillow), 2, 0)
     hue = hue + np.uint8(round(256 * turn) % 256)  # wraps around, as the circle does
