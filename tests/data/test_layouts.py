@@ -15,7 +15,7 @@ from dbot.data.layouts.listing import Listing, Sample
 from dbot.data.layouts.plain_pickle import read_plain_pickle
 from dbot.data.layouts.reader import READERS, read_listing
 from dbot.errors import UserError
-from dbot.params.datasets import Dataset, Layout, Split
+from dbot.params.datasets import Dataset, LabelMaps, Layout, Split
 
 Declare = Callable[..., Dataset]
 Picture = Callable[..., Path]
@@ -177,9 +177,21 @@ class TestLabelMaps:
         (Path(dataset.root or "") / "objectInfo150.txt").write_text("Idx\tRatio\tName\n1\t.1\twall\n2\t.1\tbuilding, edifice\n3\t.1\tsky\n")
         assert listed(dataset).classes == ["wall", "building, edifice", "sky"]
 
-    def test_missing_map_is_named(self, dataset: Dataset) -> None:
+    def test_another_folder_of_maps_is_named(self, dataset: Dataset) -> None:
         (Path(dataset.root or "") / "maps/train/ein bild.png").unlink()
-        assert "maps/train/ein bild.png: the label map is missing" in refusal(dataset)
+        assert "maps/train: holds no label map" in refusal(dataset)
+
+    def test_classes_are_named_by_their_values(self, dataset: Dataset) -> None:
+        from_zero = dataset.model_copy(update={"label_maps": LabelMaps(first_class=0, void=[255])})
+        assert listed(from_zero).classes == ["0", "1", "2"]
+
+    @pytest.mark.parametrize(("first", "void"), [(0, [0]), (1, [0, 3]), (0, [255, 2])])
+    def test_a_value_is_a_class_or_void(self, dataset: Dataset, first: int, void: list[int]) -> None:
+        both = dataset.model_copy(update={"label_maps": LabelMaps(first_class=first, void=void)})
+        assert "label_maps.void" in refusal(both)
+
+    def test_more_classes_than_can_be_told_apart(self, dataset: Dataset) -> None:
+        assert "256 classes are more than the 255" in refusal(dataset.model_copy(update={"classes": 256}))
 
     def test_number_of_classes_must_come_from_somewhere(self, dataset: Dataset) -> None:
         assert "state the number of classes" in refusal(dataset.model_copy(update={"classes": None}))

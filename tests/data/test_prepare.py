@@ -2,6 +2,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from dbot.data.images import read_image
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.prepare import prepare
 from dbot.errors import UserError
-from dbot.params.datasets import Check, Dataset, Split
+from dbot.params.datasets import Check, Dataset, LabelMaps, Split
 
 Declare = Callable[..., Dataset]
 Picture = Callable[..., Path]
@@ -186,6 +187,25 @@ class TestAnnotatedSets:
         with pytest.raises(UserError, match=said) as error:
             prepared(maps)
         assert "m/val/a.png" in str(error.value)
+
+    @pytest.mark.parametrize("decode", ["all", "none"])
+    def test_a_missing_label_map_is_named_or_left_out(
+        self, maps: Dataset, prepared: Prepared, picture: Picture, decode: Literal["all", "none"]
+    ) -> None:
+        picture(Path(maps.root or "") / "i/val/b.png")
+        with pytest.raises(UserError, match=r"m/val/b\.png.*needs a label map") as error:
+            prepared(maps.model_copy(update={"check": Check(decode=decode, unreadable="refuse")}))
+        assert "1 of 3 images" in str(error.value)
+        manifest = prepared(maps.model_copy(update={"check": Check(decode=decode, unreadable="skip")}))
+        assert manifest.unreadable == ["i/val/b.png"]
+        assert manifest.counts == {"train": 1, "validation": 1}
+
+    def test_another_convention_is_another_set(self, maps: Dataset, prepared: Prepared) -> None:
+        first = prepared(maps)
+        assert first.label_maps == LabelMaps()
+        other = prepared(maps.model_copy(update={"label_maps": LabelMaps(void=[0, 255])}), "again")
+        assert other.label_maps == LabelMaps(void=[0, 255])
+        assert other.digest != first.digest
 
     def test_annotated_images_are_not_shrunk(self, maps: Dataset, prepared: Prepared) -> None:
         with pytest.raises(UserError, match=r"datasets\.it\.short_side"):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dbot.data.layouts.listing import PARTS, Part
 from dbot.errors import UserError
+from dbot.params.datasets import LabelMaps
 from dbot.record.digest import canonical, write_whole
 
 MANIFEST = "manifest.json"
@@ -82,6 +83,8 @@ class Manifest:
     """Some of the defects in words."""
     skipped: dict[str, list[int]] = field(default_factory=dict)
     """By part, the annotations that were left out: their places, from 0 on, in the list of the COCO file."""
+    label_maps: LabelMaps | None = None
+    """What the pixels of label maps stand for; None: the images have none."""
 
     def samples(self, split: str) -> Samples:
         """The images of `train` or `validation`.
@@ -118,7 +121,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         stored = json.loads(_read(path))
-        return Manifest(**{**stored, "root": Path(stored["root"]), "folder": folder})
+        maps = {"label_maps": LabelMaps.model_validate(stored["label_maps"])} if "label_maps" in stored else {}
+        return Manifest(**{**stored, **maps, "root": Path(stored["root"]), "folder": folder})
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{path}: is not a manifest; delete it and run `dbot prepare` again") from None
 
@@ -138,6 +142,7 @@ def write_manifest(
     defects: dict[str, int] | None = None,
     examples: list[str] | None = None,
     skipped: dict[str, list[int]] | None = None,
+    label_maps: LabelMaps | None = None,
 ) -> Manifest:
     """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
     skipped = skipped or {}
@@ -150,7 +155,7 @@ def write_manifest(
         licence=licence,
         source=source,
         layout=layout,
-        digest=content_digest(rows, classes, annotations | left_out),
+        digest=content_digest(rows, classes, annotations | left_out, label_maps),
         counts={part: sum(row.split == part for row in rows) for part in PARTS},
         annotation_files=annotation_files,
         unreadable=unreadable,
@@ -158,21 +163,26 @@ def write_manifest(
         defects=defects or {},
         examples=examples or [],
         skipped=skipped,
+        label_maps=label_maps,
     )
     table = "".join("\t".join(map(str, row)) + "\n" for row in [Row._fields, *rows])
     write_whole(folder / SAMPLES, table.encode())
     stored = {**asdict(manifest), "root": root}
-    del stored["folder"]
-    write_whole(folder / MANIFEST, (json.dumps(stored, indent=1, ensure_ascii=False) + "\n").encode())
+    del stored["folder"], stored["label_maps"]
+    write_whole(folder / MANIFEST, (json.dumps({**stored, **_of_maps(label_maps)}, indent=1, ensure_ascii=False) + "\n").encode())
     return manifest
 
 
-def content_digest(rows: Iterable[Row], classes: list[str], annotation_files: dict[str, str]) -> str:
+def content_digest(rows: Iterable[Row], classes: list[str], annotation_files: dict[str, str], label_maps: LabelMaps | None = None) -> str:
     """SHA-256 of a data set's content, whatever the order of the rows."""
-    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files}))
+    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files, **_of_maps(label_maps)}))
     for row in sorted(rows):
         digest.update(b"\n" + "\t".join((row.split, row.path, str(row.label), row.digest, row.annotation, row.annotation_digest)).encode())
     return digest.hexdigest()
+
+
+def _of_maps(label_maps: LabelMaps | None) -> dict[str, Any]:
+    return {} if label_maps is None else {"label_maps": label_maps.model_dump()}
 
 
 def _read(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dbot.data.folders import whole_folder
 from dbot.data.images import decode_image, image_size, read_label_map
+from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.data.limit import limited
@@ -22,7 +23,7 @@ from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
 from dbot.data.shrink import JPEG_MAGIC, encoded, shrunk
 from dbot.errors import UserError
-from dbot.params.datasets import Dataset
+from dbot.params.datasets import Dataset, LabelMaps
 from dbot.record.digest import file_digest
 
 CHUNK = 256
@@ -64,7 +65,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         _settle(name, dataset, defects)
         _say_objects(name, listing, audits)
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
-        inspector = _Inspector(root, listing, dataset.short_side, target)
+        inspector = _Inspector(root, listing, dataset.short_side, dataset.label_maps, target)
         findings = list(_inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds))
         unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
         if unreadable and dataset.check.unreadable == "refuse":
@@ -96,6 +97,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         defects=dict(sorted(Counter(defect.kind for defect in defects).items())),
         examples=[defect.text for defect in defects[:EXAMPLES]],
         skipped=skipped_annotations(defects),
+        label_maps=dataset.label_maps if listing.label_maps else None,
     )
 
 
@@ -132,6 +134,7 @@ class _Inspector:
     root: Path
     listing: Listing
     short_side: int | None
+    label_maps: LabelMaps
     target: Path | None
     """Where the copies go; None: nothing is copied."""
 
@@ -176,11 +179,11 @@ class _Inspector:
             values = read_label_map(path)
             if values.shape != size:
                 raise UserError(f"{path}: has {tuple(values.shape)} pixels, its image {tuple(size)}")
-            if int(values.max()) > len(self.listing.classes) or int(values.min()) < 0:
-                raise UserError(
-                    f"{path}: holds the value {int(values.max())}; values are 1 to {len(self.listing.classes)}, and 0 for no class"
-                )
-        return file_digest(path)
+            classes_of(values, self.label_maps, len(self.listing.classes), path)
+        try:
+            return file_digest(path)
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
 
     @staticmethod
     def _write(path: Path, content: bytes) -> None:

@@ -50,6 +50,15 @@ class Check(Section):
     their annotations state (layout `coco`): refuse the data set, or leave them out and count them."""
 
 
+class LabelMaps(Section):
+    """What the pixels of label maps stand for."""
+
+    first_class: NonNegativeInt = 1
+    """Value of the first class; the others follow it without gaps."""
+    void: list[NonNegativeInt] = Field(default_factory=lambda: [0])
+    """Values of pixels without a class: neither trained on nor measured."""
+
+
 class Dataset(Section):
     """A data set that a scale may use."""
 
@@ -73,6 +82,8 @@ class Dataset(Section):
     """Set when the project draws the data itself; `root` is then where `generate` writes it."""
     check: Check
     """What `prepare` verifies."""
+    label_maps: LabelMaps = Field(default_factory=LabelMaps)
+    """What the pixels of its label maps stand for, if it has any; the default is ADE20K's way."""
     limit: PositiveInt | None = None
     """Use only this many images of each part, drawn evenly over the classes. Null: all."""
     short_side: PositiveInt | None = None

@@ -50,11 +50,22 @@ class Processes:
         return gathered
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over all processes, and rank 0's weights on each."""
+        """The model with gradients averaged over all processes, and rank 0's weights on each.
+
+        On GPUs, batch norms take their statistics over all processes too; torch has no such norm for CPUs.
+        """
         if self.world == 1:
             return model
+        if self.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         devices = None if self.device.type == "cpu" else [self.device]
         return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every process rank 0's buffers: where a batch norm saw one process's images only, its running statistics differ."""
+        if self.world > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, src=0)
 
     def check_same(self, model: nn.Module) -> None:
         """Stop unless every process holds the same weights, bit for bit."""

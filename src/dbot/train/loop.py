@@ -204,6 +204,7 @@ def _close_epoch(task: Task, model: nn.Module, meter: Meter, processes: Processe
     if meter.skipped:
         metrics["skipped_steps"] = meter.skipped
     if task.evaluate is not None and (epoch % task.evaluate_every == 0 or epoch == task.recipe.epochs):
+        processes.share_buffers(model)
         model.eval()
         metrics |= task.evaluate(model)
         model.train()

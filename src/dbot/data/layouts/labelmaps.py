@@ -1,10 +1,11 @@
 """Layout `labelmaps`: folders of images and, under the same names, label maps (ADE20K's challenge set).
 
-A label map says the class of each pixel, from 1; 0 is a pixel without a class.
+A label map says the class of each pixel; which value means which, `label_maps` of the data set says.
 """
 
 from pathlib import Path
 
+from dbot.data.labelmaps.values import MOST_CLASSES
 from dbot.data.layouts.imagefolder import image_files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.errors import UserError
@@ -25,18 +26,26 @@ def fits(root: Path, dataset: Dataset) -> bool:
 
 
 def read(place: Place) -> Listing:
+    """Images with the label maps of their names; one whose map is missing has the name that it should have, for the audit to find."""
     samples: dict[Part, list[Sample]] = {}
     for part in PARTS:
         folder, maps = place.split(part).images, place.annotations(part)
-        by_stem = {str(Path(name).with_suffix("")): name for name in image_files(place.root / maps)}
+        by_stem = {_stem(name): name for name in image_files(place.root / maps)}
         images = image_files(place.root / folder)
-        stems = [str(Path(name).with_suffix("")) for name in images]
-        if missing := [stem for stem in stems if stem not in by_stem]:
-            more = f", as are those of {len(missing) - 1} other images" if missing[1:] else ""
-            remedy = f"get it from {place.dataset.source}, or remove its image"
-            raise UserError(f"{place.root / maps / missing[0]}.png: the label map is missing{more}; {remedy}")
-        samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{by_stem[stem]}") for name, stem in zip(images, stems, strict=True)]
-    return Listing(_classes(place), samples, label_maps=True)
+        if images and not any(_stem(name) in by_stem for name in images):
+            raise UserError(
+                f"{place.root / maps}: holds no label map of the name of any image of {place.root / folder}, "
+                f"such as {_stem(images[0])}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
+            )
+        named = [(name, by_stem.get(_stem(name), f"{_stem(name)}.png")) for name in images]
+        samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{label_map}") for name, label_map in named]
+    classes = _classes(place)
+    _check_values(place, len(classes))
+    return Listing(classes, samples, label_maps=True)
+
+
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix(""))
 
 
 def _classes(place: Place) -> list[str]:
@@ -46,4 +55,17 @@ def _classes(place: Place) -> list[str]:
         return [line.split("\t")[-1].strip() for line in lines[1:]]
     if place.dataset.classes is None:
         raise UserError(f"{place.key('classes')} is null, and {path} is missing: state the number of classes")
-    return [str(number) for number in range(1, place.dataset.classes + 1)]
+    first = place.dataset.label_maps.first_class
+    return [str(value) for value in range(first, first + place.dataset.classes)]
+
+
+def _check_values(place: Place, classes: int) -> None:
+    if classes > MOST_CLASSES:
+        raise UserError(f"{place.key('classes')}: {classes} classes are more than the {MOST_CLASSES} that segmentation can tell apart")
+    values = place.dataset.label_maps
+    last = values.first_class + classes - 1
+    if both := [value for value in values.void if values.first_class <= value <= last]:
+        raise UserError(
+            f"{place.key('label_maps', 'void')}: {both[0]} is a class too, since classes are {values.first_class} to {last}; "
+            f"name other values there ([] if every pixel has a class), or mend {place.key('label_maps', 'first_class')}"
+        )

@@ -1,0 +1,1 @@
+"""Images with label maps, as segmentation reads them."""

@@ -1,0 +1,87 @@
+"""Training crops of images with label maps, on uint8 images; pixel statistics are applied to whole batches on the device."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from dbot.data.labelmaps.distortion import distort
+from dbot.data.labelmaps.values import IGNORE
+from dbot.params.scales import Normalisation
+from dbot.params.segmentation import SegmentAugmentation
+
+MapTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""uint8 RGB image (3, H, W) and classes uint8 (H, W) to a uint8 crop (3, S, S) and its classes, int64 (S, S)."""
+
+TRIES = 10
+"""How often a crop is drawn again for more variety."""
+
+
+def training_transform(figures: SegmentAugmentation, statistics: Normalisation) -> MapTransform:
+    """Resizing with jitter, a crop of several classes, flip, distortion, and padding where the image is smaller than the crop.
+
+    As mmsegmentation's pipeline does for ADE20K. It pads normalised images with 0; here, before
+    the normalisation, that is the mean colour.
+    """
+    mean_colour = [round(255 * value) for value in statistics.mean]
+
+    def transform(image: Tensor, classes_HW: Tensor) -> tuple[Tensor, Tensor]:
+        factor = uniform(*figures.scale_jitter)
+        size = fitted(classes_HW.shape, int(figures.long_side * factor), int(figures.short_side * factor))
+        image, classes_HW = resized(image, size), resized_classes(classes_HW, size)
+        rows, columns = draw_crop(classes_HW, figures.crop, figures.largest_share)
+        image, classes_HW = image[:, rows, columns], classes_HW[rows, columns]
+        if uniform(0, 1) < figures.flip:
+            image, classes_HW = image.flip(-1), classes_HW.flip(-1)
+        if figures.distortion:
+            image = distort(image)
+        height, width = classes_HW.shape
+        beyond = [0, 0, figures.crop - width, figures.crop - height]
+        image = functional.pad(image, beyond, fill=mean_colour)
+        classes_HW = functional.pad(classes_HW.unsqueeze(0), beyond, fill=IGNORE).squeeze(0)
+        return image, classes_HW.long()
+
+    return transform
+
+
+def fitted(size: Sequence[int], long_side: int, short_side: int) -> tuple[int, int]:
+    """Height and width in pixels: the largest of the aspect ratio of ``size`` that fit into a long and a short side."""
+    factor = min(long_side / max(size), short_side / min(size))
+    height, width = (max(1, int(side * factor + 0.5)) for side in size)
+    return height, width
+
+
+def resized(image: Tensor, size: Sequence[int]) -> Tensor:
+    """An image (3, H, W) at another (height, width): bilinear without antialiasing, as the published results were made."""
+    found: Tensor = functional.resize(image, list(size), interpolation=InterpolationMode.BILINEAR, antialias=False)
+    return found
+
+
+def resized_classes(classes_HW: Tensor, size: Sequence[int]) -> Tensor:
+    """Classes at another (height, width): those of the nearest pixels."""
+    found: Tensor = functional.resize(classes_HW.unsqueeze(0), list(size), interpolation=InterpolationMode.NEAREST)
+    return found.squeeze(0)
+
+
+def draw_crop(classes_HW: Tensor, side: int, largest_share: float) -> tuple[slice, slice]:
+    """Rows and columns of a random square, or of as much of it as the image has.
+
+    Drawn again, some ten times at most, while one class has ``largest_share`` of the labelled
+    pixels or more, or no pixel has a class.
+    """
+    height, width = classes_HW.shape
+    for _ in range(TRIES + 1):
+        top, left = (int(torch.randint(max(0, extent - side) + 1, ())) for extent in (height, width))
+        place = slice(top, top + side), slice(left, left + side)
+        if largest_share >= 1:
+            break
+        counts = torch.bincount(classes_HW[place].flatten(), minlength=IGNORE + 1)[:IGNORE]
+        if counts.max() < largest_share * counts.sum():
+            break
+    return place
+
+
+def uniform(low: float, high: float) -> float:
+    """A draw from torch's generator of the CPU."""
+    return low + (high - low) * float(torch.rand(()))

@@ -1,0 +1,39 @@
+"""From the values in a label map's file to classes."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dbot.errors import UserError
+from dbot.params.datasets import LabelMaps
+
+IGNORE = 255
+"""Stands for pixels without a class, wherever classes are numbered from 0."""
+
+MOST_CLASSES = IGNORE
+
+
+def classes_of(values_HW: Tensor, label_maps: LabelMaps, classes: int, path: Path) -> Tensor:
+    """Classes from 0, `IGNORE` for pixels without one: uint8 (H, W).
+
+    Args:
+        values_HW: the file's values, integers.
+        label_maps: what they stand for.
+        classes: number of them.
+        path: of the file, for the message.
+
+    Raises:
+        UserError: a value stands for nothing.
+    """
+    numbers = values_HW - label_maps.first_class
+    void = torch.isin(values_HW, torch.tensor(label_maps.void, dtype=values_HW.dtype))
+    unknown = ((numbers < 0) | (numbers >= classes)) & ~void
+    if unknown.any():
+        last = label_maps.first_class + classes - 1
+        without = f", and {' or '.join(map(str, label_maps.void))} for no class" if label_maps.void else ""
+        raise UserError(
+            f"{path}: holds the value {int(values_HW[unknown][0])}; values are {label_maps.first_class} to {last}{without}; "
+            "mend the file, or label_maps of the data set"
+        )
+    return numbers.masked_fill(void, IGNORE).to(torch.uint8)

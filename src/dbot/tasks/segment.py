@@ -1,0 +1,118 @@
+"""Semantic segmentation as a task of the training loop, and its evaluation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from dbot.data.labelmaps.pairs import TrainingPairs, ValidationPairs
+from dbot.data.labelmaps.transforms import training_transform
+from dbot.data.labelmaps.values import IGNORE
+from dbot.data.manifest import Manifest
+from dbot.data.transforms import normalise
+from dbot.errors import UserError
+from dbot.models.segmenter import Segmenter, enlarged
+from dbot.params.scales import Normalisation
+from dbot.params.segmentation import Segment
+from dbot.tasks.confusion import Scores, confusion, scores
+from dbot.tasks.windows import label_image
+from dbot.train.distributed import Processes
+from dbot.train.precision import autocast_type
+from dbot.train.task import Metrics, Step, Task
+
+
+def segment_task(
+    title: str,
+    segmenter: Segmenter,
+    recipe: Segment,
+    seed: int,
+    manifest: Manifest,
+    statistics: Normalisation,
+    groups: list[dict[str, Any]],
+    evaluate: Callable[[nn.Module], Metrics] | None,
+) -> Task:
+    """Training of a segmenter on crops.
+
+    Args:
+        title: what a progress line calls it.
+        segmenter: with the weights that it begins with.
+        recipe: its figures.
+        seed: of order, crops and dropout.
+        manifest: of a set with label maps.
+        statistics: of the pixels.
+        groups: the optimizer's parameter groups.
+        evaluate: measures the model in between, if the recipe's `evaluate_every` asks for it.
+    """
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor], step: Step) -> Tensor:
+        images, classes_BHW = normalise(batch[0], statistics), batch[1]
+        _require_a_batch(model, step)
+        logits, auxiliary = model(images)
+        return pixel_loss(logits, classes_BHW) + recipe.auxiliary.weight * pixel_loss(auxiliary, classes_BHW)
+
+    return Task(
+        title=title,
+        recipe=recipe,
+        model=segmenter,
+        images=TrainingPairs(manifest, training_transform(recipe.augmentation, statistics), seed),
+        loss=loss,
+        seed=seed,
+        evaluate=evaluate if recipe.evaluate_every is not None else None,
+        evaluate_every=recipe.evaluate_every or 1,
+        groups=groups,
+    )
+
+
+def pixel_loss(logits_BKhw: Tensor, classes_BHW: Tensor) -> Tensor:
+    """Cross-entropy of the enlarged logits in float32, averaged over all pixels; those without a class count 0.
+
+    So did the published code (mmsegmentation 0.12); a crop without any class then has a loss, of
+    0, and it doesn't matter how a batch is divided.
+    """
+    total = functional.cross_entropy(enlarged(logits_BKhw, classes_BHW.shape[1:]), classes_BHW, ignore_index=IGNORE, reduction="sum")
+    return total / classes_BHW.numel()
+
+
+def evaluate_segmentation(
+    segmenter: Segmenter,
+    recipe: Segment,
+    manifest: Manifest,
+    statistics: Normalisation,
+    processes: Processes,
+    batch_per_process: int,
+) -> Scores:
+    """The measures over all validation images, every image counted once on any number of processes.
+
+    Args:
+        segmenter: in eval mode, on the processes' device.
+        recipe: how images are labelled, and in which precision.
+        manifest: of a set with label maps.
+        statistics: of the pixels.
+        processes: among which the images are shared.
+        batch_per_process: windows in one forward pass.
+
+    Raises:
+        UserError: a label map is wrong, or no pixel of the set has a class.
+    """
+    classes, device, autocast = len(manifest.classes), processes.device, autocast_type(recipe.precision)
+    matrix = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+    for image, truth_HW in DataLoader(ValidationPairs(manifest, processes.rank, processes.world), batch_size=None):
+        with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+            predicted_HW = label_image(segmenter, image.to(device), truth_HW.shape, recipe.inference, statistics, batch_per_process)
+        matrix += confusion(truth_HW.to(device), predicted_HW, classes)
+    matrix = processes.sum(matrix)
+    if not matrix.any():
+        raise UserError(f"{manifest.root}: no pixel of the validation label maps has a class; mend them, or label_maps of the data set")
+    return scores(matrix)
+
+
+def _require_a_batch(model: nn.Module, step: Step) -> None:
+    """The pooled maps of the head can't be normalised over one image, as torch would say with a traceback."""
+    if step.layout.micro == 1 and not any(isinstance(part, nn.SyncBatchNorm) for part in model.modules()):
+        raise UserError(
+            "segmentation can't be trained on one image at a time, since its heads normalise over the images of a forward pass: "
+            "set batch_size and batch_per_process to 2 or more, so that batch_per_process fits into batch_size / processes"
+        )

@@ -1,0 +1,43 @@
+"""Values of label maps, in the conventions of ADE20K, CamVid and VOC."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dbot.data.labelmaps.values import IGNORE, classes_of
+from dbot.errors import UserError
+from dbot.params.datasets import LabelMaps
+
+HERE = Path("maps/a.png")
+
+
+@pytest.mark.parametrize(
+    ("convention", "values", "classes"),
+    [
+        ({}, [0, 1, 3], [IGNORE, 0, 2]),
+        ({"first_class": 0, "void": [3]}, [0, 2, 3], [0, 2, IGNORE]),
+        ({"first_class": 0, "void": [3, 255]}, [255, 2, 3], [IGNORE, 2, IGNORE]),
+        ({"first_class": 0, "void": []}, [0, 1, 2], [0, 1, 2]),
+        ({"first_class": 1000, "void": [0]}, [1002, 0, 1000], [2, IGNORE, 0]),
+    ],
+)
+def test_values_become_classes(convention, values, classes):
+    found = classes_of(torch.tensor([values], dtype=torch.int32), LabelMaps(**convention), 3, HERE)
+    assert found.dtype == torch.uint8
+    assert found.tolist() == [classes]
+
+
+@pytest.mark.parametrize(
+    ("convention", "value", "said"),
+    [
+        ({}, 4, "the value 4; values are 1 to 3, and 0 for no class"),
+        ({}, -1, "the value -1;"),
+        ({"first_class": 0, "void": [11, 255]}, 3, "values are 0 to 2, and 11 or 255 for no class"),
+        ({"first_class": 0, "void": []}, 255, "values are 0 to 2; mend"),
+    ],
+)
+def test_a_value_that_stands_for_nothing_is_named(convention, value, said):
+    with pytest.raises(UserError, match=r"^maps/a\.png: ") as error:
+        classes_of(torch.tensor([[1, value]], dtype=torch.int32), LabelMaps(**convention), 3, HERE)
+    assert said in str(error.value)
