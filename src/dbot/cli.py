@@ -14,6 +14,8 @@ JOBS = {
     "fetch": "take over weights that others released",
     "distill": "train one stage of distillation",
     "finetune": "fine-tune a classifier",
+    "detect": "train a detector of boxes and instance masks",
+    "segment": "train a semantic segmenter",
     "evaluate": "measure one cell of the table",
 }
 """Verbs that are jobs: each shares its name with a rule and ends in a receipt."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from dbot.errors import UserError
 from dbot.params.load import Resolved
-from dbot.params.rows import Column
+from dbot.params.rows import Column, Row
 from dbot.params.scales import Resources
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher
@@ -21,10 +21,24 @@ from dbot.params.teachers import RowTeacher
 RESULTS = Path("results")
 RECEIPT = "receipt.json"
 METRICS = "metrics.csv"
-KEPT = ("fetch", "distill", "finetune")
+KEPT = ("fetch", "distill", "finetune", "detect", "segment")
 """Verbs that write checkpoints, which DVC keeps as soon as the job has ended."""
 STUDENT: Mapping[str, str] = {"distill": "student.safetensors", "fetch": "model.safetensors"}
 """By verb, the checkpoint that a job leaves for others to start from."""
+DENSE: Mapping[Column, str] = {"det": "detect", "seg": "segment"}
+"""By dense column, the verb that trains its model."""
+MODEL = "model.safetensors"
+"""The checkpoint that a dense job leaves."""
+TRAINING_ONLY = {
+    *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "non_finite", "seed"),
+    *("augmentation", "evaluate_every", "checkpointing"),
+}
+"""Fields of a dense recipe that say nothing of how its model is measured."""
+DENSE_ARTIFACTS: Mapping[Column, tuple[str, ...]] = {
+    "det": ("detections.json", "categories.csv"),
+    "seg": ("categories.csv",),
+}
+"""By dense column, what a measurement leaves beside its metrics."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,8 @@ class Plan:
             "fetch": self.fetch,
             "distill": self.distill,
             "finetune": self.finetune,
+            "detect": self.detect,
+            "segment": self.segment,
             "evaluate": self.evaluate,
         }
         return makers[verb](**key)
@@ -201,41 +217,67 @@ class Plan:
             inputs["start"] = self.fetch(declared.released)
         elif declared.stages is not None:
             inputs["start"] = self.distill(row, declared.stages.cls)
-        settings = {
-            "architecture": self._architecture(declared.architecture),
-            "recipe": self.params.recipes.finetune[declared.recipe].model_dump(exclude={"select"}),
-            "normalisation": self.params.normalisation.model_dump(),
-            "seed": _number("seed", seed),
-        }
-        here = ("recipes", "finetune", declared.recipe)
-        sources = (
-            *self._architecture_sources(declared.architecture),
-            *((*here, field) for field in settings["recipe"]),
-            ("normalisation",),
-        )
+        recipe = self.params.recipes.finetune[declared.recipe].model_dump(exclude={"select"})
+        settings, sources = self._of_recipe(declared, "finetune", recipe)
+        settings["seed"] = _number("seed", seed)
         artifacts = ("last.safetensors", "best.safetensors", METRICS)
         return self._job("finetune", {"row": row, "seed": str(seed)}, inputs, settings, sources, artifacts, declared.architecture)
+
+    def detect(self, row: str, seed: str | int) -> Job:
+        """Training a row's detector."""
+        return self._dense("det", row, seed)
+
+    def segment(self, row: str, seed: str | int) -> Job:
+        """Training a row's segmenter."""
+        return self._dense("seg", row, seed)
+
+    def _dense(self, column: Column, row: str, seed: str | int) -> Job:
+        declared, verb = self._declared("rows", row), DENSE[column]
+        self._require_column(row, column)
+        inputs = {"data": self.prepare(getattr(self.params.uses, column))}
+        if declared.released is not None:
+            inputs["start"] = self.fetch(declared.released)
+        elif declared.stages is not None:
+            inputs["start"] = self.distill(row, getattr(declared.stages, column))
+        recipe = getattr(self.params.recipes, verb)[declared.recipe].model_dump(exclude={"inference"})
+        settings, sources = self._of_recipe(declared, verb, recipe)
+        key = {"row": row, "seed": str(seed)}
+        return self._job(verb, key, inputs, {**settings, "seed": _number("seed", seed)}, sources, (MODEL, METRICS), declared.architecture)
 
     def evaluate(self, row: str, column: Column, seed: str | int) -> Job:
         """Measuring one cell, for one seed."""
         declared = self._declared("rows", row)
-        if column != "cls":
-            raise UserError(f"column {column} of row {row} can't be measured yet; columns that can: cls")
-        recipe = self.params.recipes.finetune[declared.recipe]
+        self._require_column(row, column)
+        if column in declared.columns_from:
+            return self.evaluate(declared.columns_from[column], column, seed)
+        inputs = {"data": self.prepare(getattr(self.params.uses, column))}
+        artifacts: tuple[str, ...] = ("metrics.json",)
+        if column == "cls":
+            verb, inputs["model"] = "finetune", self.classifier(row, seed)
+            figures = {"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}
+            recipe = self.params.recipes.finetune[declared.recipe].model_dump(include=figures)
+        else:
+            verb, inputs["model"] = DENSE[column], self._dense(column, row, seed)
+            recipe = getattr(self.params.recipes, verb)[declared.recipe].model_dump(exclude=TRAINING_ONLY)
+            artifacts = ("metrics.json", *DENSE_ARTIFACTS[column])
+        settings, sources = self._of_recipe(declared, verb, recipe)
+        key = {"row": row, "column": column, "seed": str(seed)}
+        return self._job("evaluate", key, inputs, settings, sources, artifacts, declared.architecture)
+
+    def _of_recipe(self, declared: Row, kind: str, recipe: dict[str, Any]) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
+        """Settings of a job that builds a row's network by a recipe, and the keys that they were read from."""
         settings = {
             "architecture": self._architecture(declared.architecture),
-            "recipe": recipe.model_dump(include={"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}),
+            "recipe": recipe,
             "normalisation": self.params.normalisation.model_dump(),
         }
-        here = ("recipes", "finetune", declared.recipe)
-        sources = (
-            *self._architecture_sources(declared.architecture),
-            *((*here, field) for field in settings["recipe"]),
-            ("normalisation",),
-        )
-        inputs = {"data": self.prepare(self.params.uses.cls), "model": self.classifier(row, seed)}
-        key = {"row": row, "column": column, "seed": str(seed)}
-        return self._job("evaluate", key, inputs, settings, sources, ("metrics.json",), declared.architecture)
+        here = ("recipes", kind, declared.recipe)
+        return settings, (*self._architecture_sources(declared.architecture), *((*here, field) for field in recipe), ("normalisation",))
+
+    def _require_column(self, row: str, column: Column) -> None:
+        columns = self.params.columns(row)
+        if column not in columns:
+            raise UserError(f"row {row} has no column {column}; it has: {', '.join(columns)}")
 
     def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
         """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
@@ -248,6 +290,7 @@ class Plan:
             self.evaluate(row, column, seed)
             for row in wanted
             for column in (self.params.build.columns if columns is None else columns)
+            if column in self.params.columns(row)
             for seed in self.params.build.seeds
         ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dbot.params.dense import Dense
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.released import ReleasedFile
@@ -10,7 +11,7 @@ from dbot.params.rows import Row
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher
 
-RULES = ("generate", "prepare", "fetch", "distill", "finetune", "evaluate")
+RULES = ("generate", "prepare", "fetch", "distill", "finetune", "detect", "segment", "evaluate")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"
@@ -141,6 +142,37 @@ def _blocks(params: Params, row: Row) -> Iterator[Problem]:
         yield Problem((*here, "minimum"), f"is {blocks.minimum}", what)
 
 
+def _dense(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+    """Detectors and segmenters are built on what the student is."""
+    architecture = params.architectures.get(row.architecture)
+    for column, kind in (("det", "detect"), ("seg", "segment")):
+        recipe: Dense | None = getattr(params.recipes, kind).get(row.recipe)
+        at = ("recipes", kind, row.recipe)
+        if recipe is None:
+            if row.stages is not None and getattr(row.stages, column) is not None:
+                yield from _one_of((*here, "recipe"), row.recipe, getattr(params.recipes, kind), f"recipe of recipes.{kind}")
+            continue
+        pretrained = params.recipes.pretrain.get(row.recipe)
+        if pretrained is not None and pretrained.design != recipe.design:
+            yield Problem((*at, "design"), f"is {recipe.design}", f"must be {pretrained.design}, as recipes.pretrain.{row.recipe} is")
+        if architecture is not None and column in params.columns(str(here[-1])) and column not in row.columns_from:
+            if max(recipe.taps) != architecture.depth - 1:
+                what = f"its highest must be {architecture.depth - 1}, the last block of architecture {row.architecture}"
+                yield Problem((*at, "taps"), f"is {recipe.taps}", what)
+            if architecture.patch_size % 4:
+                what = f"must be a multiple of 4 for column {column}, whose finest map has a quarter of it"
+                yield Problem(("architectures", row.architecture, "patch_size"), f"is {architecture.patch_size}", what)
+
+
+def _columns_from(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+    """A column's other row must have the column itself."""
+    for column, other in row.columns_from.items():
+        at = (*here, "columns_from", column)
+        yield from _one_of(at, other, params.rows, "row")
+        if other in params.rows and (column in params.rows[other].columns_from or column not in params.columns(other)):
+            yield Problem(at, f"is {other!r}", f"that row has no column {column} of its own; name one that has")
+
+
 def _design(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
     """A student can only be fine-tuned as what it is."""
     recipe, pretrained = params.recipes.finetune.get(row.recipe), params.recipes.pretrain.get(row.recipe)
@@ -173,6 +205,8 @@ def _rows(params: Params) -> Iterator[Problem]:
         yield from _design(params, here, row)
         yield from _blocks(params, row)
         yield from _stage_lengths(params, row)
+        yield from _dense(params, here, row)
+        yield from _columns_from(params, here, row)
         for key, other in (("finetuned_from", row.finetuned_from), ("control", row.control)):
             if other is not None:
                 yield from _one_of((*here, key), other, params.rows, "row")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.source import KeyPath
 
@@ -42,15 +43,16 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for definition in (schema, *definitions.values()):
         definition.pop("required", None)
-    for name in ("AsymmetricPretrain", "SymmetricPretrain", "AsymmetricFinetune", "SymmetricFinetune"):
+    for name in ("AsymmetricPretrain", "SymmetricPretrain", "AsymmetricFinetune", "SymmetricFinetune", "Detect", "Segment"):
         definitions[name]["properties"]["extends"] = {
             "type": "string",
             "description": "Another recipe of the same kind; only what differs from it is given here.",
         }
-    for kind in ("pretrain", "finetune"):
+    for kind in KINDS:
         recipe = definitions["Recipes"]["properties"][kind]["additionalProperties"]
-        recipe.pop("discriminator", None)
-        recipe["anyOf"] = recipe.pop("oneOf")  # without its tag, an extending recipe fits both designs
+        if "oneOf" in recipe:
+            recipe.pop("discriminator", None)
+            recipe["anyOf"] = recipe.pop("oneOf")  # without its tag, an extending recipe fits both designs
     sections = {k: v for k, v in schema["properties"].items() if k not in ("version", "scale", "scales")}
     definitions["Scale"]["properties"]["overrides"] = {
         "type": "object",

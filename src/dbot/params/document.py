@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from dbot.params.architectures import Architecture
+from dbot.params.cookbook import Recipes
 from dbot.params.datasets import Dataset
-from dbot.params.recipes import Recipes
 from dbot.params.released import Released
-from dbot.params.rows import Row
+from dbot.params.rows import COLUMNS, Column, Row
 from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
 from dbot.params.teachers import Teacher
@@ -45,3 +45,20 @@ class Params(Section):
     """How jobs run."""
     scales: dict[str, Scale] = Field(min_length=1)
     """Scales by name."""
+
+    def columns(self, row: str) -> tuple[Column, ...]:
+        """The columns that a row has.
+
+        Any row can be fine-tuned for classification. It has a dense column if there is a recipe for
+        it, and what it starts from is said: a stage, a released student, another row, or nothing.
+        """
+        declared = self.rows[row]
+        return tuple(column for column in COLUMNS if column == "cls" or column in declared.columns_from or self._is_dense(declared, column))
+
+    def _is_dense(self, row: Row, column: Column) -> bool:
+        if row.recipe not in (self.recipes.detect if column == "det" else self.recipes.segment):
+            return False
+        if row.released is not None:
+            published = row.published is not None and getattr(row.published, column) is not None
+            return published and not self.released.files[row.released].is_classifier
+        return row.from_scratch or (row.stages is not None and getattr(row.stages, column) is not None)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from dbot.errors import UserError
 from dbot.params.checks import Problem, cross_check
+from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.recipes import Pretrain
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
@@ -62,7 +63,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
                 line = document.origins["scales", scale, "overrides", key].line
                 raise UserError(f"{file}:{line}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
         tree = merge(document, document.at("scales", scale, "overrides"))
-    for kind in ("pretrain", "finetune"):
+    for kind in KINDS:
         tree = _extend(tree, ("recipes", kind), file)
 
     try:

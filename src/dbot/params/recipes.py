@@ -257,7 +257,7 @@ class AsymmetricFinetune(Finetuning):
 class SymmetricFinetune(Finetuning):
     """Fine-tuning of a ViT with layer scale and a table of relative positions in every block: a symmetric student.
 
-    The layer scale is the student's; absolute positions are there if the student has them.
+    The layer scale is the student's, and so is which positions it has.
     """
 
     design: Literal["symmetric"]
@@ -268,15 +268,10 @@ class SymmetricFinetune(Finetuning):
     """Initial value of the layer scale where there is no student to start from."""
     initial_std: PositiveFloat
     """Standard deviation of initial weights but the head's; the published 0.02 suits a width of 768 and more."""
+    relative_positions: bool
+    """Whether every block has a table of relative positions where there is no student to start from."""
+    absolute_positions: bool
+    """Whether there are learned absolute positions where there is no student to start from."""
 
 
 Finetune = Annotated[AsymmetricFinetune | SymmetricFinetune, Field(discriminator="design")]
-
-
-class Recipes(Section):
-    """All recipes by name. A recipe may say `extends: <name>` and give only what differs."""
-
-    pretrain: dict[str, Pretrain]
-    """How a stage of distillation is trained."""
-    finetune: dict[str, Finetune]
-    """How a classifier is fine-tuned."""

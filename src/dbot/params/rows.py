@@ -56,6 +56,8 @@ class Row(Section):
     """Fine-tuning starts from another row's fine-tuned checkpoint."""
     from_scratch: bool = False
     """Fine-tuning starts from random weights: a control."""
+    columns_from: dict[Column, str] = Field(default_factory=dict)
+    """By column, another row whose number it is, where the column was published from another pre-training."""
     control: str | None = None
     """Row with the same fine-tuning from random weights, to compare with."""
     published: Published | None = Field(default=None)
@@ -67,15 +69,3 @@ class Row(Section):
         if self.stages is None:
             return 0
         return max(filter(None, (self.stages.cls, self.stages.det, self.stages.seg)))
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns that the row has. One without stages of its own is only fine-tuned for classification.
-
-        One that starts from released weights has those that were published for it.
-        """
-        if self.released is not None and self.published is not None:
-            return tuple(column for column in COLUMNS if column == "cls" or getattr(self.published, column) is not None)
-        if self.stages is None:
-            return ("cls",)
-        return tuple(column for column in COLUMNS if getattr(self.stages, column) is not None)

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from dbot.plan import METRICS, RESULTS, STUDENT, Job, Plan
+from dbot.plan import DENSE, KEPT, METRICS, MODEL, RESULTS, STUDENT, Job, Plan
 from dbot.record.digest import write_whole
 
 FILE = Path("dvc.yaml")
@@ -121,12 +121,15 @@ def _model(plan: Plan, job: Job) -> dict[str, Any] | None:
             "desc": f"released weights {job.settings['released']['file']}, scale {job.scale}",
             "labels": [job.scale, job.key["released"], "released"],
         }
-    if job.verb not in ("distill", "finetune"):
+    if job.verb not in KEPT:
         return None
     row = plan.params.rows[job.key["row"]]
     title = plan.params.architectures[row.architecture].title
     if job.verb == "distill":
         file, kind, what = "student.safetensors", "student", f"student of stage {job.key['stage']}"
+    elif job.verb in DENSE.values():
+        kind = "detector" if job.verb == "detect" else "segmenter"
+        file, what = MODEL, f"{kind} trained with seed {job.key['seed']}"
     else:
         select = plan.params.recipes.finetune[row.recipe].select
         file, kind, what = f"{select}.safetensors", "classifier", f"fine-tuned with seed {job.key['seed']}"

@@ -73,7 +73,7 @@ def every_job(plan: Plan) -> list[Job]:
     targets: list[Job] = []
     for name, row in plan.resolved.params.rows.items():
         targets += [plan.distill(name, stage) for stage in range(1, row.last_stage + 1)]
-        targets += [job for column in row.columns for job in _evaluations(plan, name, column)]
+        targets += [job for column in plan.resolved.params.columns(name) for job in _evaluations(plan, name, column)]
     return plan.jobs(targets)
 
 

@@ -17,7 +17,7 @@ from dbot.plan import Plan
 from dbot.record.receipt import Receipt
 from dbot.report.evidence import Evidence, Finding, State, spent
 
-RESULT: Mapping[str, str] = {"cls": "top1"}
+RESULT: Mapping[Column, str] = {"cls": "top1", "det": "box_ap", "seg": "miou"}
 """By column, the finding of its evaluation that fills the cell, in %."""
 
 PUBLISHED_ON: Mapping[Column, str] = {"cls": "imagenet-1k", "det": "coco-2017", "seg": "ade20k"}
@@ -263,7 +263,7 @@ def _cell(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
     params = plan.resolved.params
     row = params.rows[name]
     used = getattr(params.uses, column)
-    seeds = tuple(_seed(plan, evidence, name, column, seed) for seed in params.build.seeds) if column in row.columns else ()
+    seeds = tuple(_seed(plan, evidence, name, column, seed) for seed in params.build.seeds) if column in params.columns(name) else ()
     return Cell(
         row=name,
         column=column,

@@ -44,7 +44,7 @@ def classifier_for(
     size = recipe.image_size or architecture.image_size
     if isinstance(recipe, AsymmetricFinetune):
         return build_classifier(architecture, classes, size, recipe.pooling, drop_path)
-    positions = Positions() if start is None else Positions.of(start)
+    positions = Positions(recipe.relative_positions, recipe.absolute_positions) if start is None else Positions.of(start)
     return build_symmetric_classifier(architecture, positions, recipe.layer_scale, classes, size, recipe.pooling, drop_path)
 
 

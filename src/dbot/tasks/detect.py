@@ -1,6 +1,6 @@
 """Detection: Cascade Mask R-CNN as a task of the training loop, and its findings as COCO results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,16 +10,64 @@ from torch.utils.data import Dataset
 from dbot.data.objects.loading import Origin, collate
 from dbot.data.objects.results import Result, coco_results, gathered
 from dbot.data.transforms import normalise
-from dbot.models.detector.build import Detector
+from dbot.errors import UserError
+from dbot.models.checkpoint import fill, part
+from dbot.models.detector.build import Detector, build_detector, initialise_heads
 from dbot.models.detector.cascade import Target
+from dbot.models.pyramid import build_pyramid, initialise_pyramid, load_encoder_into
+from dbot.params.architectures import Architecture
 from dbot.params.detection import Detect
 from dbot.params.scales import Normalisation
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
+from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
 
 Batch = tuple[list[Tensor], list[Target]]
 """uint8 images (3, H_i, W_i), and for each its `boxes`, `labels` and `masks`."""
+
+
+def new_detector(architecture: Architecture, recipe: Detect, classes: int) -> Detector:
+    """A detector of a recipe, on an architecture's encoder; its weights are torch's."""
+    return build_detector(build_pyramid(architecture, recipe, recipe.image_size), recipe, classes)
+
+
+def begin_detector(
+    architecture: Architecture, recipe: Detect, classes: int, seed: int, student: dict[str, Tensor] | None, source: str
+) -> Detector:
+    """The detector with which a training begins.
+
+    Args:
+        architecture: the encoder's.
+        recipe: the figures.
+        classes: number of them, without the background.
+        seed: of the weights that are drawn.
+        student: weights of a student; None: the encoder is random too.
+        source: what messages call them.
+
+    Raises:
+        UserError: the student doesn't fit the recipe.
+    """
+    detector = new_detector(architecture, recipe, classes)
+    initialise_pyramid(detector.pyramid, generator(seed, "pyramid"))
+    initialise_heads(detector, generator(seed, "heads"))
+    if student is not None:
+        load_encoder_into(detector.pyramid, part(student, "encoder."), source)
+    return detector
+
+
+def detector_of(weights: Mapping[str, Tensor], about: Mapping[str, Any], source: str) -> tuple[Detector, Detect]:
+    """The detector of a checkpoint, in eval mode, and its recipe.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if about.get("kind") != "detector":
+        raise UserError(f"{source}: holds no detector (its kind is {about.get('kind')}); name the model of a `detect` job")
+    recipe = Detect.model_validate(about["recipe"])
+    detector = new_detector(Architecture.model_validate(about["architecture"]), recipe, len(about["classes"]))
+    fill(detector, dict(weights), source, set())
+    return detector.eval(), recipe
 
 
 def detect_task(

@@ -1,6 +1,6 @@
 """Semantic segmentation as a task of the training loop, and its evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,14 +14,61 @@ from dbot.data.labelmaps.values import IGNORE
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import normalise
 from dbot.errors import UserError
-from dbot.models.segmenter import Segmenter, enlarged
+from dbot.models.checkpoint import fill, part
+from dbot.models.pyramid import build_pyramid, initialise_pyramid, load_encoder_into
+from dbot.models.segmenter import Segmenter, build_segmenter, enlarged, initialise_heads
+from dbot.params.architectures import Architecture
 from dbot.params.scales import Normalisation
 from dbot.params.segmentation import Segment
 from dbot.tasks.confusion import Scores, confusion, scores
 from dbot.tasks.windows import label_image
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
+from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
+
+
+def new_segmenter(architecture: Architecture, recipe: Segment, classes: int) -> Segmenter:
+    """A segmenter of a recipe, on an architecture's encoder; its weights are torch's."""
+    return build_segmenter(build_pyramid(architecture, recipe, recipe.augmentation.crop), recipe, classes)
+
+
+def begin_segmenter(
+    architecture: Architecture, recipe: Segment, classes: int, seed: int, student: dict[str, Tensor] | None, source: str
+) -> Segmenter:
+    """The segmenter with which a training begins.
+
+    Args:
+        architecture: the encoder's.
+        recipe: the figures.
+        classes: number of them.
+        seed: of the weights that are drawn.
+        student: weights of a student; None: the encoder is random too.
+        source: what messages call them.
+
+    Raises:
+        UserError: the student doesn't fit the recipe.
+    """
+    segmenter = new_segmenter(architecture, recipe, classes)
+    initialise_pyramid(segmenter.pyramid, generator(seed, "pyramid"))
+    initialise_heads(segmenter, generator(seed, "heads"))
+    if student is not None:
+        load_encoder_into(segmenter.pyramid, part(student, "encoder."), source)
+    return segmenter
+
+
+def segmenter_of(weights: Mapping[str, Tensor], about: Mapping[str, Any], source: str) -> tuple[Segmenter, Segment]:
+    """The segmenter of a checkpoint, in eval mode, and its recipe.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if about.get("kind") != "segmenter":
+        raise UserError(f"{source}: holds no segmenter (its kind is {about.get('kind')}); name the model of a `segment` job")
+    recipe = Segment.model_validate(about["recipe"])
+    segmenter = new_segmenter(Architecture.model_validate(about["architecture"]), recipe, len(about["classes"]))
+    fill(segmenter, dict(weights), source, set())
+    return segmenter.eval(), recipe
 
 
 def segment_task(

@@ -11,7 +11,7 @@ from torch import Tensor
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.models import checkpoint
 from dbot.params.load import load
-from dbot.plan import METRICS, Plan
+from dbot.plan import METRICS, STUDENT, Plan
 from dbot.record.execution import Execution, place
 from dbot.record.history import write_history
 from dbot.record.mlflow import Feed
@@ -66,6 +66,15 @@ class TrainingJob:
         trained = bool(self.history)
         receipt = self.run.finish(self.artifacts, results, logs, self.processes.device_name, self.processes.world, keep_state=trained)
         self.feed.complete(receipt, self.history)
+
+
+def student_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
+    """Weights of the student that a job starts from, and the file's name; None and nothing where it starts from random ones."""
+    start = job.run.inputs.get("start")
+    if start is None:
+        return None, ""
+    path = job.run.artifact("start", STUDENT[start.identity.verb])
+    return checkpoint.load(path)[0], str(path)
 
 
 @contextmanager

@@ -1,0 +1,30 @@
+# Training of a detector: from a student, or from scratch (a control).
+
+
+rule detect:
+    input:
+        unpack(inputs("detect")),
+    output:
+        receipt="results/{scale}/detect/{row}/seed{seed}/receipt.json",
+        model="results/{scale}/detect/{row}/seed{seed}/model.safetensors",
+        metrics="results/{scale}/detect/{row}/seed{seed}/metrics.csv",
+    log:
+        "logs/{scale}/detect/{row}/seed{seed}.log",
+    benchmark:
+        "logs/{scale}/detect/{row}/seed{seed}.benchmark.tsv"
+    conda:
+        "../../environment.yml"
+    threads: asks("detect", "threads")
+    resources:
+        mem_mb=asks("detect", "mem_mb"),
+        runtime=asks("detect", "runtime"),
+        gpu=asks("detect", "gpu"),
+    params:
+        settings=settings("detect"),
+        launch=launch,
+        start=option("start"),
+    message:
+        "train the detector of row {wildcards.row}, seed {wildcards.seed} (log: {log})"
+    shell:
+        "{params.launch} detect --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
+        " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

@@ -1,0 +1,30 @@
+# Training of a semantic segmenter: from a student, or from scratch (a control).
+
+
+rule segment:
+    input:
+        unpack(inputs("segment")),
+    output:
+        receipt="results/{scale}/segment/{row}/seed{seed}/receipt.json",
+        model="results/{scale}/segment/{row}/seed{seed}/model.safetensors",
+        metrics="results/{scale}/segment/{row}/seed{seed}/metrics.csv",
+    log:
+        "logs/{scale}/segment/{row}/seed{seed}.log",
+    benchmark:
+        "logs/{scale}/segment/{row}/seed{seed}.benchmark.tsv"
+    conda:
+        "../../environment.yml"
+    threads: asks("segment", "threads")
+    resources:
+        mem_mb=asks("segment", "mem_mb"),
+        runtime=asks("segment", "runtime"),
+        gpu=asks("segment", "gpu"),
+    params:
+        settings=settings("segment"),
+        launch=launch,
+        start=option("start"),
+    message:
+        "train the segmenter of row {wildcards.row}, seed {wildcards.seed} (log: {log})"
+    shell:
+        "{params.launch} segment --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
+        " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"
