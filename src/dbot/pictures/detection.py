@@ -39,33 +39,50 @@ def detection_gallery(
         UserError: the annotations or a shown image can't be read.
     """
     objects, paths = read_objects(manifest, "validation"), manifest.samples("validation").paths
-    label_of = {number: label for label, number in enumerate(category_ids, start=1)}
+    label_of = labels(category_ids)
     by_image: dict[int, list[Result]] = {}
     for result in results:
         if result["score"] >= score:
             by_image.setdefault(int(result["image_id"]), []).append(result)
-    ranked = []
-    for place, image_id in enumerate(objects.image_ids.tolist()):
-        truth, found = there(objects, place, masks=False), seen(by_image.get(image_id, []), label_of, masks=False)
-        value = f1(truth, found)
-        if value is not None:
-            ranked.append(Ranked(place, value, len(truth) + len(found)))
 
     def tile(one: Ranked) -> Tile:
         path = manifest.root / paths[one.place]
-        image, results_here = read_image(path), by_image.get(int(objects.image_ids[one.place]), [])
-        pair = (there(objects, one.place), seen(results_here, label_of))
+        image, found = read_image(path), by_image.get(int(objects.image_ids[one.place]), [])
+        pair = (true_objects(objects, one.place), found_objects(found, label_of))
         return Tile([draw_objects(image, part, manifest.classes, SIDE) for part in pair], path.name, f"F1 {one.score:.2f}")
 
-    groups = {name: [tile(one) for one in members] for name, members in chosen(ranked, each).items()}
+    groups = chosen(ranked(objects, by_image, label_of), each)
     title = (
         f"{manifest.title}, validation. F1 of an image: of its boxes with a score of {score:g} or more, "
         f"those are right that overlap an object of their class with an IoU of {OVERLAP:g} or more."
     )
-    return jpeg(sheet(title, ("truth", "prediction"), groups))
+    return jpeg(sheet(title, ("truth", "prediction"), {name: [tile(one) for one in members] for name, members in groups.items()}))
 
 
-def there(objects: Objects, place: int, masks: bool = True) -> list[Seen]:
+def ranked(objects: Objects, by_image: Mapping[int, Sequence[Result]], label_of: Mapping[int, int]) -> list[Ranked]:
+    """What was found on each image is worth: the F1 of its boxes. Images that have none are left out.
+
+    Args:
+        objects: the truth.
+        by_image: COCO results by image id.
+        label_of: labels by category id.
+    """
+    ranks = []
+    for place, image_id in enumerate(objects.image_ids.tolist()):
+        truth = true_objects(objects, place, masks=False)
+        found = found_objects(by_image.get(image_id, []), label_of, masks=False)
+        value = f1(truth, found)
+        if value is not None:
+            ranks.append(Ranked(place, value, len(truth) + len(found)))
+    return ranks
+
+
+def labels(category_ids: Sequence[int]) -> dict[int, int]:
+    """Labels, from 1 on, by category id."""
+    return {number: label for label, number in enumerate(category_ids, start=1)}
+
+
+def true_objects(objects: Objects, place: int, masks: bool = True) -> list[Seen]:
     """The objects of an image, crowds included; masks are decoded if asked for."""
     members = range(objects.starts[place], objects.starts[place + 1])
     height, width = objects.sizes[place].tolist()
@@ -78,12 +95,12 @@ def there(objects: Objects, place: int, masks: bool = True) -> list[Seen]:
     return found
 
 
-def seen(results: Sequence[Result], label_of: Mapping[int, int], masks: bool = True) -> list[Seen]:
+def found_objects(results: Sequence[Result], label_of: Mapping[int, int], masks: bool = True) -> list[Seen]:
     """COCO results of one image as objects to draw.
 
     Args:
         results: those of the image.
-        label_of: labels, from 1 on, by category id.
+        label_of: labels by category id.
         masks: whether masks are decoded.
     """
     found = []
@@ -106,7 +123,7 @@ def f1(truth: Sequence[Seen], found: Sequence[Seen]) -> float | None:
     ordered = sorted(found, key=lambda one: -(one.score or 0.0))
     overlaps = iou(_xywh(ordered), _xywh(truth), [int(one.crowd) for one in truth]) if truth and ordered else np.zeros((len(ordered), 0))
     for one, overlap in zip(ordered, overlaps, strict=True):
-        near = [number for number, there in enumerate(truth) if there.label == one.label and overlap[number] >= OVERLAP]
+        near = [number for number, other in enumerate(truth) if other.label == one.label and overlap[number] >= OVERLAP]
         free = [number for number in near if not truth[number].crowd and number not in taken]
         if free:
             taken.add(max(free, key=lambda number: overlap[number]))

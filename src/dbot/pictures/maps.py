@@ -14,7 +14,7 @@ GREYS = (110, 170)
 """Of the stripes on pixels without a class."""
 STRIPE = 4
 """Width of a stripe, in pixels along a row."""
-FILL = 0.6
+FILL = 0.5
 """Share of a class's colour where a map lies over its image."""
 
 

@@ -45,7 +45,7 @@ def sheet(title: str, columns: Sequence[str], groups: Mapping[str, Sequence[Tile
     rows += [_group(name, group, columns, column, width) for name, group in groups.items() if group]
     rows += [] if tiles else [_line("no image to show", width, TEXT, GREY)]
     rows += [draw_legend(legend, width)] if legend else []
-    return _stacked(rows, width)
+    return stacked(rows, width)
 
 
 def draw_legend(legend: Legend, width: int) -> Image.Image:
@@ -75,7 +75,7 @@ def jpeg(picture: Image.Image) -> bytes:
 
 
 def _title(text: str, width: int) -> Image.Image:
-    return _stacked([_line(line, width, TEXT, GREY) for line in wrapped(text, width, TEXT)], width, margin=0, between=0)
+    return stacked([_line(line, width, TEXT, GREY) for line in wrapped(text, width, TEXT)], width, margin=0, between=0)
 
 
 def _group(name: str, tiles: Sequence[Tile], columns: Sequence[str], column: int, width: int) -> Image.Image:
@@ -106,7 +106,8 @@ def _line(text: str, width: int, size: int, fill: Colour) -> Image.Image:
     return drawn
 
 
-def _stacked(rows: Sequence[Image.Image], width: int, margin: int = MARGIN, between: int = MARGIN) -> Image.Image:
+def stacked(rows: Sequence[Image.Image], width: int, margin: int = MARGIN, between: int = MARGIN) -> Image.Image:
+    """Pictures of up to ``width`` pixels below each other, on white."""
     height = sum(row.height for row in rows) + between * (len(rows) - 1)
     drawn = Image.new("RGB", (width + 2 * margin, height + 2 * margin), WHITE)
     y = margin
