@@ -1,7 +1,7 @@
 """Which images of a set are shown: the best, the worst, and typical ones."""
 
 from collections.abc import Callable, Iterable
-from statistics import median
+from statistics import median_low
 from typing import NamedTuple
 
 
@@ -23,7 +23,7 @@ def chosen(ranked: Iterable[Ranked], each: int) -> dict[str, list[Ranked]]:
         `best`, the best first, `typical`, the nearest to the median first, and `worst`, the worst first.
     """
     left = sorted(ranked)
-    middle = median(one.score for one in left) if left else 0.0
+    middle = median_low(one.score for one in left) if left else 0.0
     # Of few images each group gets its share.
     best, worst, typical = (min(each, (len(left) + more) // 3) for more in (2, 1, 0))
 

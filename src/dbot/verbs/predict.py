@@ -1,4 +1,8 @@
-"""Find what a detector or a segmenter finds on any folder of images: COCO JSON or label maps, and pictures."""
+"""What a detector or a segmenter finds on any folder of images: a COCO file or label maps, and pictures.
+
+detections.json is a COCO file of which every annotation has a score; its `annotations` alone are
+COCO results. Label maps are PNG with one channel, classes from 1 on; classes.txt names them.
+"""
 
 import argparse
 from pathlib import Path
@@ -11,11 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="images, in it and below it")
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a detector or a segmenter, .safetensors")
     parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="gets pictures/ and detections.json (a COCO file with a score for each annotation), or maps/ (PNG, classes from 1) and classes.txt",
+        "--output", type=Path, required=True, metavar="FOLDER", help="gets pictures/, and detections.json or maps/ with classes.txt"
     )
     parser.add_argument(
         "--score", type=float, default=0.3, metavar="S", help="draw what a detector finds with at least this score (default: %(default)s)"
