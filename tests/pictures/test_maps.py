@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
+from dbot.data.labelmaps.values import IGNORE
 
-from dbot.pictures.maps import GREYS, IGNORE, draw_map, draw_map_over
+from dbot.pictures.maps import GREYS, draw_map, draw_map_over
 from dbot.pictures.palette import colour
 
 MAP = torch.tensor([[0, 1], [149, IGNORE]]).repeat_interleave(8, 0).repeat_interleave(8, 1)

@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from dbot.models.segmenter import build_segmenter
 from PIL import Image
 
 from dbot.cli import main
 from dbot.models import checkpoint
+from dbot.models.pyramid import build_pyramid
+from tests.tasks import small_segmentation
 from tests.tasks.predict.small import CLASSES, detector_checkpoint
+from tests.train.small import ARCHITECTURE
 
 
 @pytest.fixture
@@ -70,3 +74,15 @@ def test_folders_of_somebody_else_are_left_alone(photos: Path, capsys: pytest.Ca
     assert main(["predict", "photos", "--checkpoint", "detector.safetensors", "--output", "mine"]) == 2
     assert "mine: exists and was not written by this command" in capsys.readouterr().err
     assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_segmenter_end_to_end(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = small_segmentation.recipe()
+    torch.manual_seed(0)
+    segmenter = build_segmenter(build_pyramid(ARCHITECTURE, recipe, recipe.augmentation.crop), recipe, len(CLASSES))
+    about = {"kind": "segmenter", "architecture": ARCHITECTURE.model_dump(), "recipe": recipe.model_dump(), "classes": CLASSES}
+    checkpoint.save(Path("segmenter.safetensors"), segmenter.state_dict(), about)
+    assert main(["predict", "photos", "--checkpoint", "segmenter.safetensors", "--output", "found"]) == 0
+    assert "wrote found/maps: 2 label maps of 2 images; pictures in found/pictures\n" in capsys.readouterr().out
+    written = sorted(path.relative_to("found").as_posix() for path in Path("found").rglob("*.*") if path.is_file())
+    assert written == [".dbot-predict", "classes.txt", "maps/1.png", "maps/below/2.png", "pictures/1.jpg", "pictures/below/2.jpg"]

@@ -5,11 +5,10 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
+from dbot.data.labelmaps.values import IGNORE
 from dbot.pictures.palette import colour
 from dbot.pictures.sizes import shown_size, sized_image, sized_map
 
-IGNORE = 255
-"""Stands for pixels without a class, where classes are numbered from 0."""
 GREYS = (110, 170)
 """Of the stripes on pixels without a class."""
 STRIPE = 4

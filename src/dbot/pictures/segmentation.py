@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dbot.data.labelmaps.values import IGNORE
 from dbot.pictures.choice import Ranked, chosen
-from dbot.pictures.maps import IGNORE, draw_map
+from dbot.pictures.maps import draw_map
 from dbot.pictures.palette import Colour, colour
 from dbot.pictures.sheet import Legend, Tile, jpeg, sheet
 from dbot.pictures.sizes import shown_size, sized_image

@@ -12,6 +12,8 @@ from dbot.errors import UserError
 from dbot.tasks.embed import images_below
 from dbot.tasks.features import Pace
 
+SIDE = 1024
+"""Pictures of what is found fit into a square of this side, in pixels."""
 AT_ONCE = 8
 """Images that are decoded while those before are looked at."""
 

@@ -14,12 +14,10 @@ from dbot.params.segmentation import Segment
 from dbot.pictures.maps import draw_map_over
 from dbot.pictures.segmentation import legend
 from dbot.pictures.sheet import draw_legend, jpeg, stacked
-from dbot.tasks.predict.folder import ImageFolder, placed, write
+from dbot.tasks.predict.folder import SIDE, ImageFolder, placed, write
 from dbot.tasks.windows import label_image
 from dbot.train.precision import autocast_type
 
-SIDE = 1024
-"""Pictures fit into a square of this side, in pixels."""
 WINDOWS = 4
 """Windows in one forward pass."""
 

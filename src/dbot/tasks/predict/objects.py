@@ -18,12 +18,10 @@ from dbot.pictures.detection import found_objects, labels
 from dbot.pictures.objects import draw_objects
 from dbot.pictures.sheet import jpeg
 from dbot.tasks.detect import normalised
-from dbot.tasks.predict.folder import ImageFolder, placed, write
+from dbot.tasks.predict.folder import SIDE, ImageFolder, placed, write
 from dbot.train.precision import autocast_type
 
 FILE = "detections.json"
-SIDE = 1024
-"""Pictures fit into a square of this side, in pixels."""
 
 
 @torch.no_grad()
