@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from dbot.data.labelmaps.values import IGNORE
 
+from dbot.data.labelmaps.values import IGNORE
 from dbot.pictures.maps import GREYS, draw_map, draw_map_over
 from dbot.pictures.palette import colour
 

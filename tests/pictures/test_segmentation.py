@@ -4,9 +4,9 @@ import io
 
 import pytest
 import torch
-from dbot.data.labelmaps.values import IGNORE
 from PIL import Image
 
+from dbot.data.labelmaps.values import IGNORE
 from dbot.pictures import segmentation
 from dbot.pictures.segmentation import Labelled, legend, ranked, segmentation_gallery
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from dbot.models.segmenter import build_segmenter
 from PIL import Image
 
 from dbot.cli import main
 from dbot.models import checkpoint
 from dbot.models.pyramid import build_pyramid
+from dbot.models.segmenter import build_segmenter
 from tests.tasks import small_segmentation
 from tests.tasks.predict.small import CLASSES, detector_checkpoint
 from tests.train.small import ARCHITECTURE

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from dbot.data.labelmaps.pairs import ValidationPairs
-from dbot.models.segmenter import build_segmenter
-from dbot.tasks.windows import label_image
 from PIL import Image
 
 from dbot.data.images import read_image, read_label_map
+from dbot.data.labelmaps.pairs import ValidationPairs
 from dbot.models.pyramid import build_pyramid
+from dbot.models.segmenter import build_segmenter
 from dbot.tasks.predict.folder import ImageFolder
 from dbot.tasks.predict.maps import predict_maps
+from dbot.tasks.windows import label_image
 from tests.tasks.small_segmentation import declared, prepared, recipe, write_maps
 from tests.train.small import ARCHITECTURE
 
