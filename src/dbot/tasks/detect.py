@@ -1,6 +1,6 @@
 """Detection: Cascade Mask R-CNN as a task of the training loop, and its findings as COCO results."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,12 +10,8 @@ from torch.utils.data import Dataset
 from dbot.data.objects.loading import Origin, collate
 from dbot.data.objects.results import Result, coco_results, gathered
 from dbot.data.transforms import normalise
-from dbot.errors import UserError
-from dbot.models.checkpoint import fill
-from dbot.models.detector.build import Detector, build_detector
+from dbot.models.detector.build import Detector
 from dbot.models.detector.cascade import Target
-from dbot.models.pyramid import build_pyramid
-from dbot.params.architectures import Architecture
 from dbot.params.detection import Detect
 from dbot.params.scales import Normalisation
 from dbot.train.distributed import Processes
@@ -71,25 +67,6 @@ def detect_task(
 def normalised(image_CHW: Tensor, statistics: Normalisation) -> Tensor:
     """uint8 pixels of one image to what the detector takes."""
     return normalise(image_CHW.unsqueeze(0), statistics).squeeze(0)
-
-
-def detector_of(weights: Mapping[str, Tensor], about: Mapping[str, Any], source: str) -> tuple[Detector, Detect]:
-    """The detector of a checkpoint, in eval mode on the CPU, and its recipe.
-
-    Args:
-        weights: the checkpoint's.
-        about: its description.
-        source: what an error calls it.
-
-    Raises:
-        UserError: it is no detector's, or the weights are not those of the network that it describes.
-    """
-    if about.get("kind") != "detector":
-        raise UserError(f"{source}: is no detector (its kind is {about.get('kind')}); name a checkpoint that `dbot detect` wrote")
-    architecture, recipe = Architecture.model_validate(about["architecture"]), Detect.model_validate(about["recipe"])
-    detector = build_detector(build_pyramid(architecture, recipe, recipe.image_size), recipe, len(about["classes"]))
-    fill(detector, weights, source, set())
-    return detector.eval(), recipe
 
 
 @torch.no_grad()
