@@ -26,6 +26,7 @@ OTHERS = {
     "import": "read a released file of weights into a checkpoint of ours",
     "export": "write a checkpoint as timm loads it, with a model card",
     "embed": "turn a folder of images into an array of features",
+    "predict": "find objects or label maps on a folder of images, and draw them",
     "record": "hand a job's artifacts to DVC",
     "sync": "complete MLflow from the receipts",
     "params": "show what a row resolves to, and where each value came from",

@@ -70,8 +70,9 @@ def pool(tokens_BND: Tensor, pooling: Pooling, first_patch: int = 1) -> Tensor:
 class Pace:
     """Says now and then how many images are done."""
 
-    def __init__(self, total: int, every_seconds: float) -> None:
+    def __init__(self, total: int, every_seconds: float, doing: str = "embedded") -> None:
         self.total = total
+        self.doing = doing
         self.every_seconds = every_seconds
         self.started = self.last = time.monotonic()
 
@@ -80,7 +81,7 @@ class Pace:
         now = time.monotonic()
         if now - self.last >= self.every_seconds:
             self.last, rate = now, done / (now - self.started)
-            print(f"embedded {done} of {self.total} images, {rate:.0f}/s, {(self.total - done) / rate:.0f} s left", flush=True)
+            print(f"{self.doing} {done} of {self.total} images, {rate:.0f}/s, {(self.total - done) / rate:.0f} s left", flush=True)
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""What a trained detector or segmenter finds on a folder of images."""
