@@ -34,9 +34,10 @@ TRAINING_ONLY = {
     *("augmentation", "evaluate_every", "checkpointing"),
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""
+GALLERY = "gallery.jpg"
 DENSE_ARTIFACTS: Mapping[Column, tuple[str, ...]] = {
-    "det": ("detections.json", "categories.csv"),
-    "seg": ("categories.csv",),
+    "det": ("detections.json", "categories.csv", GALLERY),
+    "seg": ("categories.csv", GALLERY),
 }
 """By dense column, what a measurement leaves beside its metrics."""
 

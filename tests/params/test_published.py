@@ -4,6 +4,7 @@ import pytest
 
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricFinetune, SymmetricPretrain
+from dbot.params.rows import COLUMNS
 from dbot.params.teachers import RandomTeacher, RowTeacher, TimmTeacher
 
 # Row, architecture, teacher's title, asymmetric, top-1, box AP, mIoU: the table of the authors' README, in its order.
@@ -77,11 +78,60 @@ def test_clip_sees_images_that_give_the_students_grid(paper: Params, name: str, 
     assert size // patch == paper.architectures[student].grid
 
 
-@pytest.mark.parametrize(("row", "cls", "dense"), [("B-B", 2, 3), ("L-L", 2, 3), ("H-H", 2, None), ("B-CLIP", 1, 1), ("H-CLIP", 1, None)])
+@pytest.mark.parametrize(("row", "cls", "dense"), [("B-B", 2, 3), ("L-L", 2, 3), ("H-H", 2, None), ("H-CLIP", 1, None)])
 def test_stages(paper: Params, row: str, cls: int, dense: int | None) -> None:
     stages = paper.rows[row].stages
     assert stages is not None
     assert (stages.cls, stages.det, stages.seg) == (cls, dense, dense)
+
+
+@pytest.mark.parametrize("size", ["B", "L"])
+def test_detection_from_clip_starts_from_students_with_absolute_positions(paper: Params, size: str) -> None:
+    assert paper.rows[f"{size}-CLIP"].columns_from == {"det": f"{size}-CLIP-absolute"}
+    recipe = paper.recipes.pretrain[paper.rows[f"{size}-CLIP-absolute"].recipe]
+    assert isinstance(recipe, SymmetricPretrain)
+    assert (recipe.absolute_positions, recipe.relative_positions) == (True, False)
+    assert paper.rows[f"{size}-CLIP-absolute"].teacher == paper.rows[f"{size}-CLIP"].teacher
+
+
+def test_which_rows_have_dense_columns(paper: Params) -> None:
+    for name, row in paper.rows.items():
+        if row.published is not None:
+            published = tuple(column for column in COLUMNS if getattr(row.published, column) is not None)
+            assert paper.columns(name) == published, name
+
+
+DETECT = {"B": (0.75, 1e-4, 0.2), "L": (0.75, 1e-4, 0.2)}
+DETECT_SYMMETRIC = {"B": (0.8, 1e-4, 0.1), "L": (0.9, 7e-5, 0.2)}
+SEGMENT = {"B": (0.65, 1e-4, 0.2), "L": (0.95, 3e-5, 0.2)}
+SEGMENT_SYMMETRIC = {"B": (0.85, 3e-5, 0.1), "L": (0.9, 9e-6, 0.1)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "figures"),
+    [
+        ("detect", "asymmetric", DETECT),
+        ("detect", "symmetric-absolute", DETECT_SYMMETRIC),
+        ("segment", "asymmetric", SEGMENT),
+        ("segment", "symmetric", SEGMENT_SYMMETRIC),
+    ],
+)
+@pytest.mark.parametrize("size", ["B", "L"])
+def test_dense_recipes(paper: Params, kind: str, name: str, figures: dict[str, tuple[float, float, float]], size: str) -> None:
+    recipe = getattr(paper.recipes, kind)[f"{name}-{size}"]
+    assert (recipe.optimizer.layer_decay, recipe.optimizer.learning_rate, recipe.drop_path) == figures[size]
+    assert recipe.batch_size == 16
+    assert recipe.optimizer.weight_decay == 0.05
+    assert recipe.taps == {"B": [3, 5, 7, 11], "L": [7, 11, 15, 23]}[size]
+    if kind == "detect":
+        assert (recipe.epochs, recipe.optimizer.schedule.milestones) == (12, [8, 11])
+        assert [(stage.iou, stage.weight) for stage in recipe.cascade.stages] == [(0.5, 1), (0.6, 0.5), (0.7, 0.25)]
+        assert recipe.boxes.loss_weight == 10
+        assert not recipe.relative_positions
+    else:
+        assert recipe.epochs * (20210 // 16) == pytest.approx(160_000, rel=0.005)
+        assert (recipe.inference.window, recipe.inference.stride) == (512, 341)
+        assert recipe.relative_positions
 
 
 @pytest.mark.parametrize(("size", "drop_path", "clip"), [("B", 0.2, 3.0), ("L", 0.2, None), ("H", 0.3, None)])

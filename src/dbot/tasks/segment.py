@@ -130,6 +130,7 @@ def evaluate_segmentation(
     statistics: Normalisation,
     processes: Processes,
     batch_per_process: int,
+    watch: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> Scores:
     """The measures over all validation images, every image counted once on any number of processes.
 
@@ -140,16 +141,19 @@ def evaluate_segmentation(
         statistics: of the pixels.
         processes: among which the images are shared.
         batch_per_process: windows in one forward pass.
+        watch: called with the place of each image of this process in the set, its true and its predicted classes, on the CPU.
 
     Raises:
         UserError: a label map is wrong, or no pixel of the set has a class.
     """
     classes, device, autocast = len(manifest.classes), processes.device, autocast_type(recipe.precision)
     matrix = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-    for image, truth_HW in DataLoader(ValidationPairs(manifest, processes.rank, processes.world), batch_size=None):
+    for number, (image, truth_HW) in enumerate(DataLoader(ValidationPairs(manifest, processes.rank, processes.world), batch_size=None)):
         with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
             predicted_HW = label_image(segmenter, image.to(device), truth_HW.shape, recipe.inference, statistics, batch_per_process)
         matrix += confusion(truth_HW.to(device), predicted_HW, classes)
+        if watch is not None:
+            watch(processes.rank + number * processes.world, truth_HW, predicted_HW.cpu())
     matrix = processes.sum(matrix)
     if not matrix.any():
         raise UserError(f"{manifest.root}: no pixel of the validation label maps has a class; mend them, or label_maps of the data set")

@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dbot.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Processes:
         gathered = values.new_empty(self.world, *values.shape)
         distributed.all_gather(list(gathered.unbind()), values.contiguous())
         return gathered
+
+    def collect(self, mine: list[T]) -> list[T]:
+        """The lists of all processes joined in the order of their ranks, on process 0; nothing on the others."""
+        shares: list[list[T]] = [mine]
+        if self.world > 1:
+            shares = [[] for _ in range(self.world)]
+            distributed.gather_object(mine, shares if self.leads else None)
+        return [entry for share in shares for entry in share]
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over all processes, and rank 0's weights on each.

@@ -62,7 +62,9 @@ def _detector(job: "TrainingJob", name: str) -> "Metrics":
     from dbot.data.objects.results import write_results
     from dbot.data.objects.score import score
     from dbot.models import checkpoint
-    from dbot.plan import MODEL
+    from dbot.pictures.detection import detection_gallery
+    from dbot.plan import GALLERY, MODEL
+    from dbot.record.digest import write_whole
     from dbot.tasks.detect import detector_of, evaluate_detection
 
     params, folder, processes = job.plan.params, job.run.job.folder, job.processes
@@ -77,15 +79,23 @@ def _detector(job: "TrainingJob", name: str) -> "Metrics":
         return {}
     scores = score(ground_truth(job.manifest), found)
     write_results(folder / "detections.json", found)
+    write_whole(folder / GALLERY, detection_gallery(job.manifest, found, about["category_ids"]))
     _write_categories(folder, scores.categories)
     return scores.summary
 
 
 def _segmenter(job: "TrainingJob", name: str) -> "Metrics":
     """Mean intersection over union; beside it the figures by class and a gallery."""
+    from torch import Tensor
+
+    from dbot.data.labelmaps.pairs import Pairs
     from dbot.models import checkpoint
-    from dbot.plan import MODEL
+    from dbot.pictures.choice import Ranked
+    from dbot.pictures.segmentation import Labelled, ranked, segmentation_gallery
+    from dbot.plan import GALLERY, MODEL
+    from dbot.record.digest import write_whole
     from dbot.tasks.segment import evaluate_segmentation, segmenter_of
+    from dbot.tasks.windows import label_image
 
     params = job.plan.params
     path = job.run.artifact("model", MODEL)
@@ -93,9 +103,25 @@ def _segmenter(job: "TrainingJob", name: str) -> "Metrics":
     segmenter, _ = segmenter_of(weights, about, str(path))
     recipe = params.recipes.segment[params.rows[name].recipe]
     segmenter.to(job.processes.device)
-    scores = evaluate_segmentation(segmenter, recipe, job.manifest, params.normalisation, job.processes, job.batch_per_process)
-    if job.processes.leads:
-        _write_categories(job.run.job.folder, {name: {"iou": iou} for name, iou in zip(job.manifest.classes, scores.iou, strict=True)})
+    statistics, processes, folder = params.normalisation, job.processes, job.run.job.folder
+    ranks: list[Ranked] = []
+
+    def watch(place: int, truth: Tensor, predicted: Tensor) -> None:
+        if (one := ranked(place, truth, predicted)) is not None:
+            ranks.append(one)
+
+    def labelled(place: int) -> Labelled:
+        image, truth = pairs[place]
+        seen = image.to(processes.device)
+        predicted = label_image(segmenter, seen, truth.shape, recipe.inference, statistics, job.batch_per_process)
+        return Labelled(pairs.paths[place], image, truth, predicted.cpu())
+
+    scores = evaluate_segmentation(segmenter, recipe, job.manifest, statistics, processes, job.batch_per_process, watch)
+    ranks = processes.collect(ranks)
+    if processes.leads:
+        pairs = Pairs(job.manifest, "validation")
+        write_whole(folder / GALLERY, segmentation_gallery(job.manifest.title, ranks, labelled, job.manifest.classes))
+        _write_categories(folder, {name: {"iou": iou} for name, iou in zip(job.manifest.classes, scores.iou, strict=True)})
     return scores.metrics
 
 

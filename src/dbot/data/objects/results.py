@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 from dbot.data.objects.loading import Origin
@@ -74,12 +74,8 @@ def pasted(grid: Tensor, box: Tensor, height: int, width: int) -> Tensor:
 
 def gathered(results: list[Result], processes: Processes) -> list[Result]:
     """The results of all processes in the order of image ids, on process 0; nothing on the others."""
-    shares: list[list[Result]] = [results]
-    if processes.world > 1:
-        shares = [[] for _ in range(processes.world)]
-        distributed.gather_object(results, shares if processes.leads else None)
     # Stable, so the results of an image stay as the detector ranked them.
-    return sorted((result for share in shares for result in share), key=lambda result: int(result["image_id"]))
+    return sorted(processes.collect(results), key=lambda result: int(result["image_id"]))
 
 
 def write_results(path: Path, results: list[Result]) -> None:

@@ -16,7 +16,6 @@ from dbot.models.teachers.teacher import Teacher
 from dbot.params.scales import Normalisation
 from dbot.params.teachers import PackageTeacher
 
-
 CPU_IMAGES = 8
 """Images that go through a network at once on a CPU."""
 
