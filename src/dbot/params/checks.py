@@ -10,7 +10,7 @@ from dbot.params.rows import Row
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher
 
-RULES = ("generate", "prepare", "fetch", "distill", "finetune", "evaluate")
+RULES = ("generate", "prepare", "fetch", "distill", "finetune", "evaluate", "probe", "analyse")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"

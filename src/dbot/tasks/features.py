@@ -80,7 +80,7 @@ class Pace:
         now = time.monotonic()
         if now - self.last >= self.every_seconds:
             self.last, rate = now, done / (now - self.started)
-            print(f"embedded {done} of {self.total} images, {rate:.0f}/s, {(self.total - done) / rate:.0f} s left", flush=True)
+            print(f"saw {done} of {self.total} images, {rate:.0f}/s, {(self.total - done) / rate:.0f} s left", flush=True)
 
 
 @torch.no_grad()

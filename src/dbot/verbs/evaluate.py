@@ -14,12 +14,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import json
-
     from dbot.models import checkpoint
     from dbot.models.classifier import load_classifier
     from dbot.plan import STUDENT
-    from dbot.record.digest import write_whole
     from dbot.tasks.classify import classifier_for, evaluate
     from dbot.verbs.training import training
 
@@ -35,7 +32,6 @@ def run(args: argparse.Namespace) -> None:
         batch, statistics = job.batch_per_process, params.normalisation
         metrics = evaluate(classifier, recipe.evaluation_resize, size, recipe.precision, job.manifest, statistics, job.processes, batch)
         if job.processes.leads:
-            write_whole(job.run.job.folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
             print(f"evaluate {args.row} {args.column}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
-        job.artifacts.append("metrics.json")
+        job.save_metrics(metrics)
         job.finish(metrics)
