@@ -19,6 +19,11 @@ class Network:
     place: tuple[str, int]
     """The row and stage under which it is measured: another row's, where they share it."""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is measured as this row's."""
+        return self.place == (self.row, self.stage)
+
 
 def networks(plan: Plan) -> list[Network]:
     """Those of every row, in the table's order, each row's first teacher first."""

@@ -37,7 +37,8 @@ class Probes:
     @property
     def shown(self) -> list[Probed]:
         """The lines of rows that somebody asked for, or of which anything ran."""
-        rows = {line.network.row for line in self.lines if line.asked or line.found.receipt is not None}
+        own = [line for line in self.lines if line.network.is_own]
+        rows = {line.network.row for line in own if line.asked or line.found.receipt is not None}
         return [line for line in self.lines if line.network.row in rows]
 
     @property

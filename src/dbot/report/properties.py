@@ -4,7 +4,7 @@ import base64
 import csv
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,15 @@ FIGURES = {
 """By the stem of the files, what the figure shows."""
 
 
+COLUMNS = {
+    "attention_distance": "mean distance, px",
+    "attention_distance_first_layer": "first layer, px",
+    "attention_distance_last_layer": "last layer, px",
+    "top1_share_last_layer": "top-1 share, last layer",
+}
+"""Findings on the receipts that the page shows, and what it calls them."""
+
+
 @dataclass(frozen=True)
 class Analysed:
     """A network of a row, and what was found inside it."""
@@ -33,22 +42,48 @@ class Analysed:
     """None unless the job is done, and its files are those on its receipt."""
     problem: str
     """Why there are none, where that is more than that the job has not run."""
-    asked: bool
-    """Whether a bare `snakemake` or `snakemake properties` runs it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows."""
+
+    figures: Mapping[str, str]
+    """By what they show, the figures as addresses that hold them; none where nothing was analysed."""
+    drawn: tuple[str, ...]
+    """The rows that have panels in them."""
+    shown: tuple[Analysed, ...]
+    """The networks of rows of which anything was analysed."""
+    idle: tuple[str, ...]
+    """The other rows."""
+    columns: Mapping[str, str]
+
+
+def view(lines: Sequence[Analysed]) -> View:
+    """The page's share of it."""
+    rows = list(dict.fromkeys(line.network.row for line in lines))
+    own = [line for line in lines if line.network.is_own]
+    drawn = drawn_rows(lines)
+    told = [row for row in rows if row in drawn or any(line.problem for line in own if line.network.row == row)]
+    return View(
+        figures=inlined(lines) if drawn else {},
+        drawn=tuple(drawn),
+        shown=tuple(line for line in lines if line.network.row in told),
+        idle=tuple(row for row in rows if row not in told),
+        columns=COLUMNS,
+    )
 
 
 def build(plan: Plan, evidence: Evidence) -> list[Analysed]:
     """The networks of a scale as the receipts now have them."""
-    asked = {job.name for job in plan.analyses()}
     lines = []
     for network in networks(plan):
         if not plan.has_attention(*network.place):
-            lines.append(Analysed(network, None, None, "", False))
+            lines.append(Analysed(network, None, None, ""))
             continue
-        job = plan.analyse(*network.place)
-        found = evidence.of(job)
+        found = evidence.of(plan.analyse(*network.place))
         properties, problem = _read(found)
-        lines.append(Analysed(network, found, properties, problem, job.name in asked))
+        lines.append(Analysed(network, found, properties, problem))
     return lines
 
 
@@ -66,16 +101,9 @@ def _read(found: Finding) -> tuple[Properties | None, str]:
         return None, str(error)
 
 
-def shown(lines: Sequence[Analysed]) -> list[Analysed]:
-    """The lines of rows of which anything was analysed."""
-    rows = {line.network.row for line in lines if line.properties is not None or line.problem}
-    return [line for line in lines if line.network.row in rows]
-
-
-def idle(lines: Sequence[Analysed]) -> list[str]:
-    """The other rows."""
-    rows = {line.network.row for line in shown(lines)}
-    return list(dict.fromkeys(line.network.row for line in lines if line.network.row not in rows))
+def drawn_rows(lines: Sequence[Analysed]) -> list[str]:
+    """The rows that have a panel: those of which a network of their own was analysed."""
+    return list(dict.fromkeys(line.network.row for line in lines if line.network.is_own and line.properties is not None))
 
 
 def draw(lines: Sequence[Analysed], folder: Path) -> list[Path]:
@@ -87,13 +115,10 @@ def draw(lines: Sequence[Analysed], folder: Path) -> list[Path]:
     from dbot.analyse.figures import Panel, draw_distances, draw_shares
 
     panels = []
-    for row in dict.fromkeys(line.network.row for line in lines):
-        by_stage = {line.network.stage: line for line in lines if line.network.row == row}
-        students = [stage for stage, line in by_stage.items() if stage > 0 and line.properties is not None]
-        zeroth = by_stage[0].properties if 0 in by_stage else None
-        if students or zeroth is not None:
-            stage = max(students, default=max(by_stage))
-            panels.append(Panel(row, stage, zeroth, by_stage[stage].properties))
+    for row in drawn_rows(lines):
+        by_stage = {line.network.stage: line.properties for line in lines if line.network.row == row}
+        last = max((stage for stage in by_stage if stage > 0 and by_stage[stage] is not None), default=max(by_stage))
+        panels.append(Panel(row, last, by_stage.get(0), by_stage[last]))
     if not panels:
         raise UserError("no network was analysed at this scale yet; run `snakemake properties`")
     stems = [folder / name for name in FIGURES]
@@ -103,12 +128,13 @@ def draw(lines: Sequence[Analysed], folder: Path) -> list[Path]:
 
 
 def inlined(lines: Sequence[Analysed]) -> dict[str, str]:
-    """By what they show, the two figures as addresses that hold them; none where nothing was analysed.
+    """By what they show, the two figures as addresses that hold them.
 
     As images of their own they can't clash with each other's names, or with the page's.
+
+    Raises:
+        UserError: nothing was analysed.
     """
-    if all(line.properties is None for line in lines):
-        return {}
     with tempfile.TemporaryDirectory() as folder:
         drawn = [path.read_bytes() for path in draw(lines, Path(folder))]
     return {
