@@ -28,7 +28,7 @@ def everything(plan: Plan) -> list[Job]:
     """All jobs of the rows that can be built, every stage included."""
     rows = plan.params.rows
     stages = [plan.distill(name, stage) for name, row in rows.items() for stage in range(1, row.last_stage + 1)]
-    return plan.jobs([*stages, *plan.cells(list(rows), ["cls"])])
+    return plan.jobs([*stages, *plan.cells(list(rows), ["cls"]), *plan.probes(list(rows)), *plan.analyses(list(rows))])
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -94,6 +94,47 @@ def test_the_table_brings_its_controls() -> None:
     }
 
 
+def test_evidence_is_of_every_stage_and_teacher_that_the_columns_need() -> None:
+    p = plan()
+    assert [job.name for job in p.probes(["B-B", "B-L"])] == [
+        *("probe/B-B/stage0", "probe/B-B/stage1", "probe/B-B/stage2"),
+        *("probe/L-L/stage3", "probe/B-L/stage1"),
+    ]
+    assert p.probe("B-B", 2).inputs == {"data": p.prepare(p.params.uses.cls), "student": p.distill("B-B", 2)}
+    assert set(p.probe("B-B", 0).inputs) == {"data"}
+    assert [job.key["row"] for job in p.probes(["H448-H"])] == ["H-H"] * 3, "those of the row whose fine-tuning it starts from"
+    assert p.probes(["B-scratch"]) == []
+
+
+def test_a_teacher_that_rows_share_is_probed_once() -> None:
+    """At demo scale one network stands in for every CLIP."""
+    assert [job.name for job in plan().probes(["L-CLIP", "B-CLIP"])] == [
+        *("probe/B-CLIP/stage0", "probe/L-CLIP/stage1", "probe/B-CLIP/stage1"),
+    ]
+    assert plan("paper").stands_for("L-CLIP", 0) == ("L-CLIP", 0)
+
+
+def test_what_has_no_attention_by_layer_is_not_analysed() -> None:
+    analysed = [job.name for scale in ("demo", "paper") for job in plan(scale).analyses(["L-L", "B-CLIP"])]
+    demo = ["analyse/L-L/stage1", "analyse/L-L/stage2", "analyse/B-CLIP/stage1"]
+    assert analysed == [*demo, *demo[:2], "analyse/B-CLIP/stage0", demo[2]]
+
+
+def test_how_a_student_is_trained_changes_nothing_in_its_random_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, before = ("recipes", "pretrain", "asymmetric"), plan("paper").probe("B-B", 0)
+    longer, drawn = (_plan_with(monkeypatch, (*here, key), 900, "paper") for key in ("epochs", "seed"))
+    assert longer is not None
+    assert drawn is not None
+    assert longer.probe("B-B", 0) == before
+    assert drawn.probe("B-B", 0) != before
+
+
+def test_a_bare_run_builds_the_evidence_that_is_asked_for() -> None:
+    p = plan()
+    assert set(p.evidence()) == {"probes", "properties"}
+    assert p.targets() == [*p.cells(), *p.probes(), *p.analyses()]
+
+
 def test_scales_never_share_a_path() -> None:
     folders = {scale: {job.folder for job in everything(plan(scale))} for scale in SCALES}
     for scale, own in folders.items():
@@ -132,6 +173,8 @@ def test_released_weights_stand_in_for_distillation(monkeypatch: pytest.MonkeyPa
     assert p.finetune("B-B", 0).inputs["start"] == p.fetch("B-B-pre")
     assert [job.verb for job in p.jobs([p.evaluate("B-B", "cls", 0)])] == ["prepare", "fetch", "finetune", "evaluate"]
     assert p.distill("B-L", 1).inputs["teacher"] == p.fetch("L-L-pre")
+    assert [job.inputs["student"] for job in p.probes(["B-B"])] == [p.fetch("B-B-pre")]
+    assert p.stands_for("B-L", 0) == ("L-L", 1), "released weights stand in for one stage"
     assert p.params.rows["B-B"].columns == ("cls", "det", "seg")
     settings = p.fetch("B-B-pre").settings
     assert settings["released"]["file"] == "84.5_dbot_base_pre.pth"
@@ -186,6 +229,19 @@ def test_every_file_of_the_published_table_is_declared() -> None:
         (lambda p: p.job("finetune", row="B-B", seed="x"), "--seed is 'x': must be a whole number"),
         (lambda p: p.job("distill", row="B-scratch", stage="1"), "row B-scratch has 0 stages of distillation; there is no stage 1"),
         (lambda p: p.job("finetune", row="", seed="0"), "there is no '' under `rows`"),
+        (
+            lambda p: p.job("probe", row="B-B", stage="4"),
+            "row B-B has no network of stage 4 before its fine-tuning; it has 0, 1, 2, 3",
+        ),
+        (
+            lambda p: p.job("probe", row="B-scratch", stage="0"),
+            "row B-scratch has no network of stage 0 before its fine-tuning; it has none",
+        ),
+        (
+            lambda p: p.job("analyse", row="B-L", stage="0"),
+            "the first teacher of row B-L is also a network of row L-L; ask for --row L-L --stage 3",
+        ),
+        (lambda p: p.job("analyse", row="L-L", stage="0"), "the first teacher of row L-L has no attention by layer and head"),
         (lambda p: p.job("prepare", dataset="mnist"), "there is no 'mnist' under `datasets`; declared are: imagenet-1k, "),
         (
             lambda p: p.job("evaluate", row="B-B", column="det", seed="0"),
@@ -274,7 +330,8 @@ def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.Mon
     rows = ["B-B", "B-L", "B-CLIP", "H448-H"]
 
     def jobs(plan: Plan) -> dict[str, Job]:
-        return {job.name: job for job in plan.jobs([*plan.cells(rows, ["cls"]), plan.distill("B-B", 3)])}
+        looked_at = [*plan.probes(["B-B"]), plan.probe("B-CLIP", 0), *plan.analyses(["B-B"])]
+        return {job.name: job for job in plan.jobs([*plan.cells(rows, ["cls"]), plan.distill("B-B", 3), *looked_at])}
 
     whole = plan(scale)
     before = jobs(whole)

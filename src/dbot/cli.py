@@ -17,11 +17,15 @@ JOBS = {
     "detect": "train a detector of boxes and instance masks",
     "segment": "train a semantic segmenter",
     "evaluate": "measure one cell of the table",
+    "probe": "k-NN and linear classification of a frozen stage or teacher",
+    "analyse": "attention distance and singular values inside a frozen stage or teacher",
 }
 """Verbs that are jobs: each shares its name with a rule and ends in a receipt."""
 
 OTHERS = {
     "table": "write the table from the receipts",
+    "probes": "write the table of probes from the receipts",
+    "properties": "draw the figures of properties from the receipts",
     "report": "write the report page from the receipts",
     "import": "read a released file of weights into a checkpoint of ours",
     "export": "write a checkpoint as timm loads it, with a model card",

@@ -16,7 +16,7 @@ from dbot.params.load import Resolved
 from dbot.params.rows import Column, Row
 from dbot.params.scales import Resources
 from dbot.params.source import KeyPath
-from dbot.params.teachers import RowTeacher
+from dbot.params.teachers import FileTeacher, RandomTeacher, RowTeacher, has_attention
 
 RESULTS = Path("results")
 RECEIPT = "receipt.json"
@@ -40,6 +40,9 @@ DENSE_ARTIFACTS: Mapping[Column, tuple[str, ...]] = {
     "seg": ("categories.csv", GALLERY),
 }
 """By dense column, what a measurement leaves beside its metrics."""
+
+DRAWN = {"design", "seed", "decoder", "initial_std", "layer_scale", "relative_positions", "absolute_positions"}
+"""Fields of pre-training recipes that decide the first weights of a student, and so those of a random teacher."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ class Plan:
             "detect": self.detect,
             "segment": self.segment,
             "evaluate": self.evaluate,
+            "probe": self.probe,
+            "analyse": self.analyse,
         }
         return makers[verb](**key)
 
@@ -295,8 +300,113 @@ class Plan:
             for seed in self.params.build.seeds
         ]
 
+    def probe(self, row: str, stage: str | int) -> Job:
+        """Probing a frozen network of a row: the student of a stage or, at stage 0, the first teacher."""
+        return self._of_network("probe", "probes", row, stage, ("metrics.json",))
+
+    def analyse(self, row: str, stage: str | int) -> Job:
+        """Measuring the insides of a frozen network of a row: the student of a stage or, at stage 0, the first teacher."""
+        if not self.has_attention(row, _number("stage", stage)):
+            raise UserError(f"the first teacher of row {row} has no attention by layer and head; analyse the row's stages")
+        return self._of_network("analyse", "analysis", row, stage, ("attention_distance.csv", "singular_shares.csv", "metrics.json"))
+
+    def stages_of(self, row: str, columns: list[Column] | None = None) -> list[int]:
+        """The networks of a row, before any fine-tuning: 0 for its first teacher, then its stages, as far as some columns need them.
+
+        Released weights stand in for one stage, whatever theirs was.
+        """
+        declared = self._declared("rows", row)
+        if declared.released is not None:
+            return [] if self.params.released.files[declared.released].is_classifier else [1]
+        if declared.stages is None:
+            return []
+        wanted = declared.columns if columns is None else columns
+        last = max((getattr(declared.stages, column) or 0 for column in wanted), default=0)
+        return list(range(last + 1)) if last else []
+
+    def has_attention(self, row: str, stage: int) -> bool:
+        """Whether the insides of a row's network can be measured: those of every student, and of teachers that are plain ViTs."""
+        declared = self._declared("rows", row)
+        return stage > 0 or declared.teacher is None or has_attention(self.params.teachers[declared.teacher])
+
+    def stands_for(self, row: str, stage: int) -> tuple[str, int]:
+        """The row and stage under which a network is probed and analysed, so that none is twice.
+
+        A first teacher that is the student of another row is found there; one that rows share, under the first of them.
+        """
+        declared = self._declared("rows", row)
+        if stage > 0 or declared.teacher is None:
+            return row, stage
+        teacher = self.params.teachers[declared.teacher]
+        if isinstance(teacher, RowTeacher):
+            last = self.stages_of(teacher.row)[-1]
+            return teacher.row, last if teacher.stage == "last" else min(teacher.stage, last)
+        settings, _ = self._first_teacher(declared)
+        rows = self.params.rows.items()
+        return next(name for name, other in rows if other.teacher is not None and self._first_teacher(other)[0] == settings), 0
+
+    def probes(self, rows: list[str] | None = None) -> list[Job]:
+        """The probes of every network that the table's rows, or the given ones, come from."""
+        return [self.probe(row, stage) for row, stage in self._networks(rows)]
+
+    def analyses(self, rows: list[str] | None = None) -> list[Job]:
+        """The analyses of these networks, as far as they can be analysed."""
+        return [self.analyse(row, stage) for row, stage in self._networks(rows) if self.has_attention(row, stage)]
+
+    def _networks(self, rows: list[str] | None) -> list[tuple[str, int]]:
+        found: dict[tuple[str, int], None] = {}
+        for name in self.params.build.rows if rows is None else rows:
+            row = name
+            while (before := self._declared("rows", row).finetuned_from) is not None:
+                row = before
+            found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.stages_of(row, self.params.build.columns))
+        return list(found)
+
+    def _of_network(self, verb: str, section: str, row: str, stage: str | int, artifacts: tuple[str, ...]) -> Job:
+        declared, number = self._declared("rows", row), _number("stage", stage)
+        if number not in self.stages_of(row):
+            known = ", ".join(map(str, self.stages_of(row)))
+            raise UserError(f"row {row} has no network of stage {number} before its fine-tuning; it has {known or 'none'}")
+        if (found := self.stands_for(row, number)) != (row, number):
+            at = f"--row {found[0]} --stage {found[1]}"
+            raise UserError(f"the first teacher of row {row} is also a network of row {found[0]}; ask for {at}")
+        inputs = {"data": self.prepare(self.params.uses.cls)}
+        if number > 0:
+            inputs["student"] = self.student(row, number)
+            settings: dict[str, Any] = {"normalisation": self.params.normalisation.model_dump()}
+            sources: tuple[KeyPath, ...] = (("normalisation",),)
+        else:
+            settings, sources = self._first_teacher(declared)
+        settings = {section: getattr(self.params, section).model_dump(), **settings}
+        key = {"row": row, "stage": str(number)}
+        return self._job(verb, key, inputs, settings, ((section,), *sources), artifacts, declared.architecture)
+
+    def _first_teacher(self, row: Row) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
+        """What decides which network teaches a row's first stage, and where that stands."""
+        teacher = self.params.teachers[row.teacher]
+        settings: dict[str, Any] = {"teacher": teacher.model_dump(exclude={"data", "licence", "note"})}
+        sources: list[KeyPath] = [("teachers", str(row.teacher), field) for field in settings["teacher"]]
+        if isinstance(teacher, RandomTeacher | FileTeacher):  # others name pixel statistics of their own
+            settings["normalisation"] = self.params.normalisation.model_dump()
+            sources.append(("normalisation",))
+        if isinstance(teacher, RandomTeacher):
+            settings["architecture"] = self._architecture(row.architecture)
+            settings["recipe"] = self.params.recipes.pretrain[row.recipe].model_dump(include=DRAWN)
+            sources += self._architecture_sources(row.architecture)
+            sources += (("recipes", "pretrain", row.recipe, field) for field in settings["recipe"])
+        return settings, tuple(sources)
+
+    def evidence(self) -> dict[str, list[Job]]:
+        """By target, the jobs beside the table's cells that a bare `snakemake` builds."""
+        made: dict[str, Callable[[], list[Job]]] = {"probes": self.probes, "properties": self.analyses}
+        return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
+
+    def targets(self) -> list[Job]:
+        """All that a bare `snakemake` builds: the table's cells, and the evidence beside it."""
+        return [*self.cells(), *(job for jobs in self.evidence().values() for job in jobs)]
+
     def jobs(self, targets: list[Job] | None = None) -> list[Job]:
-        """The targets (default: the table's cells) and all that they need, ancestors first, each once."""
+        """The targets (default: all that a bare `snakemake` builds) and all that they need, ancestors first, each once."""
         ordered: dict[str, Job] = {}
 
         def visit(job: Job) -> None:
@@ -305,7 +415,7 @@ class Plan:
                     visit(needed)
                 ordered[job.name] = job
 
-        for job in self.cells() if targets is None else targets:
+        for job in self.targets() if targets is None else targets:
             visit(job)
         return list(ordered.values())
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dbot.distill.boundary import Promoted, begin_stage
+from dbot.distill.boundary import Promoted, begin_stage, first_teacher, promote
 from dbot.errors import UserError
 from dbot.models.encoder import encode_all
 from dbot.models.teachers.teacher import Teacher
@@ -179,3 +179,14 @@ def test_a_momentum_teacher_is_like_its_student(recipe, trained):
     for unlike in (RANDOM.model_copy(update={"depth": 0}), Foreign()):
         with pytest.raises(UserError, match="teacher_momentum"):
             begin_stage(ARCHITECTURE, following, 1, unlike, AS_THEY_ARE)
+
+
+@pytest.mark.parametrize("depth", [None, 1, 0])
+@pytest.mark.parametrize("weights", ["student", "own"])
+def test_a_random_teacher_by_itself_is_the_one_that_taught(recipe, depth, weights):
+    declared = RANDOM.model_copy(update={"depth": depth, "weights": weights})
+    _, teacher = begin_stage(ARCHITECTURE, recipe, 1, declared, AS_THEY_ARE)
+    changed = recipe.model_copy(update={"drop_path": 0.5, "epochs": 99, "mask_ratio": 0.5})
+    alone = first_teacher(ARCHITECTURE, changed, declared, AS_THEY_ARE)
+    assert promote(alone, ARCHITECTURE.grid, True, AS_THEY_ARE).digest() == teacher.digest()
+    assert promote(alone, ARCHITECTURE.grid * 2, True, AS_THEY_ARE).grid == 2 * teacher.grid

@@ -285,7 +285,7 @@ CASES = {
     "an unknown rule": (
         ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
         "  distil:",
-        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, evaluate",
+        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, evaluate, probe, analyse",
     ),
     "a scale that overrides the scales": (
         ("title: what the published table used", "title: what the published table used\n    overrides: {scales: {}}"),

@@ -54,7 +54,7 @@ def test_the_verb_says_what_it_did(cloned: FakeProject, monkeypatch: pytest.Monk
     assert main(["adopt"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "adopted      evaluate/B-B/cls/seed0" in lines
-    assert lines[-1] == "10 of 24 jobs of scale demo are adopted"
+    assert lines[-1] == "10 of 40 jobs of scale demo are adopted"
     assert touched == outputs(cloned.plan, adoption(cloned.plan))
 
 

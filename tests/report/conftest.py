@@ -39,7 +39,15 @@ class Project:
                 self.pretend(needed, device=device, hours=hours, curve=curve)
         return self.write(job, self.results_of(job, top1), device, hours, curve)
 
-    def write(self, job: Job, results: Mapping[str, float | int | str], device: str, hours: float, curve: bool) -> Receipt:
+    def write(
+        self,
+        job: Job,
+        results: Mapping[str, float | int | str],
+        device: str,
+        hours: float,
+        curve: bool,
+        artifacts: Mapping[str, receipts.Artifact] | None = None,
+    ) -> Receipt:
         logs = {}
         if curve and METRICS in job.artifacts:
             measured = {"top1": 50.0} if job.verb == "finetune" else {}
@@ -53,7 +61,7 @@ class Project:
                 key=dict(job.key),
                 settings=dict(job.settings),
                 inputs=inputs,
-                artifacts={},
+                artifacts=dict(artifacts or {}),
                 results=dict(results),
                 code="c0de",
                 environment={"python": "3.11"},

@@ -55,6 +55,8 @@ def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: d
         ["dbot", "record", "--scale", scale, "--receipt", *small, "--output", f"{here}/recorded.json"],
         ["dbot", "sync", "--scale", scale, "--output", f"{here}/mlflow.json"],
         ["dbot", "table", "--scale", scale, "--output", f"{here}/table.csv"],
+        ["dbot", "probes", "--scale", scale, "--output", f"{here}/probes.csv"],
+        ["dbot", "properties", "--scale", scale, "--output", f"{here}/properties.csv"],
         ["dbot", "report", "--scale", scale, "--output", f"{here}/report.html"],
     ]
     assert sorted(map(bare, lines[scale])) == sorted(expected)
@@ -72,7 +74,7 @@ def test_a_job_declares_the_files_of_its_plan(scale: str, empty: Path) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]]) -> None:
     plan = plan_of(scale)
-    trained: list[Job] = [job for job in plan.jobs() if job.verb in (*CHECKPOINTS, "evaluate")]
+    trained: list[Job] = [job for job in plan.jobs() if job.verb in (*CHECKPOINTS, "evaluate", "probe", "analyse")]
     launchers = {tuple(bare(line)): shlex.split(line)[0] for line in lines[scale]}
     for job in trained:
         several = (plan.resources(job).gpus or 0) > 1
@@ -92,7 +94,7 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]]) -> None
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*cli.JOBS, "record", "sync", "table", "report"} - {"fetch"}
+    assert verbs == {*cli.JOBS, "record", "sync", "table", "probes", "properties", "report"} - {"fetch"}
 
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:

@@ -10,6 +10,7 @@ import yaml
 from tests.workflow.conftest import snakemake
 
 FINISH = {"record_cells", "sync", "table", "report", "all"}
+EVIDENCE = {"probe", "probes", "analyse", "properties"}
 
 
 def planned(project: Path, *arguments: str) -> set[str]:
@@ -38,11 +39,27 @@ def test_there_is_a_target_for_each_row_and_column_and_for_the_table(empty: Path
     targets = snakemake(empty, "--list-target-rules").stdout.split()
     params = yaml.safe_load((empty / "params.yaml").read_text())
     assert {f"row_{row}" for row in params["rows"]} <= set(targets)
-    assert {"column_cls", "table", "report", "all"} <= set(targets)
+    assert {"column_cls", "table", "probes", "properties", "report", "all"} <= set(targets)
 
 
 def test_a_row_outside_the_table_can_be_asked_for(empty: Path) -> None:
     assert planned(empty, "row_B-L") == {"generate", "prepare", "distill", "finetune", "evaluate", "record", "row_B-L"}
+
+
+def test_evidence_can_be_asked_for_by_itself(empty: Path) -> None:
+    assert planned(empty, "probes") == {"generate", "prepare", "distill", "probe", "probes"}
+    assert planned(empty, "properties") == {"generate", "prepare", "distill", "analyse", "properties"}
+
+
+def test_a_bare_run_leaves_out_evidence_that_is_not_asked_for(fresh: Path) -> None:
+    change(fresh, "demo", "build", "evidence", to=["properties"])
+    assert {"analyse", "properties"} <= planned(fresh)
+    assert not {"probe", "probes"} & planned(fresh)
+
+
+def test_a_network_probed_besides_brings_table_and_page_up_to_date(built: Path) -> None:
+    assert snakemake(built, "--cores", "2", "results/demo/probe/B-L/stage1/receipt.json").returncode == 0
+    assert planned(built) == {"probes", "report", "all"}
 
 
 def test_nothing_changed_is_nothing_to_do(built: Path) -> None:
@@ -54,8 +71,14 @@ def test_nothing_changed_is_nothing_to_do(built: Path) -> None:
     [
         (("recipes", "finetune", "asymmetric-B", "epochs"), 7, {"finetune", "record", "evaluate", *FINISH}),
         (("recipes", "finetune", "asymmetric", "select"), "best", {"evaluate", *FINISH}),
-        (("recipes", "pretrain", "asymmetric-B", "mask_ratio"), 0.5, {"distill", "finetune", "record", "evaluate", *FINISH}),
-        (("datasets", "digits", "embedded", "seed"), 1, {"generate", "prepare", "distill", "finetune", "record", "evaluate", *FINISH}),
+        (("recipes", "pretrain", "asymmetric-B", "mask_ratio"), 0.5, {"distill", "finetune", "record", "evaluate", *EVIDENCE, *FINISH}),
+        (
+            ("datasets", "digits", "embedded", "seed"),
+            1,
+            {"generate", "prepare", "distill", "finetune", "record", "evaluate", *EVIDENCE, *FINISH},
+        ),
+        (("probes", "knn", "k"), [5], {"probe", "probes", "record_cells", "sync", "report", "all"}),
+        (("analysis", "images"), 50, {"analyse", "properties", "record_cells", "sync", "report", "all"}),
         (("resources", "finetune", "any", "gpus"), 2, set()),
         (("execution", "states_kept"), 5, set()),
     ],

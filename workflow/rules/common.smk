@@ -97,8 +97,20 @@ def small(cells):
     return receipts(each for each in PLAN.jobs(cells) if each.verb not in KEPT)
 
 
-def also_measured(wildcards):
-    """Cells that were measured though the table doesn't ask for them: it shows them as well."""
-    asked = receipts(PLAN.cells())
-    others = [receipt for receipt in receipts(PLAN.cells(list(PLAN.params.rows))) if receipt not in asked]
+def besides(asked, possible):
+    """Of some possible jobs those that ran though nobody asked for them: tables and pages show them as well."""
+    wanted = receipts(asked)
+    others = [receipt for receipt in receipts(possible) if receipt not in wanted]
     return {receipt: file_digest(Path(receipt)) for receipt in others if Path(receipt).is_file()}
+
+
+def also_measured(wildcards):
+    return besides(PLAN.cells(), PLAN.cells(list(PLAN.params.rows)))
+
+
+def also_probed(wildcards):
+    return besides(PLAN.probes(), PLAN.probes(list(PLAN.params.rows)))
+
+
+def also_analysed(wildcards):
+    return besides(PLAN.analyses(), PLAN.analyses(list(PLAN.params.rows)))

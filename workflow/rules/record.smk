@@ -26,7 +26,7 @@ rule record:
 # Everything small goes together: DVC takes seconds for each call, however little there is to do.
 rule record_cells:
     input:
-        small(PLAN.cells()),
+        small(PLAN.targets()),
     output:
         f"{RESULTS}/recorded.json",
     log:
@@ -39,7 +39,7 @@ rule record_cells:
     params:
         scale=PLAN.scale,
     message:
-        "hand the data's manifests and the cells to DVC (log: {log})"
+        "hand the data's manifests, the cells and the evidence to DVC (log: {log})"
     shell:
         "dbot record --scale {params.scale} --receipt {input} --output {output} >> {log} 2>&1"
 
@@ -47,7 +47,7 @@ rule record_cells:
 # Jobs feed MLflow while they run; this completes what did not arrive.
 rule sync:
     input:
-        receipts(PLAN.cells()),
+        receipts(PLAN.targets()),
     output:
         f"{RESULTS}/mlflow.json",
     log:

@@ -1,4 +1,4 @@
-# The table and its page, from the receipts alone.
+# The table, the evidence beside it, and their page, from the receipts alone.
 
 
 rule table:
@@ -26,8 +26,61 @@ rule table:
         "dbot table --scale {params.scale} --output {output.csv} >> {log} 2>&1"
 
 
+# k-NN and linear probes of every stage and teacher.
+rule probes:
+    input:
+        receipts(PLAN.probes()),
+    output:
+        csv=report(
+            f"{RESULTS}/probes.csv",
+            caption="../report/probes.rst",
+            category="Evidence",
+            labels={"scale": PLAN.scale, "form": "numbers"},
+        ),
+    log:
+        f"{LOGS}/probes.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=PLAN.scale,
+        also=also_probed,
+    message:
+        "write the table of probes (log: {log})"
+    shell:
+        "dbot probes --scale {params.scale} --output {output.csv} >> {log} 2>&1"
+
+
+# What happens inside them: numbers, and two figures in the paper's style.
+rule properties:
+    input:
+        receipts(PLAN.analyses()),
+    output:
+        csv=f"{RESULTS}/properties.csv",
+        figures=report(
+            multiext(f"{RESULTS}/", "attention_distance.svg", "singular_shares.svg"),
+            caption="../report/properties.rst",
+            category="Evidence",
+            labels={"scale": PLAN.scale, "form": "figure"},
+        ),
+        bitmaps=multiext(f"{RESULTS}/", "attention_distance.png", "singular_shares.png"),
+    log:
+        f"{LOGS}/properties.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=PLAN.scale,
+        also=also_analysed,
+    message:
+        "draw the figures of properties (log: {log})"
+    shell:
+        "dbot properties --scale {params.scale} --output {output.csv} >> {log} 2>&1"
+
+
 rule report:
     input:
+        receipts(PLAN.targets()),
         table=f"{RESULTS}/table.csv",
     output:
         page=report(
@@ -43,6 +96,7 @@ rule report:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
+        also=lambda wildcards: {**also_probed(wildcards), **also_analysed(wildcards)},
     message:
         "write the report page (log: {log})"
     shell:

@@ -25,6 +25,7 @@ def analyse_network(
     device: torch.device,
     total: Callable[[Tensor], Tensor] = alone,
     renormalise: bool = False,
+    top: int = TOP,
 ) -> Properties:
     """Attention distance of every head and singular-value shares of every layer, as means over images.
 
@@ -39,6 +40,7 @@ def analyse_network(
         total: adds a tensor up over all processes (`Processes.sum`).
         renormalise: whether attention is renormalised over patches once the class token is dropped;
             the published code doesn't.
+        top: how many of the largest singular values are looked at.
 
     Raises:
         UserError: it is no plain ViT, or there is no image.
@@ -47,14 +49,14 @@ def analyse_network(
     network.to(device).eval()
     distances_PP = patch_distances(anatomy.grid, anatomy.patch).float().to(device)
     distance_LH = torch.zeros(anatomy.depth, anatomy.heads, dtype=torch.float64, device=device)
-    share_LK = torch.zeros(anatomy.depth, TOP, dtype=torch.float64, device=device)
+    share_LK = torch.zeros(anatomy.depth, top, dtype=torch.float64, device=device)
     count_1 = torch.zeros(1, dtype=torch.float64, device=device)
 
     def add_distance(layer: int, attention_BHNN: Tensor) -> None:
         distance_LH[layer] += attention_distance(attention_BHNN, distances_PP, renormalise).double().sum(dim=0)
 
     def add_shares(layer: int, tokens_BND: Tensor) -> None:
-        share_LK[layer] += singular_shares(tokens_BND[:, anatomy.prefix :]).sum(dim=0)
+        share_LK[layer] += singular_shares(tokens_BND[:, anatomy.prefix :], top).sum(dim=0)
 
     with attention_heard(anatomy, add_distance), tokens_heard(anatomy, add_shares):
         for batch_BCHW in images:

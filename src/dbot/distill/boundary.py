@@ -58,7 +58,7 @@ def begin_stage(
     design = DESIGNS[recipe.design]
     teacher: Teacher | None = None
     if isinstance(source, Promoted):
-        teacher = _promote(source, architecture.grid, recipe.target.final_norm, statistics)
+        teacher = promote(source, architecture.grid, recipe.target.final_norm, statistics)
     elif isinstance(source, Teacher):
         teacher = source
     if teacher is not None:
@@ -75,7 +75,14 @@ def begin_stage(
     return student, teacher
 
 
-def _promote(promoted: Promoted, grid: int, final_norm: bool, statistics: Normalisation) -> EncoderTeacher:
+def first_teacher(architecture: Architecture, recipe: Recipe, declared: RandomTeacher, statistics: Normalisation) -> Promoted:
+    """The random teacher of a first stage by itself: the very weights with which `begin_stage` begins."""
+    _, teacher = begin_stage(architecture, recipe, 1, declared, statistics)
+    depth = architecture.depth if declared.depth is None else declared.depth
+    return Promoted(teacher.state_dict(), architecture.model_copy(update={"depth": depth}), recipe.design, same_row=True)
+
+
+def promote(promoted: Promoted, grid: int, final_norm: bool, statistics: Normalisation) -> EncoderTeacher:
     """The student's encoder as a teacher whose tokens lie on the given grid."""
     encoder = DESIGNS[promoted.design].promoted(promoted.architecture, part(promoted.weights, "encoder."), grid)
     return EncoderTeacher(encoder, final_norm, statistics)

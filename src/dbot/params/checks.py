@@ -11,7 +11,7 @@ from dbot.params.rows import Row
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher
 
-RULES = ("generate", "prepare", "fetch", "distill", "finetune", "detect", "segment", "evaluate")
+RULES = ("generate", "prepare", "fetch", "distill", "finetune", "detect", "segment", "evaluate", "probe", "analyse")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"

@@ -4,9 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from dbot.params.analysis import Analysis
 from dbot.params.architectures import Architecture
 from dbot.params.cookbook import Recipes
 from dbot.params.datasets import Dataset
+from dbot.params.probes import Probes
 from dbot.params.released import Released
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
@@ -22,7 +24,7 @@ class Params(Section):
     scale: str
     """The scale that a bare command builds."""
     build: Build
-    """What the target `table` builds."""
+    """What a bare `snakemake` builds."""
     uses: Uses
     """Which data set serves which purpose."""
     normalisation: Normalisation
@@ -37,6 +39,10 @@ class Params(Section):
     """Weights that others released."""
     recipes: Recipes
     """How things are trained."""
+    probes: Probes
+    """How frozen features are probed."""
+    analysis: Analysis
+    """How the insides of frozen networks are measured."""
     rows: dict[str, Row]
     """Rows of the table by name, in the table's order."""
     resources: dict[str, dict[str, Resources]]

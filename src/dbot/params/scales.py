@@ -55,8 +55,12 @@ class Uses(Section):
     """Column seg."""
 
 
+Evidence = Literal["probes", "properties"]
+"""Targets beside the table: probes of every stage and teacher, properties of their insides."""
+
+
 class Build(Section):
-    """What the target `table` builds."""
+    """What a bare `snakemake` builds."""
 
     rows: list[str]
     """Rows; the others stay `not run` until somebody asks for them."""
@@ -64,6 +68,8 @@ class Build(Section):
     """Columns."""
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
     """Seeds of fine-tuning; a cell shows mean and standard deviation over them."""
+    evidence: list[Evidence]
+    """What is built beside the table, for its rows; each has a target of its own: `snakemake probes`."""
 
 
 class Normalisation(Section):

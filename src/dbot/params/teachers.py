@@ -1,11 +1,15 @@
 """Declarations of teachers: whose features the first stage of a row regresses."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dbot.params.released import Layout
 from dbot.params.section import Section
+
+PLAIN = re.compile(r"(vit|deit3?|beit(v2)?)_(?!.*(dinov3|lingbot|mci|relpos|resnet|rope|sapiens|(?<![a-z])(pe|r\d*)_))")
+"""Names of timm that are plain ViTs, in which attention can be looked at layer by layer; asking timm itself would mean importing it."""
 
 Pixel = Annotated[list[float], Field(min_length=3, max_length=3)]
 
@@ -113,3 +117,12 @@ class FileTeacher(Section):
 
 
 Teacher = Annotated[RandomTeacher | RowTeacher | TimmTeacher | PackageTeacher | FileTeacher, Field(discriminator="kind")]
+
+
+def has_attention(teacher: Teacher) -> bool:
+    """Whether attention and tokens can be looked at layer by layer, as far as the declaration shows: a plain ViT with a block."""
+    if isinstance(teacher, RandomTeacher):
+        return teacher.depth != 0
+    if isinstance(teacher, TimmTeacher):
+        return PLAIN.match(teacher.model) is not None
+    return not isinstance(teacher, PackageTeacher)

@@ -41,6 +41,8 @@ BATCH = 100
 """Names in one request: MLflow's limit on parameters and on tags."""
 DIGEST_LENGTH = 36
 """MLflow's limit on the digest of a data set; the input's source holds the whole one."""
+MEASURING = ("evaluate", "probe", "analyse")
+"""Verbs that read a data set without training on it as a stage or a fine-tuning does."""
 
 Point = tuple[str, float, int]
 """Name, value and epoch of a metric."""
@@ -226,7 +228,7 @@ class Store:
             return False
         source = json.dumps({"receipt": wanted.receipt, "digest": wanted.digest})
         entity = Entity(wanted.name, wanted.digest[:DIGEST_LENGTH], "local", source, profile=json.dumps(wanted.counts))
-        context = "evaluation" if content.tags["dbot.rule"] == "evaluate" else "training"
+        context = "evaluation" if content.tags["dbot.rule"] in MEASURING else "training"
         self.client.log_inputs(run, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
         return True
 

@@ -10,7 +10,7 @@ Receipts and other small files are for git; DVC notes their digests.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ FILE = Path("dvc.yaml")
 LOCK_FILE = "dvc.lock"
 CACHED = (".safetensors", ".tsv")
 """Files that may be large: DVC's cache keeps them, git ignores them."""
+PLOTS: Mapping[str, Mapping[str, str]] = {
+    METRICS: {"x": "epoch", "y": "loss"},
+    "attention_distance.csv": {"template": "scatter", "x": "layer", "y": "distance"},
+    "singular_shares.csv": {"template": "scatter", "x": "layer", "y": "share"},
+}
+"""By name, how DVC draws a file of numbers."""
 HEADER = (
     "# Written by `dbot stages` and `dbot record` from params.yaml: don't edit it. Snakemake runs the jobs, DVC keeps what they wrote.\n"
 )
@@ -95,8 +101,8 @@ def _stage(plan: Plan, job: Job, taken: set[str]) -> dict[str, Any]:
         path = (job.folder / name).as_posix()
         if name.endswith(CACHED):
             outs.append(path)
-        elif name == METRICS:
-            plots.append({path: {"cache": False, "x": "epoch", "y": "loss"}})
+        elif name in PLOTS:
+            plots.append({path: {"cache": False, **PLOTS[name]}})
         elif name == "metrics.json":
             metrics.append({path: {"cache": False}})
         else:

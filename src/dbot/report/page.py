@@ -13,9 +13,10 @@ from dbot.plan import METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
-from dbot.report import words
+from dbot.report import probes, properties, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.evidence import Evidence, Finding, State, spent
+from dbot.report.networks import networks
 from dbot.report.table import Cell, Line, Table, build, groups
 
 HERE = Path(__file__).parent
@@ -51,13 +52,15 @@ def render(plan: Plan) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(short=short, figure=figure, duration=duration, anchor=anchor, blank=blank)
+    environment.filters.update(short=short, figure=figure, duration=duration, anchor=anchor, blank=blank, probe_title=probes.title)
     return environment.get_template("page.html").render(
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         table=table,
         words=words,
         groups=groups,
         asked=_asked(table),
+        probes=probes.build(plan, evidence, table),
+        properties=properties.view(properties.build(plan, evidence)),
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
         ran=ran,
         hours=spent(ran),
@@ -74,6 +77,9 @@ def every_job(plan: Plan) -> list[Job]:
     for name, row in plan.resolved.params.rows.items():
         targets += [plan.distill(name, stage) for stage in range(1, row.last_stage + 1)]
         targets += [job for column in plan.resolved.params.columns(name) for job in _evaluations(plan, name, column)]
+    places = [network.place for network in networks(plan)]
+    targets += [plan.probe(*place) for place in places]
+    targets += [plan.analyse(*place) for place in places if plan.has_attention(*place)]
     return plan.jobs(targets)
 
 

@@ -63,19 +63,12 @@ def run(args: argparse.Namespace) -> None:
 
 def _source(job: "TrainingJob", row: str, final_norm: bool) -> "RandomTeacher | Promoted | Teacher":
     """Where the stage's teacher comes from: a student among the inputs, or what the row's teacher declares."""
-    from dbot.distill.boundary import Promoted
-    from dbot.models import checkpoint
     from dbot.models.teachers.declared import foreign_teacher
-    from dbot.models.timm_form import design_of
-    from dbot.params.architectures import Architecture
     from dbot.params.teachers import RandomTeacher
-    from dbot.plan import STUDENT
+    from dbot.verbs.network import left_behind
 
     if "teacher" in job.run.inputs:
-        left_by = job.run.inputs["teacher"].identity
-        weights, about = checkpoint.load(job.run.artifact("teacher", STUDENT[left_by.verb]))
-        architecture = Architecture.model_validate(about["architecture"])
-        return Promoted(weights, architecture, design_of(about), same_row=left_by.key.get("row") == row)
+        return left_behind(job.run, "teacher", row)
     params = job.plan.params
     declared = params.teachers[params.rows[row].teacher]
     return declared if isinstance(declared, RandomTeacher) else foreign_teacher(declared, final_norm, params.normalisation)

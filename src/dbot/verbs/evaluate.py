@@ -21,18 +21,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import json
-
-    from dbot.record.digest import write_whole
     from dbot.verbs.training import training
 
     measures = {"cls": _classifier, "det": _detector, "seg": _segmenter}
     with training(args, "evaluate", row=args.row, column=args.column, seed=str(args.seed)) as job:
         metrics = measures[args.column](job, args.row)
         if job.processes.leads:
-            write_whole(job.run.job.folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
             print(f"evaluate {args.row} {args.column}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
-        job.artifacts = list(job.run.job.artifacts)
+        job.save_metrics(metrics)
+        job.artifacts += [name for name in job.run.job.artifacts if name not in job.artifacts]
         job.finish(metrics)
 
 

@@ -1,6 +1,7 @@
 """The edge that the training and measuring verbs share: processes, inputs, outputs, receipt and MLflow."""
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from dbot.data.manifest import Manifest, read_manifest
 from dbot.models import checkpoint
 from dbot.params.load import load
 from dbot.plan import METRICS, STUDENT, Plan
+from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
 from dbot.record.history import write_history
 from dbot.record.mlflow import Feed
@@ -54,6 +56,12 @@ class TrainingJob:
             part = self.run.state / name
             checkpoint.save(part, weights, about)
             place(part, self.run.job.folder / name)
+
+    def save_metrics(self, metrics: Metrics) -> None:
+        """Write what was measured as ``metrics.json`` among the job's artifacts; the leading process does."""
+        self.artifacts.append("metrics.json")
+        if self.processes.leads:
+            write_whole(self.run.job.folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
 
     def finish(self, results: Mapping[str, float | int | str]) -> None:
         """Write history and receipt, and complete the MLflow run; the leading process does."""

@@ -18,11 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
-    cells = [job for target in args.target for job in jobs_at(plan, target)] or [job for job in plan.cells() if job.receipt.exists()]
+    cells = [job for target in args.target for job in jobs_at(plan, target)] or [job for job in plan.targets() if job.receipt.exists()]
     if not cells:
         raise UserError(f"results/{plan.scale}: no cell of the table has a receipt yet; run `snakemake --config scale={plan.scale}`")
     found = verify(plan.jobs(cells), images=not args.skip_images)
-    print(f"{len(cells)} cells of scale {plan.scale} and all that is behind them match:")
+    print(f"{len(cells)} results of scale {plan.scale} and all that is behind them match:")
     print(
         f"  {found.receipts} receipts, {found.files} files of jobs, {found.images} files of data sets, {found.kept} files as DVC has them"
     )

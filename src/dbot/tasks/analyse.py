@@ -1,0 +1,67 @@
+"""The insides of one frozen network over the validation images, on any number of processes."""
+
+from collections.abc import Iterator
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dbot.analyse.network import analyse_network
+from dbot.analyse.properties import Properties
+from dbot.data.ahead import read_ahead
+from dbot.data.labelled import LabelledPixels, Numbers
+from dbot.data.manifest import Manifest
+from dbot.data.transforms import evaluation_transform
+from dbot.models.teachers.teacher import Teacher
+from dbot.params.analysis import Analysis
+from dbot.tasks.features import Pace
+from dbot.train.distributed import Processes
+from dbot.train.task import Metrics
+
+
+def analyse(
+    network: Teacher,
+    figures: Analysis,
+    manifest: Manifest,
+    processes: Processes,
+    batch_per_process: int,
+    progress_seconds: float = float("inf"),
+) -> Properties:
+    """Attention distance of every head, in pixels of the network's images, and singular-value shares of every layer.
+
+    Every process takes its share of the images, and gets the means over all of them.
+
+    Raises:
+        UserError: the network is no plain ViT.
+    """
+    samples = manifest.samples("validation")
+    images = LabelledPixels(manifest.root, samples, some(len(samples), figures.images)[processes.rank :: processes.world])
+    transform = evaluation_transform(network.image_size, figures.evaluation_resize)
+    rounds = [range(start, min(start + batch_per_process, len(images))) for start in range(0, len(images), batch_per_process)]
+    pace = Pace(len(images), progress_seconds if processes.leads else float("inf"), "analysed")
+
+    def batches() -> Iterator[Tensor]:
+        for numbers, crops in zip(rounds, read_ahead(lambda number: transform(images[number][0]), rounds), strict=True):
+            yield torch.stack(crops).float() / 255
+            pace.show(numbers.stop)
+
+    return analyse_network(network, batches(), processes.device, processes.sum, figures.renormalise, figures.top)
+
+
+def some(count: int, most: int | None) -> Numbers:
+    """Numbers of so many images at most, at equal steps through all."""
+    wanted = count if most is None else min(most, count)
+    return np.arange(wanted) * count // max(1, wanted)
+
+
+def summary(found: Properties) -> Metrics:
+    """The properties in a few numbers: mean attention distance in pixels, and shares in the last layer."""
+    shares = found.shares[-1]
+    return {
+        "attention_distance": fmean(distance for heads in found.distances for distance in heads),
+        "attention_distance_first_layer": fmean(found.distances[0]),
+        "attention_distance_last_layer": fmean(found.distances[-1]),
+        "top1_share_last_layer": shares[0],
+        f"top{len(shares)}_share_last_layer": shares[-1],
+    }

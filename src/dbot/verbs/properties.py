@@ -1,0 +1,29 @@
+"""Write the properties of a scale's networks as CSV and as two figures, from the plan and the receipts alone."""
+
+import argparse
+from pathlib import Path
+
+from dbot.params.load import load
+from dbot.plan import RESULTS, Plan
+from dbot.record.digest import write_whole
+from dbot.report import properties
+from dbot.report.evidence import Evidence
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where the numbers go (default: results/<scale>/properties.csv); the figures are written beside it as .svg and .png",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    plan = Plan(load(args.params, args.scale))
+    output = args.output or RESULTS / plan.scale / "properties.csv"
+    found = properties.build(plan, Evidence())
+    figures = properties.draw(found, output.parent)
+    write_whole(output, properties.csv_text(plan, found).encode())
+    count = sum(line.properties is not None for line in found)
+    print(f"wrote {output} and {', '.join(map(str, figures))}: {count} of {len(found)} networks analysed at scale {plan.scale}")

@@ -1,0 +1,33 @@
+# Attention distance and singular values inside one network: a stage's student, or a row's first teacher.
+
+
+rule analyse:
+    input:
+        unpack(inputs("analyse")),
+    output:
+        receipt="results/{scale}/analyse/{row}/stage{stage}/receipt.json",
+        distances="results/{scale}/analyse/{row}/stage{stage}/attention_distance.csv",
+        shares="results/{scale}/analyse/{row}/stage{stage}/singular_shares.csv",
+        metrics="results/{scale}/analyse/{row}/stage{stage}/metrics.json",
+    log:
+        "logs/{scale}/analyse/{row}/stage{stage}.log",
+    benchmark:
+        "logs/{scale}/analyse/{row}/stage{stage}.benchmark.tsv"
+    wildcard_constraints:
+        stage=r"\d+",  # 0: the first teacher
+    conda:
+        "../../environment.yml"
+    threads: asks("analyse", "threads")
+    resources:
+        mem_mb=asks("analyse", "mem_mb"),
+        runtime=asks("analyse", "runtime"),
+        gpu=asks("analyse", "gpu"),
+    params:
+        settings=settings("analyse"),
+        launch=launch,
+        student=option("student"),
+    message:
+        "analyse row {wildcards.row}, stage {wildcards.stage} (log: {log})"
+    shell:
+        "{params.launch} analyse --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
+        " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"

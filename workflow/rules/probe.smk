@@ -1,0 +1,31 @@
+# k-NN and a linear classifier on the frozen features of one network: a stage's student, or a row's first teacher.
+
+
+rule probe:
+    input:
+        unpack(inputs("probe")),
+    output:
+        receipt="results/{scale}/probe/{row}/stage{stage}/receipt.json",
+        metrics="results/{scale}/probe/{row}/stage{stage}/metrics.json",
+    log:
+        "logs/{scale}/probe/{row}/stage{stage}.log",
+    benchmark:
+        "logs/{scale}/probe/{row}/stage{stage}.benchmark.tsv"
+    wildcard_constraints:
+        stage=r"\d+",  # 0: the first teacher
+    conda:
+        "../../environment.yml"
+    threads: asks("probe", "threads")
+    resources:
+        mem_mb=asks("probe", "mem_mb"),
+        runtime=asks("probe", "runtime"),
+        gpu=asks("probe", "gpu"),
+    params:
+        settings=settings("probe"),
+        launch=launch,
+        student=option("student"),
+    message:
+        "probe row {wildcards.row}, stage {wildcards.stage} (log: {log})"
+    shell:
+        "{params.launch} probe --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
+        " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"
