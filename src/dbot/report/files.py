@@ -34,6 +34,11 @@ def _record(table: Table, line: Line) -> dict[str, str]:
     for column in COLUMNS:
         record[f"{column}_status"] = line.cells[column].status
         record[f"{column}_receipt"] = _ids(line.cells[column])
+    teacher = table.params.teachers.get(line.first_teacher or "")
+    record["first_teacher"] = line.first_teacher or ""
+    record["teacher_data"] = teacher.data if teacher else ""
+    record["teacher_licence"] = teacher.licence if teacher else ""
+    record["teacher_note"] = (teacher.note or "") if teacher else ""
     record["control"] = line.declared.control or ""
     for column in COLUMNS:
         record[f"{column}_control"] = _plain(line.control[column].measured if line.control else None)
@@ -69,6 +74,8 @@ def markdown(table: Table) -> str:
         parts += ["## Controls: the same fine-tuning from random weights", _grid(table.controls)]
     if verdicts := words.verdicts(table):
         parts.append("\n".join(f"- {sentence}" for sentence, _ in verdicts))
+    if teachers := words.teachers(table):
+        parts += ["## First teachers", "\n".join(f"- {sentence}" for sentence in teachers)]
     receipts = [f"- {cell.row} {cell.column}: {cell.status}, receipt `{_ids(cell)}`" for cell in table.cells if cell.receipts]
     if receipts:
         parts += ["## Receipts", "\n".join(receipts)]

@@ -16,6 +16,7 @@ from dbot.record.receipt import Receipt
 from dbot.report import probes, properties, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.evidence import Evidence, Finding, State, spent
+from dbot.report.galleries import galleries
 from dbot.report.networks import networks
 from dbot.report.table import Cell, Line, Table, build, groups
 
@@ -61,6 +62,7 @@ def render(plan: Plan) -> str:
         asked=_asked(table),
         probes=probes.build(plan, evidence, table),
         properties=properties.view(properties.build(plan, evidence)),
+        galleries=list(galleries(table)),
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
         ran=ran,
         hours=spent(ran),

@@ -135,6 +135,8 @@ class Line:
     """By kind of device, over the lineages of the measured cells, each job counted once."""
     data: Mapping[str, str]
     """By purpose, the data set that serves it."""
+    first_teacher: str | None
+    """Name of the teacher with which its distillation began; None: there was none, or the weights are released ones."""
 
     @property
     def cpu_hours(self) -> float | None:
@@ -256,6 +258,7 @@ def _line(params: Params, name: str, cells: Mapping[str, Mapping[Column, Cell]])
         control=cells[row.control] if row.control else None,
         hours=spent(found for cell in own.values() for found in cell.findings),
         data={purpose: uses[purpose] for purpose in purposes},
+        first_teacher=first.teacher,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dbot.params.rows import COLUMNS, Column
+from dbot.params.teachers import PackageTeacher, RandomTeacher, RowTeacher, Teacher, TimmTeacher
 from dbot.report.evidence import State
 from dbot.report.table import PUBLISHED_ON, Cell, Line, Table
 
@@ -83,6 +84,31 @@ def seeds(table: Table) -> str:
 def commits(table: Table) -> str:
     """The commits that the measured numbers came from."""
     return f"measured at commit {', '.join(table.commits)}" if table.commits else "nothing measured yet"
+
+
+def teachers(table: Table) -> list[str]:
+    """Of every first teacher of the table's rows: what it is, what data it saw, and its licence."""
+    rows: dict[str, list[str]] = {}
+    for line in (*table.published, *table.own):
+        if line.first_teacher is not None:
+            rows.setdefault(line.first_teacher, []).append(line.name)
+    return [_teacher(table, name, names) for name, names in rows.items()]
+
+
+def _teacher(table: Table, name: str, rows: list[str]) -> str:
+    declared = table.params.teachers[name]
+    note = f"{declared.note}; " if declared.note else ""
+    return f"{name} ({_kind(declared)}), first teacher of {_listed(rows)}: {note}data it saw: {declared.data}; licence: {declared.licence}."
+
+
+def _kind(declared: Teacher) -> str:
+    if isinstance(declared, RandomTeacher):
+        return "never trained"
+    if isinstance(declared, RowTeacher):
+        return f"the student of row {declared.row}"
+    if isinstance(declared, TimmTeacher):
+        return f"timm's {declared.model}"
+    return declared.network if isinstance(declared, PackageTeacher) else declared.path
 
 
 def against_control(line: Line, column: Column) -> str:

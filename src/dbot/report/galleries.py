@@ -1,0 +1,31 @@
+"""The galleries of dense cells, for the page: pictures in it, so that it opens without anything beside it."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dbot.params.rows import Column
+from dbot.plan import GALLERY
+from dbot.report.table import Table
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The gallery of one measurement."""
+
+    row: str
+    column: Column
+    seed: int
+    jpeg: str
+    """The picture, in base64."""
+
+
+def galleries(table: Table) -> Iterator[Gallery]:
+    """Of every dense cell that is measured, for each seed whose picture lies beside its receipt."""
+    for cell in table.cells:
+        for seed in cell.seeds:
+            if cell.column == "cls" or seed.value is None or seed.found is None:
+                continue
+            path = seed.found.job.folder / GALLERY
+            if path.is_file():
+                yield Gallery(cell.row, cell.column, seed.seed, base64.b64encode(path.read_bytes()).decode())
