@@ -320,7 +320,7 @@ class Plan:
             return [] if self.params.released.files[declared.released].is_classifier else [1]
         if declared.stages is None:
             return []
-        wanted = declared.columns if columns is None else columns
+        wanted = self.params.columns(row) if columns is None else columns
         last = max((getattr(declared.stages, column) or 0 for column in wanted), default=0)
         return list(range(last + 1)) if last else []
 

@@ -66,5 +66,6 @@ class Params(Section):
             return False
         if row.released is not None:
             published = row.published is not None and getattr(row.published, column) is not None
-            return published and not self.released.files[row.released].is_classifier
+            file = self.released.files.get(row.released)
+            return published and file is not None and not file.is_classifier
         return row.from_scratch or (row.stages is not None and getattr(row.stages, column) is not None)
