@@ -1,7 +1,6 @@
 """A project whose jobs are faked: real receipts over a few dummy bytes, so that the record room is tested without training."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from dbot.record.digest import file_digest
 from dbot.record.execution import Execution
 from dbot.record.history import write_history
 from dbot.record.receipt import Receipt
+from tests.few_rows import params_with_few_rows
 
 PROJECT = Path(__file__).parents[1]
 HISTORY: list[dict[str, float | None]] = [
@@ -30,7 +30,7 @@ class FakeProject:
         self.folder = folder
         self.scale = scale
         if not (folder / "params.yaml").exists():
-            shutil.copy(PROJECT / "params.yaml", folder)
+            (folder / "params.yaml").write_text(params_with_few_rows())
 
     @property
     def plan(self) -> Plan:

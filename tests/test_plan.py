@@ -305,7 +305,8 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, float):
         return [value / 2, value * 2]
     if isinstance(value, list):
-        return [[item / 2 if isinstance(item, float) else item for item in value], [0.1, 0.9], ["coco"], ["labelmaps"]]
+        halved = [item / 2 if isinstance(item, float) else item for item in value]
+        return [halved, [0.1, 0.9], ["coco"], ["labelmaps"], [1]]
     choices = "fp32 bf16 skip stop best last class_token average l1 own none clutter scenes digits refuse skip all cpu 3"
     return [other for other in (*choices.split(), 1, f"{value}-other") if other != value]
 
@@ -330,7 +331,9 @@ EVERY = 5
 """Of the keys that belong to no job that is looked at, the quick test tries one in so many."""
 
 
-@pytest.mark.parametrize(("scale", "every"), [("demo", EVERY), *(pytest.param(scale, 1, marks=pytest.mark.slow) for scale in ("demo", "paper"))])
+@pytest.mark.parametrize(
+    ("scale", "every"), [("demo", EVERY), *(pytest.param(scale, 1, marks=pytest.mark.slow) for scale in ("demo", "paper"))]
+)
 def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.MonkeyPatch, scale: str, every: int) -> None:
     rows = ["B-B", "B-L", "B-CLIP", "H448-H"]
 

@@ -167,7 +167,8 @@ CASES = {
         ("kind: row, row: L-L", "kind: row, row: L-X"),
         "row: L-X",
         "teachers.student-L.row is 'L-X': there is no row of that name; declared are: B-B, B-L, B-H, B-CLIP, L-L, L-H, L-CLIP, H-H, "
-        "H-CLIP, H448-H, H448-CLIP, B-scratch, L-scratch, H-scratch, H448-scratch, B-symmetric-scratch, L-symmetric-scratch, "
+        "H-CLIP, H448-H, H448-CLIP, B-CLIP-absolute, L-CLIP-absolute, B-scratch, L-scratch, H-scratch, H448-scratch, "
+        "B-symmetric-scratch, L-symmetric-scratch, B-symmetric-absolute-scratch, L-symmetric-absolute-scratch, "
         "H-symmetric-scratch, H448-symmetric-scratch",
     ),
     "a teacher without stages": (
@@ -209,13 +210,15 @@ CASES = {
         ("extends: asymmetric\n      optimizer: {clip_grad: 3.0}", "extends: asymmetric-B"),
         "extends: asymmetric-B",
         "recipes.pretrain.asymmetric-B.extends is 'asymmetric-B', which would extend itself: "
-        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric, symmetric-B, symmetric-L, symmetric-H",
+        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric, symmetric-B, symmetric-L, symmetric-H, "
+        "symmetric-absolute-B, symmetric-absolute-L",
     ),
     "a recipe that extends nothing": (
         ("extends: asymmetric\n      optimizer: {clip_grad: 3.0}", "extends: [asymmetric]"),
         "extends: [asymmetric]",
         "recipes.pretrain.asymmetric-B.extends is ['asymmetric'], which does not exist: "
-        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric, symmetric-B, symmetric-L, symmetric-H",
+        "recipes are: asymmetric, asymmetric-L, asymmetric-H, symmetric, symmetric-B, symmetric-L, symmetric-H, "
+        "symmetric-absolute-B, symmetric-absolute-L",
     ),
     "a row with two starts": (
         ("finetuned_from: H-H\n", "finetuned_from: H-H\n    from_scratch: true\n"),
@@ -285,7 +288,7 @@ CASES = {
     "an unknown rule": (
         ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
         "  distil:",
-        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, evaluate, probe, analyse",
+        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, detect, segment, evaluate, probe, analyse",
     ),
     "a scale that overrides the scales": (
         ("title: what the published table used", "title: what the published table used\n    overrides: {scales: {}}"),

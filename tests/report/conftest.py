@@ -1,6 +1,5 @@
 """A project in a temporary folder, with fabricated receipts: no number here was ever measured."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ from dbot.plan import METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.history import write_history
 from dbot.record.receipt import Attempt, Circumstances, Identity, Input, Receipt
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+from tests.few_rows import params_with_few_rows
 
 
 @dataclass
@@ -95,6 +93,6 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A fresh project at demo scale, which is also the current folder."""
-    shutil.copy(PARAMS, tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(params_with_few_rows())
     monkeypatch.chdir(tmp_path)
     return Project(Plan(load(Path("params.yaml"), "demo")))

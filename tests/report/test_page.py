@@ -128,7 +128,8 @@ def test_curves_that_are_not_those_on_the_receipt_are_not_drawn(ran: Project) ->
 
 def test_names_are_escaped(ran: Project) -> None:
     evil = "</script><img src=x onerror=alert(1)>'\\\"&"
-    ran.reload(("title: CLIP-B/16", f'title: "{evil}"'), ("title: digits on photographs", f'title: "{evil}"'))
+    row = "\n    architecture: B\n    recipe: symmetric-B\n"
+    ran.reload((f"title: CLIP-B/16{row}", f'title: "{evil}"{row}'), ("title: digits on photographs", f'title: "{evil}"'))
     reader = read(render(ran.plan))
     assert reader.loads == []
     assert "</script><img src=x onerror=alert(1)>'\"&" in reader.text
@@ -145,7 +146,7 @@ def test_the_verbs_write_where_they_say(ran: Project, capsys: pytest.CaptureFixt
     for name in ("results/demo/table.csv", "results/demo/table.md", "elsewhere/page.html"):
         assert name in said
         assert Path(name).is_file()
-    assert "2 of 33 cells measured at scale demo" in said
+    assert "2 of 47 cells measured at scale demo" in said
 
 
 @pytest.mark.parametrize(

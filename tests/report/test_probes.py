@@ -72,7 +72,7 @@ def test_the_page_leads_from_a_number_to_its_job(project: Project) -> None:
     assert "job-probe-B-B-stage1" in reader.ids
     assert "62.2" in reader.text
     assert "teacher: random patch embedding" in reader.text
-    assert "Not run: the probes of B-L, B-H, B-CLIP, L-H, L-CLIP, H-CLIP." in reader.text
+    assert "Not run: the probes of B-L, B-H, B-CLIP, L-H, L-CLIP, H-CLIP, B-CLIP-absolute, L-CLIP-absolute." in reader.text
 
 
 def test_the_file_has_a_line_for_each(project: Project) -> None:

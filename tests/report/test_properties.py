@@ -68,7 +68,7 @@ def test_the_page_holds_both_figures_and_leads_to_the_jobs(analysed: Project) ->
     assert "#job-analyse-B-B-stage2" in reader.links
     assert all(link[1:] in reader.ids for link in reader.links)
     assert len(set(reader.ids)) == len(reader.ids)
-    assert "Not run: the analyses of B-L, B-H, B-CLIP, L-H, L-CLIP, H-H, H-CLIP." in reader.text
+    assert "Not run: the analyses of B-L, B-H, B-CLIP, L-H, L-CLIP, H-H, H-CLIP, B-CLIP-absolute, L-CLIP-absolute." in reader.text
 
 
 def test_without_analyses_there_is_no_figure(project: Project) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,8 @@ from dbot.report.evidence import Evidence, State
 from dbot.report.files import csv_text, markdown
 from dbot.report.table import Line, Table, build
 from dbot.report.words import verdicts
-from tests.report.conftest import PARAMS, Project
+from tests.few_rows import params_with_few_rows
+from tests.report.conftest import Project
 
 
 def table(project: Project) -> Table:
@@ -37,9 +37,10 @@ def records(found: Table) -> dict[str, dict[str, str]]:
 def test_rows_stand_in_the_published_order_then_the_controls(project: Project) -> None:
     found = table(project)
     names = list(project.plan.params.rows)
-    assert [line.name for line in found.published] == [name for name in names if not name.endswith("-scratch")]
+    own = ["B-CLIP-absolute", "L-CLIP-absolute"]
+    assert [line.name for line in found.published] == [name for name in names if not name.endswith("-scratch") and name not in own]
     assert [line.name for line in found.controls] == [name for name in names if name.endswith("-scratch")]
-    assert found.own == ()
+    assert [line.name for line in found.own] == own
 
 
 def test_a_row_of_one_s_own_stands_apart(project: Project) -> None:
@@ -49,7 +50,7 @@ def test_a_row_of_one_s_own_stands_apart(project: Project) -> None:
             "  mine: {title: X, architecture: B, from_scratch: true, recipe: asymmetric-B}\n  B-scratch: {",
         )
     )
-    assert [line.name for line in table(project).own] == ["mine"]
+    assert [line.name for line in table(project).own] == ["B-CLIP-absolute", "L-CLIP-absolute", "mine"]
 
 
 def test_nothing_measured(project: Project) -> None:
@@ -152,7 +153,7 @@ def test_controls(project: Project) -> None:
         "B-B beats the same fine-tuning from random weights (B-scratch) by 12.3 points.",
         "L-L equals the same fine-tuning from random weights (L-scratch) to the digit shown.",
         "H-H falls short of the same fine-tuning from random weights (H-scratch) by 1.2 points.",
-        "Not run yet, so not compared: B-L, B-H, B-CLIP, L-H, L-CLIP, H-CLIP, H448-H and H448-CLIP.",
+        "Not run yet, so not compared: B-L, B-H, B-CLIP, L-H, L-CLIP, H-CLIP, H448-H, H448-CLIP, B-CLIP-absolute and L-CLIP-absolute.",
     ]
 
 
@@ -166,7 +167,9 @@ def test_a_row_without_its_control_is_said_to_be(project: Project) -> None:
 
 def test_markdown_is_aligned(project: Project) -> None:
     project.pretend(project.plan.evaluate("B-B", "cls", 0))
-    project.reload(("title: CLIP-B/16", 'title: "a|b"'))
+    project.reload(
+        ("title: CLIP-B/16\n    architecture: B\n    recipe: symmetric-B\n", 'title: "a|b"\n    architecture: B\n    recipe: symmetric-B\n')
+    )
     lines = [text for text in markdown(table(project)).splitlines() if text.startswith("|")]
     published = lines[: len(table(project).published) + 2]
     assert len({len(text) for text in published}) == 1
@@ -202,7 +205,7 @@ def test_no_published_number_is_ever_measured(
     """Whatever receipts exist, a measured number is one that a sound receipt holds, and a published one is params.yaml's."""
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.chdir(folder)
-        shutil.copy(PARAMS, "params.yaml")
+        Path("params.yaml").write_text(params_with_few_rows())
         project = Project(Plan(load(Path("params.yaml"), scale)))
         for row, kind in kinds.items():
             job = project.plan.evaluate(row, "cls", 0)

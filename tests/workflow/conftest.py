@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.few_rows import params_with_few_rows
+
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 """Where this environment's `snakemake` is: the tests may run without it on the PATH."""
@@ -34,8 +36,8 @@ def copy_of_project(folder: Path) -> Path:
     folder.mkdir(parents=True)
     shutil.copytree(PROJECT / "workflow", folder / "workflow", symlinks=True)
     shutil.copy(PROJECT / "slurm", folder / "slurm", follow_symlinks=False)
-    for name in ("params.yaml", "environment.yml"):
-        shutil.copy(PROJECT / name, folder / name)
+    (folder / "params.yaml").write_text(params_with_few_rows())
+    shutil.copy(PROJECT / "environment.yml", folder)
     (folder / "stand-in").mkdir()
     shutil.copy(Path(__file__).parent / "stand_in_for_dbot", folder / "stand-in" / "dbot")
     return folder

@@ -14,12 +14,12 @@ from dbot.plan import RESULTS, Job, Plan
 from tests.workflow.conftest import PROGRAMS, PROJECT, snakemake
 
 SCALES = list(yaml.safe_load((PROJECT / "params.yaml").read_text())["scales"])
-CHECKPOINTS = ("fetch", "distill", "finetune")
+CHECKPOINTS = ("fetch", "distill", "finetune", "detect", "segment")
 SHELL = re.compile(r"^Shell command: (.*) >> (\S+) 2>&1$", re.MULTILINE)
 
 
-def plan_of(scale: str) -> Plan:
-    return Plan(load(PROJECT / "params.yaml", scale))
+def plan_of(scale: str, project: Path) -> Plan:
+    return Plan(load(project / "params.yaml", scale))
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def bare(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: dict[str, dict[str, str]]) -> None:
-    plan = plan_of(scale)
+def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: dict[str, dict[str, str]], empty: Path) -> None:
+    plan = plan_of(scale, empty)
     jobs = plan.jobs()
     here = RESULTS / scale
     small = [str(job.receipt) for job in jobs if job.verb not in CHECKPOINTS]
@@ -67,13 +67,13 @@ def test_a_job_declares_the_files_of_its_plan(scale: str, empty: Path) -> None:
     summary = snakemake(empty, "--detailed-summary", "--config", f"scale={scale}").stdout
     rows = [line.split("\t") for line in summary.splitlines() if line.startswith(f"{RESULTS}/{scale}/")]
     declared = sorted(row[0] for row in rows if row[2] in cli.JOBS)
-    planned = sorted(str(job.folder / name) for job in plan_of(scale).jobs() for name in (job.receipt.name, *job.artifacts))
+    planned = sorted(str(job.folder / name) for job in plan_of(scale, empty).jobs() for name in (job.receipt.name, *job.artifacts))
     assert declared == planned
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]]) -> None:
-    plan = plan_of(scale)
+def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]], empty: Path) -> None:
+    plan = plan_of(scale, empty)
     trained: list[Job] = [job for job in plan.jobs() if job.verb in (*CHECKPOINTS, "evaluate", "probe", "analyse")]
     launchers = {tuple(bare(line)): shlex.split(line)[0] for line in lines[scale]}
     for job in trained:
@@ -81,11 +81,12 @@ def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]
         assert launchers["dbot", *job.arguments] == ("torchrun" if several else "dbot")
 
 
-def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]]) -> None:
+def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: Path) -> None:
     from torch.distributed.run import get_args_parser
 
     verbs = set()
-    for line in (line for scale in SCALES for line in lines[scale]):
+    dense = snakemake(empty, "--dry-run", "--printshellcmds", "column_det", "column_seg").stdout
+    for line in (*(line for scale in SCALES for line in lines[scale]), *dict(SHELL.findall(dense))):
         words = shlex.split(line)
         assert shutil.which(words[0], path=str(PROGRAMS)), f"{words[0]} is not installed"
         if words[0] == "torchrun":

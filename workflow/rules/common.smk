@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from dbot.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
+from dbot.params.rows import COLUMNS
 from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
@@ -32,7 +33,7 @@ wildcard_constraints:
     dataset="|".join(PLAN.params.datasets),
     released="|".join(PLAN.params.released.files),
     row="|".join(PLAN.params.rows),
-    column="|".join(PLAN.params.build.columns),
+    column="|".join(COLUMNS),
     stage=r"[1-9]\d*",
     seed=r"\d+",
 

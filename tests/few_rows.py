@@ -1,0 +1,15 @@
+"""The project's params.yaml with a demo of four rows and all evidence: whole enough for a test of the workflow, and quick."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+WHOLE = "build: {evidence: []} # by themselves: `snakemake probes`, `snakemake properties`"
+FEW = "build: {rows: [B-B, L-L, H-H, H448-H], evidence: [probes, properties]}"
+
+
+def params_with_few_rows() -> str:
+    """The text of params.yaml, with `FEW` in it."""
+    text = (PROJECT / "params.yaml").read_text()
+    assert text.count(WHOLE) == 1
+    return text.replace(WHOLE, FEW)
