@@ -15,6 +15,7 @@ from tests.conftest import PROJECT
 
 TOP = ("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm", ".dvc", ".dvcignore", ".gitignore")
 SMALL = {
+    "build": {"rows": ["B-B", "L-L", "H-H", "H448-H"]},
     "datasets": {"digits": {"embedded": {"train": 80, "validation": 30}}},
     "recipes": {
         "pretrain": {"asymmetric": {"epochs": 3, "batch_size": 16}},
@@ -53,6 +54,7 @@ class Copy:
                 shutil.copy(source, folder / name, follow_symlinks=False)
         copy = cls(folder)
         copy.change(SMALL)
+        copy.run("dbot", "stages")
         for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "a project"]):
             copy.git(*command)
         return copy

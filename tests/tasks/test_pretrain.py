@@ -69,6 +69,7 @@ def test_learns(recipe, manifest, demo, tmp_path):
 
 def test_a_teacher_of_another_size_without_a_class_token(recipe, manifest, demo, tmp_path):
     teacher = Colours()
+    recipe = recipe.model_copy(update={"target": recipe.target.model_copy(update={"normalise": False})})
     history = run(begun(recipe, manifest, demo, teacher), tmp_path, execution_like(demo.execution)).history
     assert history[-1]["loss"] < history[0]["loss"]
     size, least, most = teacher.seen

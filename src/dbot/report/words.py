@@ -138,19 +138,22 @@ def _pair(line: Line, column: Column) -> list[Cell]:
 def verdicts(table: Table) -> list[tuple[str, list[Cell]]]:
     """A sentence for every cell that has a control, with the two cells where both are measured.
 
-    Rows that were never run share the last sentence.
+    Rows that were never run share the last sentence, with the columns where the others were.
     """
     said: list[tuple[str, list[Cell]]] = []
-    idle = []
+    idle: dict[str, list[str]] = {}
+    compared = set()
     for line in table.lines:
         for column in COLUMNS:
             if pair := _pair(line, column):
                 if pair[0].state is State.NOT_RUN:
-                    idle.append(line.name)
+                    idle.setdefault(line.name, []).append(column)
                 else:
+                    compared.add(line.name)
                     said.append((against_control(line, column), pair if line.margin(column) is not None else []))
     if idle:
-        said.append((f"Not run yet, so not compared: {_listed(list(dict.fromkeys(idle)))}.", []))
+        named = [f"{name} in {_listed(columns)}" if name in compared else name for name, columns in idle.items()]
+        said.append((f"Not run yet, so not compared: {_listed(named)}.", []))
     return said
 
 
