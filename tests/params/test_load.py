@@ -275,6 +275,21 @@ CASES = {
         "design: odd",
         "recipes.finetune.asymmetric.design is 'odd': must be one of asymmetric, symmetric",
     ),
+    "windows that leave gaps": (
+        ("window: 512, stride: 341}", "window: 512, stride: 700}"),
+        "stride: 700",
+        "recipes.segment.asymmetric.inference.stride is 700: must be at most window = 512, or pixels between windows are never labelled",
+    ),
+    "sides of a crop the wrong way round": (
+        ("crop_sides: [384, 600]", "crop_sides: [600, 384]"),
+        "crop_sides: [600, 384]",
+        "recipes.detect.asymmetric.augmentation.crop_sides is [600, 384]: must be two sides, the smaller first",
+    ),
+    "an anchor that is both": (
+        ("negative_iou: 0.3", "negative_iou: 0.8"),
+        "negative_iou: 0.8",
+        "recipes.detect.asymmetric.proposals.negative_iou is 0.8: must be at most positive_iou = 0.7",
+    ),
     "a control that is fine-tuned otherwise": (
         ("control: B-scratch", "control: L-scratch"),
         "control: L-scratch",

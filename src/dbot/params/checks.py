@@ -33,6 +33,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_datasets(params),
         *_architectures(params),
         *_recipes(params),
+        *_dense_recipes(params),
         *_released(params),
         *_rows(params),
         *_targets(params),
@@ -103,6 +104,26 @@ def _recipes(params: Params) -> Iterator[Problem]:
                     )
             if isinstance(recipe, SymmetricPretrain):
                 yield from _symmetric(here, recipe)
+
+
+def _dense_recipes(params: Params) -> Iterator[Problem]:
+    """Figures of detection and segmentation that go in pairs."""
+    for name, detect in params.recipes.detect.items():
+        here: KeyPath = ("recipes", "detect", name)
+        proposals, sides = detect.proposals, detect.augmentation.crop_sides
+        if proposals.negative_iou > proposals.positive_iou:
+            what = f"must be at most positive_iou = {proposals.positive_iou}"
+            yield Problem((*here, "proposals", "negative_iou"), f"is {proposals.negative_iou}", what)
+        if sides[0] > sides[1]:
+            yield Problem((*here, "augmentation", "crop_sides"), f"is {sides}", "must be two sides, the smaller first")
+    for name, segment in params.recipes.segment.items():
+        here = ("recipes", "segment", name)
+        inference, jitter = segment.inference, segment.augmentation.scale_jitter
+        if inference.stride > inference.window:
+            what = f"must be at most window = {inference.window}, or pixels between windows are never labelled"
+            yield Problem((*here, "inference", "stride"), f"is {inference.stride}", what)
+        if jitter[0] > jitter[1]:
+            yield Problem((*here, "augmentation", "scale_jitter"), f"is {jitter}", "must be two factors, the smaller first")
 
 
 def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:
