@@ -52,4 +52,4 @@ lock: ## after a change of pins in pyproject.toml: install them and write requir
 	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 
 clean: ## remove what the demo made (DVC's cache keeps the checkpoints)
-	rm -rf results/demo data/digits data/scenes-boxes data/scenes-maps state/demo logs/demo
+	rm -rf results/demo data/digits data/scenes-boxes data/scenes-maps-small state/demo logs/demo

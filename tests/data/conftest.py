@@ -61,6 +61,8 @@ def small() -> Callable[..., Embedded]:
 
     def build(style: str, **settings: object) -> Embedded:
         given = {"style": style, "image_size": 32, "train": 20, "validation": 10, "clutter": 0.25, "seed": 0}
+        if style == "scenes":
+            given["scene"] = {"digits": [2, 6], "sizes": [0.16, 0.45]}
         return Embedded.model_validate({**given, **settings})
 
     return build

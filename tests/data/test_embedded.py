@@ -14,7 +14,7 @@ from dbot.data.embedded.scenes import VISIBLE, draw_scene
 from dbot.data.layouts.reader import read_listing
 from dbot.data.trees import tree_table
 from dbot.errors import UserError
-from dbot.params.datasets import Dataset, Embedded, Split
+from dbot.params.datasets import Dataset, Embedded, Scene, Split
 
 Declare = Callable[..., Dataset]
 Small = Callable[..., Embedded]
@@ -86,7 +86,7 @@ def test_masks_of_a_scene_are_disjoint_and_visible() -> None:
     material = divide(rng)["train"]
     counts = []
     for _ in range(40):
-        scene = draw_scene(material, 64, 0.5, rng)
+        scene = draw_scene(material, 64, 0.5, Scene(digits=[2, 6], sizes=[0.16, 0.45]), rng)
         assert sum(mask.astype(int) for mask in scene.masks).max() <= 1 if scene.masks else True
         assert not any((scene.edges & mask).any() for mask in scene.masks)
         assert all(mask.sum() > 10 for mask in scene.masks)
@@ -122,3 +122,17 @@ def test_label_maps_have_background_digits_and_unlabelled_rims(tmp_path: Path, d
 def test_style_that_a_layout_cannot_hold_is_refused(tmp_path: Path, declare: Declare, small: Small) -> None:
     with pytest.raises(UserError, match=r"datasets\.it\.layouts begins with 'coco': style digits is drawn as imagefolder"):
         draw("it", declare(tmp_path, "coco", embedded=small("digits")), tmp_path)
+
+
+def test_a_scene_holds_what_the_parameters_say(tmp_path: Path, declare: Declare, small: Small) -> None:
+    drawn(tmp_path / "set", "coco", declare, small, image_size=64, scene={"digits": [1, 1], "sizes": [0.5, 0.5]})
+    objects = json.loads((tmp_path / "set/a/train.json").read_text())["annotations"]
+    images = [one["image_id"] for one in objects]
+    assert len(set(images)) == len(images) > 10
+    assert all(16 <= one["bbox"][3] <= 40 for one in objects)
+
+
+@pytest.mark.parametrize(("style", "scene"), [("scenes", None), ("digits", {"digits": [1, 1], "sizes": [0.5, 0.5]})])
+def test_scenes_and_only_scenes_say_what_they_hold(small: Small, style: str, scene: object) -> None:
+    with pytest.raises(ValueError, match="scene"):
+        small(style, scene=scene)

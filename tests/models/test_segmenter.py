@@ -13,7 +13,7 @@ from tests.tasks.small_segmentation import recipe
 
 def drawn(seed: int = 0, classes: int = 5):
     segmenter = build_segmenter(StandInPyramid(), recipe(), classes)
-    initialise_heads(segmenter, generator(seed, "heads"))
+    initialise_heads(segmenter, 0.01, generator(seed, "heads"))
     return segmenter
 
 
@@ -57,7 +57,7 @@ def count(module: nn.Module) -> float:
 def test_published_sizes(width, head, auxiliary):
     pyramid = StandInPyramid(channels=1)
     pyramid.channels = width  # the maps' width is all that the heads know of it
-    published = recipe(head={"channels": None, "pool_scales": [1, 2, 3, 6], "dropout": 0.1}, auxiliary={"channels": 256})
+    published = recipe(head={"channels": None, "pool_scales": [1, 2, 3, 6], "dropout": 0.1, "initial_std": 0.01}, auxiliary={"channels": 256})
     with torch.device("meta"):
         segmenter = build_segmenter(pyramid, published, 150)
     assert count(segmenter.head) == pytest.approx(head, abs=0.05)

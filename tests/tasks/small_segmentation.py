@@ -40,7 +40,7 @@ def recipe(**changes: Any) -> Segment:
             "clip_grad": None,
             "schedule": {"kind": "polynomial", "warmup_from": 1e-6},
         },
-        "head": {"channels": 12, "pool_scales": [1, 2], "dropout": 0.1},
+        "head": {"channels": 12, "pool_scales": [1, 2], "dropout": 0.1, "initial_std": 0.01},
         "auxiliary": {"channels": 8, "tap": 2, "weight": 0.4},
         "augmentation": {
             "long_side": 64,

@@ -38,7 +38,7 @@ def manifest(tmp_path_factory):
 
 def drawn(figures):
     segmenter = build_segmenter(StandInPyramid(), figures, CLASSES)
-    initialise_heads(segmenter, generator(0, "heads"))
+    initialise_heads(segmenter, 0.01, generator(0, "heads"))
     return segmenter
 
 

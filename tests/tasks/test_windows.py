@@ -18,7 +18,7 @@ WINDOW, STRIDE = 16, 11
 @pytest.fixture(scope="module")
 def segmenter():
     model = build_segmenter(StandInPyramid(), recipe(), 5)
-    initialise_heads(model, generator(0, "heads"))
+    initialise_heads(model, 0.01, generator(0, "heads"))
     return model.eval()
 
 

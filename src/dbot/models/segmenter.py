@@ -15,8 +15,6 @@ from dbot.params.segmentation import Segment
 if TYPE_CHECKING:
     from dbot.models.pyramid import Pyramid
 
-CLASSIFIER_STD = 0.01
-
 
 class Segmenter(nn.Module):
     """A pyramid, the head that labels, and the auxiliary head of training.
@@ -65,11 +63,11 @@ def build_segmenter(pyramid: "Pyramid", recipe: Segment, classes: int) -> Segmen
     return Segmenter(pyramid, recipe, classes)
 
 
-def initialise_heads(segmenter: Segmenter, generator: torch.Generator) -> None:
+def initialise_heads(segmenter: Segmenter, classifier_std: float, generator: torch.Generator) -> None:
     """Draw all weights of the two heads anew, as mmsegmentation does.
 
     Convolutions are normal with variance 2 / fan-out (He), norms 1 and 0; the classifiers normal
-    with standard deviation 0.01, their biases 0.
+    with the given standard deviation (0.01 there), their biases 0.
     """
     for head in (segmenter.head, segmenter.auxiliary):
         for part in head.modules():
@@ -78,7 +76,7 @@ def initialise_heads(segmenter: Segmenter, generator: torch.Generator) -> None:
             elif isinstance(part, nn.Conv2d) and part.bias is None:
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         classifier = head.classifier[-1]
-        nn.init.normal_(classifier.weight, std=CLASSIFIER_STD, generator=generator)
+        nn.init.normal_(classifier.weight, std=classifier_std, generator=generator)
         nn.init.zeros_(classifier.bias)
 
 

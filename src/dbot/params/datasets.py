@@ -1,8 +1,8 @@
 """Declarations of data sets: what lies where, what to expect of it, and what it may be used for."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from dbot.params.section import Section
 
@@ -21,6 +21,15 @@ class Split(Section):
     """How many images the published set has; `prepare` refuses another number. Null: any number."""
 
 
+class Scene(Section):
+    """What one image of style `scenes` holds."""
+
+    digits: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+    """Fewest and most digits."""
+    sizes: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
+    """Height of a digit over that of the scene, smallest and largest."""
+
+
 class Embedded(Section):
     """How `dbot generate` draws the embedded data set: real digits on real photographs."""
 
@@ -34,8 +43,16 @@ class Embedded(Section):
     """Number of validation images; they share neither digits nor photographs with the training images."""
     clutter: float = Field(ge=0, le=1)
     """Contrast of the photograph behind the digits: 0 is a plain ground, 1 the photograph as it is."""
+    scene: Scene | None = None
+    """What a scene holds; given for style `scenes`, and only there."""
     seed: NonNegativeInt
     """Seed of the drawing; the same seed gives the same bytes."""
+
+    @model_validator(mode="after")
+    def _scenes_say_what_they_hold(self) -> Self:
+        if (self.style == "scenes") != (self.scene is not None):
+            raise ValueError(f"style {self.style} " + ("needs `scene`: how many digits, and of which sizes" if self.scene is None else "has no `scene`: remove it"))
+        return self
 
 
 class Check(Section):

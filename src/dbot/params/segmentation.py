@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from dbot.params.dense import Dense
 from dbot.params.recipes import Fraction, Pair, Rate
@@ -18,6 +18,8 @@ class SegmentHead(Section):
     """Sides of the grids that the coarsest map is pooled to."""
     dropout: Rate
     """Probability that a channel is dropped before the classifier; the auxiliary head has the same."""
+    initial_std: PositiveFloat
+    """Standard deviation of the initial weights of the two heads' classifiers."""
 
 
 class AuxiliaryHead(Section):

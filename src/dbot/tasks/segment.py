@@ -51,7 +51,7 @@ def begin_segmenter(
     """
     segmenter = new_segmenter(architecture, recipe, classes)
     initialise_pyramid(segmenter.pyramid, generator(seed, "pyramid"))
-    initialise_heads(segmenter, generator(seed, "heads"))
+    initialise_heads(segmenter, recipe.head.initial_std, generator(seed, "heads"))
     if student is not None:
         load_encoder_into(segmenter.pyramid, part(student, "encoder."), source)
     return segmenter

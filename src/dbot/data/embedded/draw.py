@@ -11,7 +11,7 @@ from PIL import Image
 
 from dbot.data.embedded.digits import draw_digit
 from dbot.data.embedded.material import Material, divide
-from dbot.data.embedded.scenes import Scene, draw_scene
+from dbot.data.embedded.scenes import Drawing, draw_scene
 from dbot.data.layouts.labelmaps import NAMES
 from dbot.data.layouts.listing import PARTS
 from dbot.errors import UserError
@@ -115,11 +115,12 @@ WRITERS: dict[tuple[str, Layout], Writer] = {
 }
 
 
-def _scenes(folder: Path, embedded: Embedded, material: Material, count: int, rng: np.random.Generator) -> Iterator[Scene]:
+def _scenes(folder: Path, embedded: Embedded, material: Material, count: int, rng: np.random.Generator) -> Iterator[Drawing]:
     """Scenes, each with its image written."""
     folder.mkdir(parents=True)
+    assert embedded.scene is not None, "params require it of style scenes"
     for number in range(1, count + 1):
-        scene = draw_scene(material, embedded.image_size, embedded.clutter, rng)
+        scene = draw_scene(material, embedded.image_size, embedded.clutter, embedded.scene, rng)
         _save(scene.pixels, folder / f"{number:06d}.png")
         yield scene
 

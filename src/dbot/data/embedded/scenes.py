@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dbot.data.embedded.material import Material, ground, ink, stroke
+from dbot.params.datasets import Scene
 
 EMPTY_SHARE = 0.04
 """Share of scenes without any digit: real sets have images without objects."""
-FEWEST, MOST = 2, 6
-SIZES = (0.16, 0.45)
-"""Height of a digit over that of the scene, smallest and largest."""
 VISIBLE = 0.6
 """What must stay visible of each digit, as a share of its own area."""
 TRIES = 10
@@ -19,7 +17,7 @@ TRIES = 10
 
 
 @dataclass(frozen=True)
-class Scene:
+class Drawing:
     """An image and what is in it."""
 
     pixels: npt.NDArray[np.uint8]
@@ -31,19 +29,19 @@ class Scene:
     """(side, side): faint rims of digits, which belong to no class for certain."""
 
 
-def draw_scene(material: Material, side: int, clutter: float, rng: np.random.Generator) -> Scene:
+def draw_scene(material: Material, side: int, clutter: float, scene: Scene, rng: np.random.Generator) -> Drawing:
     """One scene with exact masks."""
     pixels = ground(material.photographs, side, clutter, rng)
     labels: list[int] = []
     masks: list[npt.NDArray[np.bool_]] = []
     areas: list[int] = []
     edges = np.zeros((side, side), dtype=np.bool_)
-    wanted = 0 if rng.random() < EMPTY_SHARE else int(rng.integers(FEWEST, MOST + 1))
+    wanted = 0 if rng.random() < EMPTY_SHARE else int(rng.integers(scene.digits[0], scene.digits[1] + 1))
     for _ in range(wanted):
         label = int(rng.integers(10))
         members = material.digits[label]
         digit = members[rng.integers(len(members))]
-        height = round(side * rng.uniform(*SIZES))
+        height = round(side * rng.uniform(*scene.sizes))
         width = round(height * rng.uniform(0.7, 1.1))
         opacity = stroke(digit, width, height, rng.uniform(-15, 15))
         for _ in range(TRIES):
@@ -64,4 +62,4 @@ def draw_scene(material: Material, side: int, clutter: float, rng: np.random.Gen
         areas.append(int(solid.sum()))
     for mask in masks:
         edges &= ~mask
-    return Scene(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels, masks, edges)
+    return Drawing(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels, masks, edges)
