@@ -57,7 +57,9 @@ def count(module: nn.Module) -> float:
 def test_published_sizes(width, head, auxiliary):
     pyramid = StandInPyramid(channels=1)
     pyramid.channels = width  # the maps' width is all that the heads know of it
-    published = recipe(head={"channels": None, "pool_scales": [1, 2, 3, 6], "dropout": 0.1, "initial_std": 0.01}, auxiliary={"channels": 256})
+    published = recipe(
+        head={"channels": None, "pool_scales": [1, 2, 3, 6], "dropout": 0.1, "initial_std": 0.01}, auxiliary={"channels": 256}
+    )
     with torch.device("meta"):
         segmenter = build_segmenter(pyramid, published, 150)
     assert count(segmenter.head) == pytest.approx(head, abs=0.05)

@@ -138,6 +138,16 @@ def test_sync_completes_a_feed_that_died_midway(stored: FakeProject) -> None:
     assert sync(plan).completed == 0
 
 
+def test_a_gallery_is_sent_once(stored: FakeProject) -> None:
+    from mlflow import MlflowClient
+
+    job = stored.plan.evaluate("B-scratch", "det", "0")
+    stored.run_chain(job)
+    assert sync(stored.plan).completed > 0
+    assert [entry.path for entry in MlflowClient(tracking_uri()).list_artifacts(everything()[job.name]["id"])] == ["gallery.jpg"]
+    assert sync(stored.plan).completed == 0
+
+
 def test_a_resumed_job_goes_on_in_its_run(stored: FakeProject) -> None:
     job = stored.plan.generate("digits")
     Feed(job, "e" * 32, enabled=True).log(HISTORY[:1])

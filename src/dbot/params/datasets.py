@@ -51,7 +51,10 @@ class Embedded(Section):
     @model_validator(mode="after")
     def _scenes_say_what_they_hold(self) -> Self:
         if (self.style == "scenes") != (self.scene is not None):
-            raise ValueError(f"style {self.style} " + ("needs `scene`: how many digits, and of which sizes" if self.scene is None else "has no `scene`: remove it"))
+            raise ValueError(
+                f"style {self.style} "
+                + ("needs `scene`: how many digits, and of which sizes" if self.scene is None else "has no `scene`: remove it")
+            )
         return self
 
 

@@ -2,8 +2,8 @@
 
 The live feed and `dbot sync` both describe a run by its content and ask the store to complete it,
 so a run looks the same whichever way its values came. A value is known by its name and epoch:
-what is there already is never sent again. No artifacts are sent: the tags name the receipt, DVC
-keeps the files, and a run then needs no artifact store.
+what is there already is never sent again. Of the artifacts only pictures are sent, to be looked at:
+the tags name the receipt, and DVC keeps the files.
 """
 
 import json
@@ -44,6 +44,9 @@ DIGEST_LENGTH = 36
 MEASURING = ("evaluate", "probe", "analyse")
 """Verbs that read a data set without training on it as a stage or a fine-tuning does."""
 
+PICTURES = (".jpg", ".png")
+"""What artifacts that are pictures end with."""
+
 Point = tuple[str, float, int]
 """Name, value and epoch of a metric."""
 
@@ -73,6 +76,8 @@ class Content:
     tags: dict[str, str]
     points: list[Point] = field(default_factory=list)
     dataset: Dataset | None = None
+    pictures: list[Path] = field(default_factory=list)
+    """Galleries and the like that the job left."""
     ended: int | None = None
     """None: it is not finished."""
 
@@ -128,6 +133,7 @@ def finished(job: Job, receipt: Receipt, history: History) -> Content:
         tags={key: value for key, value in tags.items() if value is not None},
         points=[*points(history), *((name, float(value), last) for name, value in totals.items())],
         dataset=_dataset(job, receipt),
+        pictures=[path for name in job.artifacts if (path := job.folder / name).suffix in PICTURES and path.is_file()],
         ended=_milliseconds(circumstances.ended),
     )
 
@@ -200,7 +206,8 @@ class Store:
         """
         with locked(LOCK, LOCK_SECONDS):
             run = self._open(content)
-            return any([self._values(run, content), self._facts(run, content), self._inputs(run, content), self._end(run, content)])
+            sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._pictures, self._end)]
+            return any(sent)
 
     def _values(self, run: str, content: Content) -> bool:
         sent = self.sent(run)
@@ -231,6 +238,15 @@ class Store:
         context = "evaluation" if content.tags["dbot.rule"] in MEASURING else "training"
         self.client.log_inputs(run, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
         return True
+
+    def _pictures(self, run: str, content: Content) -> bool:
+        if not content.pictures:
+            return False
+        found = {entry.path for entry in self.client.list_artifacts(run)}
+        missing = [path for path in content.pictures if path.name not in found]
+        for path in missing:
+            self.client.log_artifact(run, str(path))
+        return bool(missing)
 
     def _end(self, run: str, content: Content) -> bool:
         if content.ended is None or self.client.get_run(run).info.status == "FINISHED":
