@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from dbot.params.rows import COLUMNS
+from dbot.params.rows import COLUMNS, Column
 from dbot.report import words
-from dbot.report.table import Cell, Line, Table, groups
+from dbot.report.table import FURTHER, Cell, Line, Table, groups, in_full
 
 
 def csv_text(table: Table) -> str:
@@ -31,6 +31,7 @@ def _record(table: Table, line: Line) -> dict[str, str]:
         record[f"{column}_published"] = "" if cell.published is None else repr(cell.published)
         record[f"{column}_difference"] = _plain(cell.difference)
         record[f"{column}_seeds"] = str(len(cell.values)) if cell.values else ""
+        record |= {f"{column}_{name}": _plain(cell.further(name)) for name in FURTHER[column]}
     for column in COLUMNS:
         record[f"{column}_status"] = line.cells[column].status
         record[f"{column}_receipt"] = _ids(line.cells[column])
@@ -72,6 +73,11 @@ def markdown(table: Table) -> str:
         parts += ["## Rows of our own", _grid(table.own)]
     if table.controls:
         parts += ["## Controls: the same fine-tuning from random weights", _grid(table.controls)]
+    for column in COLUMNS:
+        lines, further = in_full(table.lines, column)
+        if further:
+            title = words.COLUMN_TITLES[column]
+            parts += [f"## In full: {title}", _further(lines, column, further)]
     if verdicts := words.verdicts(table):
         parts.append("\n".join(f"- {sentence}" for sentence, _ in verdicts))
     if teachers := words.teachers(table):
@@ -106,6 +112,12 @@ def _grid(lines: Sequence[Line]) -> str:
     columns = {**words_of, **numbers_of}
     rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]
     return "\n".join(_aligned(rows, [name in numbers_of for name in columns]))
+
+
+def _further(lines: Sequence[Line], column: Column, names: Sequence[str]) -> str:
+    heads = ["row", words.HEADS[column], *(FURTHER[column][name] for name in names)]
+    rows = [[line.name, *map(words.number, (line.cells[column].measured, *map(line.cells[column].further, names)))] for line in lines]
+    return "\n".join(_aligned([heads, *rows], [False] + [True] * (1 + len(names))))
 
 
 def _measured(cell: Cell) -> str:

@@ -21,8 +21,13 @@ class Gallery:
 
 
 def galleries(table: Table) -> Iterator[Gallery]:
-    """Of every dense cell that is measured, for each seed whose picture lies beside its receipt."""
+    """Of every dense cell that is measured, for each seed whose picture lies beside its receipt.
+
+    A cell that a row has from another one is shown there.
+    """
     for cell in table.cells:
+        if cell.column in table.params.rows[cell.row].columns_from:
+            continue
         for seed in cell.seeds:
             if cell.column == "cls" or seed.value is None or seed.found is None:
                 continue

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from dbot.errors import UserError
 from dbot.params.rows import Column
-from dbot.plan import METRICS, Job, Plan
+from dbot.plan import DENSE, METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
@@ -18,7 +18,7 @@ from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.evidence import Evidence, Finding, State, spent
 from dbot.report.galleries import galleries
 from dbot.report.networks import networks
-from dbot.report.table import Cell, Line, Table, build, groups
+from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
 HERE = Path(__file__).parent
 SHORT = 12
@@ -59,6 +59,8 @@ def render(plan: Plan) -> str:
         table=table,
         words=words,
         groups=groups,
+        dense={column: full for column in DENSE if (full := in_full(table.lines, column))[0]},
+        further=FURTHER,
         asked=_asked(table),
         probes=probes.build(plan, evidence, table),
         properties=properties.view(properties.build(plan, evidence)),

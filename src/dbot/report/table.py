@@ -20,6 +20,25 @@ from dbot.report.evidence import Evidence, Finding, State, spent
 RESULT: Mapping[Column, str] = {"cls": "top1", "det": "box_ap", "seg": "miou"}
 """By column, the finding of its evaluation that fills the cell, in %."""
 
+FURTHER: Mapping[Column, Mapping[str, str]] = {
+    "cls": {},
+    "det": {
+        "box_ap50": "box AP50",
+        "box_ap75": "box AP75",
+        "box_ap_small": "box AP small",
+        "box_ap_medium": "box AP medium",
+        "box_ap_large": "box AP large",
+        "mask_ap": "mask AP",
+        "mask_ap50": "mask AP50",
+        "mask_ap75": "mask AP75",
+        "mask_ap_small": "mask AP small",
+        "mask_ap_medium": "mask AP medium",
+        "mask_ap_large": "mask AP large",
+    },
+    "seg": {"macc": "mAcc", "aacc": "aAcc"},
+}
+"""By column, further findings of its evaluation, in %, and how they are called."""
+
 PUBLISHED_ON: Mapping[Column, str] = {"cls": "imagenet-1k", "det": "coco-2017", "seg": "ade20k"}
 """By column, the data set that the published numbers were measured on."""
 
@@ -65,6 +84,16 @@ class Cell:
     def measured(self) -> float | None:
         """Mean over the seeds that are measured, in %."""
         return statistics.fmean(self.values) if self.values else None
+
+    def further(self, name: str) -> float | None:
+        """Mean of another finding over the seeds that are measured, in %; None where a set has nothing that it speaks of."""
+        found = [
+            seed.found.receipt.identity.results.get(name)
+            for seed in self.seeds
+            if seed.value is not None and seed.found and seed.found.receipt
+        ]
+        values = [float(value) for value in found if isinstance(value, int | float)]
+        return statistics.fmean(values) if values else None
 
     @property
     def sd(self) -> float | None:
@@ -196,6 +225,12 @@ class Table:
                     commit = circumstances.commit[:12] if circumstances.commit else "no git"
                     names.add(f"{commit} with changes" if circumstances.changes else commit)
         return sorted(names)
+
+
+def in_full(lines: Sequence[Line], column: Column) -> tuple[list[Line], list[str]]:
+    """The rows whose cell of a column is measured, and the further findings that any of them has."""
+    measured = [line for line in lines if line.cells[column].measured is not None]
+    return measured, [name for name in FURTHER[column] if any(line.cells[column].further(name) is not None for line in measured)]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ COLUMN_TITLES: dict[Column, str] = {
     "seg": "segmentation, mIoU in %",
 }
 
+HEADS: dict[Column, str] = {"cls": "top-1", "det": "box AP", "seg": "mIoU"}
+
 BENCHMARKS: dict[Column, str] = {"cls": "ImageNet", "det": "COCO", "seg": "ADE20K"}
 
 PUBLISHED_SETS = "ImageNet-1K, COCO 2017 and ADE20K"

@@ -41,7 +41,7 @@ def draw_scene(material: Material, side: int, clutter: float, scene: Scene, rng:
         label = int(rng.integers(10))
         members = material.digits[label]
         digit = members[rng.integers(len(members))]
-        height = round(side * rng.uniform(*scene.sizes))
+        height = round(side * rng.uniform(scene.sizes[0], scene.sizes[1]))
         width = round(height * rng.uniform(0.7, 1.1))
         opacity = stroke(digit, width, height, rng.uniform(-15, 15))
         for _ in range(TRIES):
