@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null && echo $$p && break; done)
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment demo test test-slow lint plan report lock clean
+.PHONY: help environment demo demo-dense test test-slow lint plan report lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
 	@echo && cat results/demo/table.md && echo
 	@echo "table:  results/demo/table.csv, results/demo/table.md" && echo "report: results/demo/report.html"
 
+demo-dense: $(ENVIRONMENT) ## the demo's columns det and seg, which take about as long again
+	workflow/run --cores all --config scale=demo --quiet reason host -- column_det column_seg
+	dbot table --scale demo && dbot report --scale demo
+
 test: $(ENVIRONMENT) ## the quick tests
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm"
 
@@ -52,4 +56,4 @@ lock: ## after a change of pins in pyproject.toml: install them and write requir
 	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 
 clean: ## remove what the demo made (DVC's cache keeps the checkpoints)
-	rm -rf results/demo data/digits data/scenes-boxes data/scenes-maps-small state/demo logs/demo
+	rm -rf results/demo data/digits data/scenes-boxes-small data/scenes-maps-small state/demo logs/demo
