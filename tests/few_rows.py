@@ -4,8 +4,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 
-WHOLE = "build: {evidence: []} # by themselves: `snakemake probes`, `snakemake properties`"
-FEW = "build: {rows: [B-B, L-L, H-H, H448-H], evidence: [probes, properties]}"
+WHOLE = "build: {columns: [cls], evidence: []}"
+FEW = "build: {rows: [B-B, L-L, H-H, H448-H], columns: [cls], evidence: [probes, properties]}"
 
 
 def params_with_few_rows() -> str:

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from dbot.errors import UserError
+from dbot.params.document import Params
 from dbot.params.load import Resolved
+from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune
 from dbot.params.rows import Column, Row
 from dbot.params.scales import Resources
 from dbot.params.source import KeyPath
 from dbot.params.teachers import FileTeacher, RandomTeacher, RowTeacher, has_attention
+from dbot.params.transfer import TransferSet
 
 RESULTS = Path("results")
 RECEIPT = "receipt.json"
 METRICS = "metrics.csv"
-KEPT = ("fetch", "distill", "finetune", "detect", "segment")
+KEPT = ("fetch", "distill", "finetune", "transfer", "detect", "segment")
 """Verbs that write checkpoints, which DVC keeps as soon as the job has ended."""
 STUDENT: Mapping[str, str] = {"distill": "student.safetensors", "fetch": "model.safetensors"}
 """By verb, the checkpoint that a job leaves for others to start from."""
@@ -129,6 +132,7 @@ class Plan:
             "fetch": self.fetch,
             "distill": self.distill,
             "finetune": self.finetune,
+            "transfer": self.transfer,
             "detect": self.detect,
             "segment": self.segment,
             "evaluate": self.evaluate,
@@ -229,6 +233,41 @@ class Plan:
         artifacts = ("last.safetensors", "best.safetensors", METRICS)
         return self._job("finetune", {"row": row, "seed": str(seed)}, inputs, settings, sources, artifacts, declared.architecture)
 
+    def transfer(self, row: str, dataset: str, seed: str | int) -> Job:
+        """Fine-tuning a row's student on a set that its pre-training has not seen, and measuring it there."""
+        declared = self._declared("rows", row)
+        sets = self.params.transfer.sets
+        if dataset not in sets:
+            raise UserError(f"{self.resolved.file}: there is no {dataset!r} under `transfer.sets`; declared are: {', '.join(sets)}")
+        if not self.is_transferred(row):
+            raise UserError(
+                f"row {row} is not transferred: it needs a student or random weights to start from, and recipes.transfer.{declared.recipe}"
+            )
+        inputs = {"data": self.prepare(dataset)}
+        if not declared.from_scratch:
+            inputs["start"] = self.student(row, declared.stages.cls if declared.stages else 1)
+        recipe = transfer_recipe(self.params, row, dataset).model_dump()
+        settings, sources = self._of_recipe(declared, "transfer", recipe)
+        settings["seed"] = _number("seed", seed)
+        key = {"row": row, "dataset": dataset, "seed": str(seed)}
+        sources += (("transfer", "figures", dataset),)
+        return self._job("transfer", key, inputs, settings, sources, (MODEL, METRICS), declared.architecture)
+
+    def is_transferred(self, row: str) -> bool:
+        """Whether a row is transferred: from a student or random weights, if there is a recipe for it."""
+        declared = self._declared("rows", row)
+        return declared.recipe in self.params.recipes.transfer and (declared.from_scratch or bool(self.stages_of(row)))
+
+    def transfers(self, rows: list[str] | None = None) -> list[Job]:
+        """The transfers of the table's rows, or of the given ones, controls included, to every set."""
+        return [
+            self.transfer(row, dataset, seed)
+            for row in self._with_controls(rows)
+            if self.is_transferred(row)
+            for dataset in self.params.transfer.sets
+            for seed in self.params.build.seeds
+        ]
+
     def detect(self, row: str, seed: str | int) -> Job:
         """Training a row's detector."""
         return self._dense("det", row, seed)
@@ -287,18 +326,21 @@ class Plan:
 
     def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
         """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
+        return [
+            self.evaluate(row, column, seed)
+            for row in self._with_controls(rows)
+            for column in (self.params.build.columns if columns is None else columns)
+            if column in self.params.columns(row)
+            for seed in self.params.build.seeds
+        ]
+
+    def _with_controls(self, rows: list[str] | None) -> list[str]:
         wanted = list(self.params.build.rows if rows is None else rows)
         for name in list(wanted):
             control = self._declared("rows", name).control
             if control is not None and control not in wanted:
                 wanted.append(control)
-        return [
-            self.evaluate(row, column, seed)
-            for row in wanted
-            for column in (self.params.build.columns if columns is None else columns)
-            if column in self.params.columns(row)
-            for seed in self.params.build.seeds
-        ]
+        return wanted
 
     def probe(self, row: str, stage: str | int) -> Job:
         """Probing a frozen network of a row: the student of a stage or, at stage 0, the first teacher."""
@@ -398,7 +440,11 @@ class Plan:
 
     def evidence(self) -> dict[str, list[Job]]:
         """By target, the jobs beside the table's cells that a bare `snakemake` builds."""
-        made: dict[str, Callable[[], list[Job]]] = {"probes": self.probes, "properties": self.analyses}
+        made: dict[str, Callable[[], list[Job]]] = {
+            "probes": self.probes,
+            "properties": self.analyses,
+            "transfers": self.transfers,
+        }
         return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
 
     def targets(self) -> list[Job]:
@@ -473,6 +519,14 @@ class Plan:
         architecture: str = "any",
     ) -> Job:
         return Job(verb, self.scale, key, inputs, settings, sources, artifacts, architecture)
+
+
+def transfer_recipe(params: Params, row: str, dataset: str) -> AsymmetricFinetune | SymmetricFinetune:
+    """The recipe of a row's transfer to a set: that of its design, with what the set has of its own."""
+    recipe, own = params.recipes.transfer[params.rows[row].recipe], params.transfer.figures.get(dataset, TransferSet())
+    erase = {} if own.random_erase is None else {"random_erase": own.random_erase}
+    length = {} if own.epochs is None else {"epochs": own.epochs}
+    return recipe.model_copy(update={**length, "augmentation": recipe.augmentation.model_copy(update=erase)})
 
 
 def _number(key: str, text: str | int) -> int:

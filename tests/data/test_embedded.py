@@ -20,6 +20,8 @@ Declare = Callable[..., Dataset]
 Small = Callable[..., Embedded]
 
 LAYOUTS = {
+    "outlines": ("outlines", Split(images="train"), Split(images="val")),
+    "textures": ("textures", Split(images="train"), Split(images="val")),
     "imagefolder": ("digits", Split(images="train"), Split(images="val")),
     "coco": ("scenes", Split(images="train", annotations="a/train.json"), Split(images="val", annotations="a/val.json")),
     "labelmaps": ("scenes", Split(images="i/train", annotations="m/train"), Split(images="i/val", annotations="m/val")),
@@ -29,6 +31,7 @@ LAYOUTS = {
 def drawn(folder: Path, layout: str, declare: Declare, small: Small, **settings: object) -> Dataset:
     style, train, validation = LAYOUTS[layout]
     folder.mkdir(parents=True)
+    layout = layout if layout in ("coco", "labelmaps") else "imagefolder"
     dataset = declare(folder, layout, embedded=small(style, **settings), train=train, validation=validation)
     draw("it", dataset, folder)
     return dataset
@@ -46,10 +49,11 @@ def test_same_seed_same_bytes(tmp_path: Path, layout: str, declare: Declare, sma
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_drawn_is_read_by_the_layouts_reader(tmp_path: Path, layout: str, declare: Declare, small: Small) -> None:
     found, listing = read_listing("it", drawn(tmp_path / "set", layout, declare, small))
-    assert found == layout
+    assert found == (layout if layout in ("coco", "labelmaps") else "imagefolder")
     assert [len(listing.samples[part]) for part in ("train", "validation")] == [20, 10]
     digits = [str(digit) for digit in range(10)]
-    assert listing.classes == (["background", *digits] if layout == "labelmaps" else digits)
+    photographs = [f"photograph {number}" for number in range(10)]
+    assert listing.classes == {"labelmaps": ["background", *digits], "textures": photographs}.get(layout, digits)
 
 
 def test_parts_share_no_photograph() -> None:

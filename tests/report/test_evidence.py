@@ -28,12 +28,18 @@ def test_a_sound_lineage_is_done(project: Project) -> None:
     ("change", "said"),
     [
         (
-            ("evaluation_resize: 1.1428571428571428 # 256 / 224\n      evaluate_every", "evaluation_resize: 1.5\n      evaluate_every"),
+            (
+                "evaluation_resize: 1.1428571428571428 # 256 / 224\n      evaluate_every: 1\n",
+                "evaluation_resize: 1.5\n      evaluate_every: 1\n",
+            ),
             "evaluate/B-B/cls/seed0 {} recipe.evaluation_resize",
         ),
         (("label_fraction: 0.2", "label_fraction: 0.9"), "finetune/B-B/seed0 {} recipe.label_fraction was 0.2, params.yaml now has 0.9"),
         (("mask_ratio: 0.75", "mask_ratio: 0.9"), "distill/B-B/stage2 {} recipe.mask_ratio was 0.75, params.yaml now has 0.9"),
-        (("style: digits, image_size: 32, train: 2000", "style: digits, image_size: 32, train: 99"), "generate/digits {} embedded.train was 2000, params.yaml now has 99"),
+        (
+            ("style: digits, image_size: 32, train: 2000", "style: digits, image_size: 32, train: 99"),
+            "generate/digits {} embedded.train was 2000, params.yaml now has 99",
+        ),
     ],
 )
 def test_a_parameter_changed_anywhere_before_it_makes_it_stale(project: Project, change: tuple[str, str], said: str) -> None:

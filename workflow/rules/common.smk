@@ -109,6 +109,10 @@ def also_measured(wildcards):
     return besides(PLAN.cells(), PLAN.cells(list(PLAN.params.rows)))
 
 
+def also_transferred(wildcards):
+    return besides(PLAN.transfers(), PLAN.transfers(list(PLAN.params.rows)))
+
+
 def also_probed(wildcards):
     return besides(PLAN.probes(), PLAN.probes(list(PLAN.params.rows)))
 

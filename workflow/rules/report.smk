@@ -26,6 +26,31 @@ rule table:
         "dbot table --scale {params.scale} --output {output.csv} >> {log} 2>&1"
 
 
+# Fine-tuning on sets that pre-training has not seen.
+rule transfers:
+    input:
+        receipts(PLAN.transfers()),
+    output:
+        csv=report(
+            f"{RESULTS}/transfers.csv",
+            caption="../report/transfers.rst",
+            category="Evidence",
+            labels={"scale": PLAN.scale, "form": "numbers"},
+        ),
+    log:
+        f"{LOGS}/transfers.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=PLAN.scale,
+        also=also_transferred,
+    message:
+        "write the table of transfers (log: {log})"
+    shell:
+        "dbot transfers --scale {params.scale} --output {output.csv} >> {log} 2>&1"
+
+
 # k-NN and linear probes of every stage and teacher.
 rule probes:
     input:
@@ -96,7 +121,7 @@ rule report:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
-        also=lambda wildcards: {**also_probed(wildcards), **also_analysed(wildcards)},
+        also=lambda wildcards: {**also_transferred(wildcards), **also_probed(wildcards), **also_analysed(wildcards)},
     message:
         "write the report page (log: {log})"
     shell:

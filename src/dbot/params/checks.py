@@ -11,7 +11,7 @@ from dbot.params.rows import Row
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher
 
-RULES = ("generate", "prepare", "fetch", "distill", "finetune", "detect", "segment", "evaluate", "probe", "analyse")
+RULES = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"
@@ -34,6 +34,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_architectures(params),
         *_recipes(params),
         *_dense_recipes(params),
+        *_transfer(params),
         *_released(params),
         *_rows(params),
         *_targets(params),
@@ -82,7 +83,11 @@ def _architectures(params: Params) -> Iterator[Problem]:
 
 
 def _recipes(params: Params) -> Iterator[Problem]:
-    for kind, recipes in (("pretrain", params.recipes.pretrain), ("finetune", params.recipes.finetune)):
+    for kind, recipes in (
+        ("pretrain", params.recipes.pretrain),
+        ("finetune", params.recipes.finetune),
+        ("transfer", params.recipes.transfer),
+    ):
         for name, recipe in recipes.items():
             here = ("recipes", kind, name)
             if recipe.warmup_epochs >= recipe.epochs:
@@ -124,6 +129,18 @@ def _dense_recipes(params: Params) -> Iterator[Problem]:
             yield Problem((*here, "inference", "stride"), f"is {inference.stride}", what)
         if jitter[0] > jitter[1]:
             yield Problem((*here, "augmentation", "scale_jitter"), f"is {jitter}", "must be two factors, the smaller first")
+
+
+def _transfer(params: Params) -> Iterator[Problem]:
+    """Sets are declared, and are trained on for longer than the warm-up."""
+    for i, name in enumerate(params.transfer.sets):
+        yield from _one_of(("transfer", "sets", i), name, params.datasets, "data set")
+    for name, own in params.transfer.figures.items():
+        here: KeyPath = ("transfer", "figures", name)
+        yield from _one_of(here, name, params.datasets, "data set")
+        longest = max((recipe.warmup_epochs for recipe in params.recipes.transfer.values()), default=0)
+        if own.epochs is not None and own.epochs <= longest:
+            yield Problem((*here, "epochs"), f"is {own.epochs}", f"must be more than warmup_epochs = {longest:g} of recipes.transfer")
 
 
 def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:
@@ -199,6 +216,10 @@ def _design(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
     recipe, pretrained = params.recipes.finetune.get(row.recipe), params.recipes.pretrain.get(row.recipe)
     if recipe is None:
         return
+    transfer = params.recipes.transfer.get(row.recipe)
+    if transfer is not None and transfer.design != recipe.design:
+        what = f"must be {recipe.design}, as recipes.finetune.{row.recipe} is"
+        yield Problem(("recipes", "transfer", row.recipe, "design"), f"is {transfer.design}", what)
     if row.teacher is not None and pretrained is not None and pretrained.design != recipe.design:
         what = f"must be {pretrained.design}, as recipes.pretrain.{row.recipe} is"
         yield Problem(("recipes", "finetune", row.recipe, "design"), f"is {recipe.design}", what)

@@ -7,7 +7,7 @@ from dbot.params.recipes import Finetune, Pretrain
 from dbot.params.section import Section
 from dbot.params.segmentation import Segment
 
-Kind = Literal["pretrain", "finetune", "detect", "segment"]
+Kind = Literal["pretrain", "finetune", "transfer", "detect", "segment"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -18,6 +18,8 @@ class Recipes(Section):
     """How a stage of distillation is trained."""
     finetune: dict[str, Finetune]
     """How a classifier is fine-tuned."""
+    transfer: dict[str, Finetune]
+    """How a classifier is fine-tuned on a set that pre-training has not seen. Rows whose recipe isn't here are not transferred."""
     detect: dict[str, Detect]
     """How a detector is trained."""
     segment: dict[str, Segment]

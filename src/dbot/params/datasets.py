@@ -33,8 +33,9 @@ class Scene(Section):
 class Embedded(Section):
     """How `dbot generate` draws the embedded data set: real digits on real photographs."""
 
-    style: Literal["digits", "scenes"]
-    """`digits`: one digit fills the image, for classification. `scenes`: several, with boxes, masks and label maps."""
+    style: Literal["digits", "outlines", "textures", "scenes"]
+    """`digits`: one digit fills the image, for classification. `outlines`: its outline alone, turned by up to 15 degrees.
+    `textures`: patches of photographs, whose class is the photograph. `scenes`: several digits, with boxes, masks and label maps."""
     image_size: PositiveInt
     """Side of the square images, in pixels."""
     train: PositiveInt

@@ -14,6 +14,7 @@ from dbot.params.rows import COLUMNS, Column, Row
 from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
 from dbot.params.teachers import Teacher
+from dbot.params.transfer import Transfer
 
 
 class Params(Section):
@@ -43,6 +44,8 @@ class Params(Section):
     """How frozen features are probed."""
     analysis: Analysis
     """How the insides of frozen networks are measured."""
+    transfer: Transfer
+    """Which sets students are transferred to."""
     rows: dict[str, Row]
     """Rows of the table by name, in the table's order."""
     resources: dict[str, dict[str, Resources]]

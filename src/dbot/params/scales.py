@@ -55,8 +55,8 @@ class Uses(Section):
     """Column seg."""
 
 
-Evidence = Literal["probes", "properties"]
-"""Targets beside the table: probes of every stage and teacher, properties of their insides."""
+Evidence = Literal["probes", "properties", "transfers"]
+"""Targets beside the table: probes of every stage and teacher, properties of their insides, transfer to other sets."""
 
 
 class Build(Section):

@@ -136,6 +136,8 @@ def _model(plan: Plan, job: Job) -> dict[str, Any] | None:
     elif job.verb in DENSE.values():
         kind = "detector" if job.verb == "detect" else "segmenter"
         file, what = MODEL, f"{kind} trained with seed {job.key['seed']}"
+    elif job.verb == "transfer":
+        file, kind, what = MODEL, "classifier", f"transferred to {job.key['dataset']} with seed {job.key['seed']}"
     else:
         select = plan.params.recipes.finetune[row.recipe].select
         file, kind, what = f"{select}.safetensors", "classifier", f"fine-tuned with seed {job.key['seed']}"

@@ -320,7 +320,13 @@ def _seed(plan: Plan, evidence: Evidence, name: str, column: Column, seed: int) 
     found = evidence.of(job)
     if found.receipt is None or found.state is not State.DONE:
         return Seed(seed, found.state, found.reason, found, None)
-    value = found.receipt.identity.results.get(RESULT[column])
-    if not isinstance(value, int | float) or not (math.isfinite(value) and 0 <= value <= 100):
+    value = percentage(found.receipt, RESULT[column])
+    if value is None:
         return Seed(seed, State.BROKEN, f"{found.path}: holds no {RESULT[column]} between 0 and 100", found, None)
-    return Seed(seed, State.DONE, "", found, float(value))
+    return Seed(seed, State.DONE, "", found, value)
+
+
+def percentage(receipt: Receipt, name: str) -> float | None:
+    """A finding in %; None if the receipt holds none between 0 and 100."""
+    value = receipt.identity.results.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= 100 else None

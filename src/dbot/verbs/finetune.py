@@ -2,7 +2,12 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune
+    from dbot.train.loop import Outcome
+    from dbot.verbs.training import TrainingJob
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,43 +19,56 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dbot.verbs.training import training
+
+    with training(args, "finetune", row=args.row, seed=str(args.seed)) as job:
+        params = job.plan.params
+        recipe = params.recipes.finetune[params.rows[args.row].recipe]
+        weights, about, outcome = fine_tune(job, recipe, f"finetune {args.row}", args.row, args.seed)
+        job.save("last.safetensors", weights, about)
+        job.save("best.safetensors", outcome.best or weights, about)
+        job.finish(figures(outcome, recipe.epochs))
+
+
+def fine_tune(
+    job: "TrainingJob", recipe: "AsymmetricFinetune | SymmetricFinetune", title: str, row: str, seed: int
+) -> tuple[dict[str, Any], dict[str, Any], "Outcome"]:
+    """Train a row's classifier on the job's data; its last weights, what a checkpoint says of it, and how the training went."""
     from dbot.models import checkpoint
     from dbot.models.classifier import load_classifier, load_encoder
     from dbot.plan import STUDENT
     from dbot.tasks.classify import classifier_for, finetune_task, initialise_classifier
-    from dbot.verbs.training import training
 
-    with training(args, "finetune", row=args.row, seed=str(args.seed)) as job:
-        params, row = job.plan.params, job.plan.params.rows[args.row]
-        architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.recipe]
-        seed = recipe.seed + args.seed
-        start = job.run.inputs.get("start")
-        weights, about, source = None, dict[str, Any](), ""
-        if start is not None:
-            path = job.run.artifact("start", STUDENT.get(start.identity.verb, "best.safetensors"))
-            (weights, about), source = checkpoint.load(path), str(path)
-        classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights, recipe.drop_path)
-        initialise_classifier(classifier, recipe, seed)
-        if weights is not None and about["kind"] == "classifier":
-            # It goes on at another resolution with its head; the published code draws the head anew.
-            load_classifier(classifier, weights, source)
-        elif weights is not None:
-            load_encoder(classifier, checkpoint.part(weights, "encoder."), source)
-        batch = job.batch_per_process
-        task = finetune_task(f"finetune {args.row}", classifier, recipe, seed, job.manifest, params.normalisation, job.processes, batch)
-        outcome = job.train(task)
+    params = job.plan.params
+    architecture, statistics = params.architectures[params.rows[row].architecture], params.normalisation
+    start = job.run.inputs.get("start")
+    weights, about, source = None, dict[str, Any](), ""
+    if start is not None:
+        path = job.run.artifact("start", STUDENT.get(start.identity.verb, "best.safetensors"))
+        (weights, about), source = checkpoint.load(path), str(path)
+    classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights, recipe.drop_path)
+    initialise_classifier(classifier, recipe, recipe.seed + seed)
+    if weights is not None and about["kind"] == "classifier":
+        # It goes on at another resolution with its head; the published code draws the head anew.
+        load_classifier(classifier, weights, source)
+    elif weights is not None:
+        load_encoder(classifier, checkpoint.part(weights, "encoder."), source)
+    batch = job.batch_per_process
+    outcome = job.train(finetune_task(title, classifier, recipe, recipe.seed + seed, job.manifest, statistics, job.processes, batch))
+    about = {
+        "kind": "classifier",
+        "row": row,
+        "seed": seed,
+        "design": recipe.design,
+        "image_size": classifier.patch_embed.img_size[0],
+        "pooling": recipe.pooling,
+        "classes": job.manifest.classes,
+        "architecture": architecture.model_dump(),
+    }
+    return classifier.state_dict(), about, outcome
 
-        about = {
-            "kind": "classifier",
-            "row": args.row,
-            "seed": args.seed,
-            "design": recipe.design,
-            "image_size": classifier.patch_embed.img_size[0],
-            "pooling": recipe.pooling,
-            "classes": job.manifest.classes,
-            "architecture": architecture.model_dump(),
-        }
-        job.save("last.safetensors", classifier.state_dict(), about)
-        job.save("best.safetensors", outcome.best or classifier.state_dict(), about)
-        best = max(metrics["top1"] for metrics in outcome.history if "top1" in metrics)
-        job.finish({"last_top1": outcome.history[-1]["top1"], "best_top1": best, "epochs": recipe.epochs, "steps": outcome.steps})
+
+def figures(outcome: "Outcome", epochs: int) -> dict[str, float | int]:
+    """What a receipt says of a fine-tuning."""
+    best = max(metrics["top1"] for metrics in outcome.history if "top1" in metrics)
+    return {"last_top1": outcome.history[-1]["top1"], "best_top1": best, "epochs": epochs, "steps": outcome.steps}

@@ -12,8 +12,9 @@ from PIL import Image
 from dbot.data.embedded.digits import draw_digit
 from dbot.data.embedded.material import Material, divide
 from dbot.data.embedded.scenes import Drawing, draw_scene
+from dbot.data.embedded.transfer import cut_texture, draw_outline
 from dbot.data.layouts.labelmaps import NAMES
-from dbot.data.layouts.listing import PARTS
+from dbot.data.layouts.listing import PARTS, Part
 from dbot.errors import UserError
 from dbot.params.datasets import Dataset, Embedded, Layout, Split
 
@@ -21,7 +22,7 @@ DIGITS = [str(digit) for digit in range(10)]
 CATEGORY_IDS = [1, 2, 3, 5, 6, 7, 8, 10, 11, 13]
 """With gaps, as COCO's, so that whoever takes an id for a position finds out."""
 
-Writer = Callable[[Path, Split, Embedded, Material, int, np.random.Generator], int]
+Writer = Callable[[Path, Part, Split, Embedded, dict[Part, Material], np.random.Generator], int]
 """Writes one part of so many images; returns how many objects it drew."""
 
 
@@ -49,28 +50,38 @@ def draw(name: str, dataset: Dataset, folder: Path) -> dict[str, int]:
     material = divide(rng)
     objects = 0
     for part in PARTS:
-        objects += write(folder, getattr(dataset, part), embedded, material[part], getattr(embedded, part), rng)
+        objects += write(folder, part, getattr(dataset, part), embedded, material, rng)
     if layout == "labelmaps":
         (folder / NAMES).write_text("Idx\tName\n" + "".join(f"{i}\t{name}\n" for i, name in enumerate(["background", *DIGITS], start=1)))
     return {"train": embedded.train, "validation": embedded.validation, "objects": objects}
 
 
-def _image_folder(folder: Path, split: Split, embedded: Embedded, material: Material, count: int, rng: np.random.Generator) -> int:
-    for digit in DIGITS:
-        (folder / split.images / digit).mkdir(parents=True)
+def _image_folder(
+    folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator
+) -> int:
+    side, count = embedded.image_size, getattr(embedded, part)
+    photographs = [photograph for own in material.values() for photograph in own.photographs]
+    classes = [f"photograph {number}" for number in range(len(photographs))] if embedded.style == "textures" else DIGITS
+    for name in classes:
+        (folder / split.images / name).mkdir(parents=True)
     for number in range(count):
-        label = number % len(DIGITS)
-        pixels = draw_digit(material, label, embedded.image_size, embedded.clutter, rng)
-        _save(pixels, folder / split.images / DIGITS[label] / f"{number:06d}.png")
-    return count
+        label = number % len(classes)
+        if embedded.style == "textures":
+            pixels = cut_texture(photographs[label], part, side, rng)
+        elif embedded.style == "outlines":
+            pixels = draw_outline(material[part], label, side, rng)
+        else:
+            pixels = draw_digit(material[part], label, side, embedded.clutter, rng)
+        _save(pixels, folder / split.images / classes[label] / f"{number:06d}.png")
+    return int(count)
 
 
-def _coco(folder: Path, split: Split, embedded: Embedded, material: Material, count: int, rng: np.random.Generator) -> int:
+def _coco(folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator) -> int:
     from pycocotools import mask as rle
 
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, scene in enumerate(_scenes(folder / split.images, embedded, material, count, rng), start=1):
+    for number, scene in enumerate(_scenes(folder / split.images, embedded, material[part], getattr(embedded, part), rng), start=1):
         side = embedded.image_size
         images.append({"id": number, "file_name": f"{number:06d}.png", "width": side, "height": side})
         for label, mask in zip(scene.labels, scene.masks, strict=True):
@@ -93,12 +104,14 @@ def _coco(folder: Path, split: Split, embedded: Embedded, material: Material, co
     return len(annotations)
 
 
-def _label_maps(folder: Path, split: Split, embedded: Embedded, material: Material, count: int, rng: np.random.Generator) -> int:
+def _label_maps(
+    folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator
+) -> int:
     """Classes are 1 for the background and 2 to 11 for the digits; the rims of digits are 0, unlabelled."""
     maps = folder / (split.annotations or "")
     maps.mkdir(parents=True)
     objects = 0
-    for number, scene in enumerate(_scenes(folder / split.images, embedded, material, count, rng), start=1):
+    for number, scene in enumerate(_scenes(folder / split.images, embedded, material[part], getattr(embedded, part), rng), start=1):
         values = np.ones((embedded.image_size, embedded.image_size), dtype=np.uint8)
         values[scene.edges] = 0
         for label, mask in zip(scene.labels, scene.masks, strict=True):
@@ -110,6 +123,8 @@ def _label_maps(folder: Path, split: Split, embedded: Embedded, material: Materi
 
 WRITERS: dict[tuple[str, Layout], Writer] = {
     ("digits", "imagefolder"): _image_folder,
+    ("outlines", "imagefolder"): _image_folder,
+    ("textures", "imagefolder"): _image_folder,
     ("scenes", "coco"): _coco,
     ("scenes", "labelmaps"): _label_maps,
 }
