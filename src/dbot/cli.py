@@ -27,6 +27,7 @@ OTHERS = {
     "table": "write the table from the receipts",
     "probes": "write the table of probes from the receipts",
     "properties": "draw the figures of properties from the receipts",
+    "sweep": "write the numbers of a sweep and draw its figure",
     "transfers": "write the table of transfers from the receipts",
     "report": "write the report page from the receipts",
     "import": "read a released file of weights into a checkpoint of ours",

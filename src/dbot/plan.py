@@ -18,6 +18,7 @@ from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune
 from dbot.params.rows import Column, Row
 from dbot.params.scales import Resources
 from dbot.params.source import KeyPath
+from dbot.params.sweeps import row_name
 from dbot.params.teachers import FileTeacher, RandomTeacher, RowTeacher, has_attention
 from dbot.params.transfer import TransferSet
 
@@ -191,6 +192,8 @@ class Plan:
         number = _number("stage", stage)
         if not 1 <= number <= declared.last_stage:
             raise UserError(f"row {row} has {declared.last_stage} stages of distillation; there is no stage {number}")
+        if declared.chain is not None:
+            return self.distill(declared.chain, number)
         inputs = {"data": self.prepare(self.params.uses.pretrain)}
         settings: dict[str, Any] = {
             "architecture": self._architecture(declared.architecture),
@@ -230,6 +233,7 @@ class Plan:
         recipe = self.params.recipes.finetune[declared.recipe].model_dump(exclude={"select"})
         settings, sources = self._of_recipe(declared, "finetune", recipe)
         settings["seed"] = _number("seed", seed)
+        sources = self._with_teacher(declared, settings, sources)
         artifacts = ("last.safetensors", "best.safetensors", METRICS)
         return self._job("finetune", {"row": row, "seed": str(seed)}, inputs, settings, sources, artifacts, declared.architecture)
 
@@ -286,8 +290,17 @@ class Plan:
             inputs["start"] = self.distill(row, getattr(declared.stages, column))
         recipe = getattr(self.params.recipes, verb)[declared.recipe].model_dump(exclude={"inference"})
         settings, sources = self._of_recipe(declared, verb, recipe)
+        settings["seed"] = _number("seed", seed)
+        sources = self._with_teacher(declared, settings, sources)
         key = {"row": row, "seed": str(seed)}
-        return self._job(verb, key, inputs, {**settings, "seed": _number("seed", seed)}, sources, (MODEL, METRICS), declared.architecture)
+        return self._job(verb, key, inputs, settings, sources, (MODEL, METRICS), declared.architecture)
+
+    def _with_teacher(self, row: Row, settings: dict[str, Any], sources: tuple[KeyPath, ...]) -> tuple[KeyPath, ...]:
+        """Put the teacher that a row fine-tunes among the settings of its training, if it does."""
+        if row.from_teacher is None:
+            return sources
+        settings["teacher"] = self.params.teachers[row.from_teacher].model_dump(exclude={"data", "licence", "note"})
+        return (*sources, *(("teachers", row.from_teacher, field) for field in settings["teacher"]))
 
     def evaluate(self, row: str, column: Column, seed: str | int) -> Job:
         """Measuring one cell, for one seed."""
@@ -437,6 +450,15 @@ class Plan:
             sources += self._architecture_sources(row.architecture)
             sources += (("recipes", "pretrain", row.recipe, field) for field in settings["recipe"])
         return settings, tuple(sources)
+
+    def sweep(self, name: str) -> list[Job]:
+        """The cells of a sweep, and those of its row's control."""
+        sweep = self._declared("sweeps", name)
+        rows = [row_name(name, variant.name, stages) for variant in sweep.variants for stages in sweep.stages]
+        rows = [row for row in rows if row in self.params.rows]
+        return [
+            job for column in sweep.columns for job in self.cells([row for row in rows if column in self.params.columns(row)], [column])
+        ]
 
     def evidence(self) -> dict[str, list[Job]]:
         """By target, the jobs beside the table's cells that a bare `snakemake` builds."""

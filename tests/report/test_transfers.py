@@ -62,5 +62,5 @@ def test_rows_that_begin_with_a_classifier_are_not_transferred(project: Project)
     assert "H448-H" not in lines(project)
     with pytest.raises(UserError, match="row H448-H is not transferred"):
         project.plan.transfer("H448-H", "outlines", 0)
-    with pytest.raises(UserError, match="there is no 'digits' under `transfer.sets`; declared are: outlines, textures"):
+    with pytest.raises(UserError, match=r"there is no 'digits' under `transfer\.sets`; declared are: outlines, textures"):
         project.plan.transfer("B-B", "digits", 0)

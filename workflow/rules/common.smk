@@ -34,6 +34,7 @@ wildcard_constraints:
     released="|".join(PLAN.params.released.files),
     row="|".join(PLAN.params.rows),
     column="|".join(COLUMNS),
+    sweep="|".join(PLAN.params.sweeps),
     stage=r"[1-9]\d*",
     seed=r"\d+",
 
@@ -106,16 +107,16 @@ def besides(asked, possible):
 
 
 def also_measured(wildcards):
-    return besides(PLAN.cells(), PLAN.cells(list(PLAN.params.rows)))
+    return besides(PLAN.cells(), PLAN.cells(PLAN.params.table_rows))
 
 
 def also_transferred(wildcards):
-    return besides(PLAN.transfers(), PLAN.transfers(list(PLAN.params.rows)))
+    return besides(PLAN.transfers(), PLAN.transfers(PLAN.params.table_rows))
 
 
 def also_probed(wildcards):
-    return besides(PLAN.probes(), PLAN.probes(list(PLAN.params.rows)))
+    return besides(PLAN.probes(), PLAN.probes(PLAN.params.table_rows))
 
 
 def also_analysed(wildcards):
-    return besides(PLAN.analyses(), PLAN.analyses(list(PLAN.params.rows)))
+    return besides(PLAN.analyses(), PLAN.analyses(PLAN.params.table_rows))

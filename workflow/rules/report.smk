@@ -51,6 +51,29 @@ rule transfers:
         "dbot transfers --scale {params.scale} --output {output.csv} >> {log} 2>&1"
 
 
+# One row varied: numbers and a figure.
+rule sweep:
+    input:
+        lambda wildcards: receipts(PLAN.sweep(wildcards.sweep)),
+    output:
+        csv="results/{scale}/sweeps/{sweep}.csv",
+        figures=report(
+            multiext("results/{scale}/sweeps/{sweep}", ".svg", ".png"),
+            caption="../report/sweep.rst",
+            category="Evidence",
+            labels={"scale": "{scale}", "form": "sweep {sweep}"},
+        ),
+    log:
+        "logs/{scale}/sweeps/{sweep}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    message:
+        "draw sweep {wildcards.sweep} (log: {log})"
+    shell:
+        "dbot sweep --scale {wildcards.scale} --name {wildcards.sweep} --output {output.csv} >> {log} 2>&1"
+
+
 # k-NN and linear probes of every stage and teacher.
 rule probes:
     input:

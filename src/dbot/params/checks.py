@@ -9,7 +9,7 @@ from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.released import ReleasedFile
 from dbot.params.rows import Row
 from dbot.params.source import KeyPath
-from dbot.params.teachers import RowTeacher
+from dbot.params.teachers import RowTeacher, TimmTeacher
 
 RULES = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse")
 """Rules whose resources params.yaml states."""
@@ -36,6 +36,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_dense_recipes(params),
         *_transfer(params),
         *_released(params),
+        *_sweeps(params),
         *_rows(params),
         *_targets(params),
     ]
@@ -54,6 +55,7 @@ def _names(params: Params) -> Iterator[Problem]:
         ("rows",): params.rows,
         ("datasets",): params.datasets,
         ("released", "files"): params.released.files,
+        ("sweeps",): params.sweeps,
         ("scales",): params.scales,
     }
     for section, names in groups.items():
@@ -278,19 +280,60 @@ def _rows(params: Params) -> Iterator[Problem]:
 
 
 def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
-    starts = [key for key in ("teacher", "released", "finetuned_from", "from_scratch") if getattr(row, key)]
+    starts = [key for key in ("teacher", "released", "finetuned_from", "from_teacher", "from_scratch") if getattr(row, key)]
     if len(starts) != 1:
         what = f"starts in {len(starts)} ways ({', '.join(starts)})" if starts else "does not say where it starts"
-        yield Problem(here, what, "give exactly one of teacher, released, finetuned_from and from_scratch")
+        yield Problem(here, what, "give exactly one of teacher, released, finetuned_from, from_teacher and from_scratch")
     if (row.stages is not None) != (row.teacher is not None):
         yield Problem((*here, "stages"), "goes with teacher", "give both or neither")
     if row.released is not None:
         yield from _one_of((*here, "released"), row.released, params.released.files, "released file")
         if row.released in params.released.files:
             yield from _released_start(params, here, row, params.released.files[row.released])
+    if row.from_teacher is not None:
+        yield from _one_of((*here, "from_teacher"), row.from_teacher, params.teachers, "teacher")
+        taught = params.teachers.get(row.from_teacher)
+        if taught is not None and not isinstance(taught, TimmTeacher):
+            yield Problem(
+                (*here, "from_teacher"),
+                f"is {row.from_teacher!r}",
+                f"a teacher of kind {taught.kind} can't be fine-tuned; name one of kind timm",
+            )
+    if row.chain is not None:
+        yield from _chain(params, here, row)
     if row.teacher is not None:
         yield from _one_of((*here, "teacher"), row.teacher, params.teachers, "teacher")
         yield from _one_of((*here, "recipe"), row.recipe, params.recipes.pretrain, "pre-training recipe")
+
+
+def _chain(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+    """The row whose students are taken must make them in the same way."""
+    assert row.chain is not None
+    yield from _one_of((*here, "chain"), row.chain, params.rows, "row")
+    other = params.rows.get(row.chain)
+    if other is not None:
+        alike = all(getattr(row, key) == getattr(other, key) for key in ("architecture", "recipe", "teacher"))
+        if not alike or other.chain is not None or row.teacher is None or other.last_stage < row.last_stage:
+            yield Problem(
+                (*here, "chain"),
+                f"is {row.chain!r}",
+                "must have the same architecture, recipe and teacher, as many stages, and no chain of its own",
+            )
+
+
+def _sweeps(params: Params) -> Iterator[Problem]:
+    """A sweep varies a row that is distilled, and its variants have names that can be told apart."""
+    for name, sweep in params.sweeps.items():
+        here: KeyPath = ("sweeps", name)
+        yield from _one_of((*here, "row"), sweep.row, params.table_rows, "row")
+        if sweep.row in params.rows and params.rows[sweep.row].teacher is None:
+            yield Problem((*here, "row"), f"is {sweep.row!r}", "that row has no distillation to vary; name one that has a teacher")
+        names = [variant.name for variant in sweep.variants]
+        for i, variant in enumerate(names):
+            if variant in names[:i]:
+                yield Problem((*here, "variants", i, "name"), f"is {variant!r}", "stands there twice; rename one of them")
+        for i, cell in enumerate(sweep.published.cells if sweep.published else ()):
+            yield from _one_of((*here, "published", "cells", i, "variant"), cell.variant, names, "variant")
 
 
 def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from dbot.params.released import Released
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
+from dbot.params.sweeps import Sweep
 from dbot.params.teachers import Teacher
 from dbot.params.transfer import Transfer
 
@@ -47,13 +48,20 @@ class Params(Section):
     transfer: Transfer
     """Which sets students are transferred to."""
     rows: dict[str, Row]
-    """Rows of the table by name, in the table's order."""
+    """Rows of the table by name, in the table's order; those that sweeps make are added to them."""
+    sweeps: dict[str, Sweep] = Field(default_factory=dict)
+    """Rows varied, by name; `snakemake sweep_<name>` builds one with its figure."""
     resources: dict[str, dict[str, Resources]]
     """What a job asks for: by rule, then by architecture, `any` for all."""
     execution: Execution
     """How jobs run."""
     scales: dict[str, Scale] = Field(min_length=1)
     """Scales by name."""
+
+    @property
+    def table_rows(self) -> list[str]:
+        """Names of the rows that stand in the table: all but those of sweeps."""
+        return [name for name, row in self.rows.items() if row.sweep is None]
 
     def columns(self, row: str) -> tuple[Column, ...]:
         """The columns that a row has.
@@ -71,4 +79,4 @@ class Params(Section):
             published = row.published is not None and getattr(row.published, column) is not None
             file = self.released.files.get(row.released)
             return published and file is not None and not file.is_classifier
-        return row.from_scratch or (row.stages is not None and getattr(row.stages, column) is not None)
+        return row.from_scratch or row.from_teacher is not None or (row.stages is not None and getattr(row.stages, column) is not None)

@@ -15,6 +15,7 @@ from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.recipes import Pretrain
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
+from dbot.params.sweeps import expand_sweeps
 from dbot.params.teachers import Teacher
 
 DEFAULT_FILE = Path("params.yaml")
@@ -63,6 +64,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
                 line = document.origins["scales", scale, "overrides", key].line
                 raise UserError(f"{file}:{line}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
         tree = merge(document, document.at("scales", scale, "overrides"))
+    tree = expand_sweeps(tree, file)
     for kind in KINDS:
         tree = _extend(tree, ("recipes", kind), file)
 

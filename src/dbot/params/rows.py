@@ -35,7 +35,10 @@ class Stages(Section):
 
 
 class Row(Section):
-    """A row of the table. It starts from exactly one of `teacher`, `released`, `finetuned_from` and `from_scratch`."""
+    """A row of the table.
+
+    It starts from exactly one of `teacher`, `released`, `finetuned_from`, `from_teacher` and `from_scratch`.
+    """
 
     title: str
     """How the table names the teacher."""
@@ -56,6 +59,12 @@ class Row(Section):
     """Fine-tuning starts from another row's fine-tuned checkpoint."""
     from_scratch: bool = False
     """Fine-tuning starts from random weights: a control."""
+    from_teacher: str | None = None
+    """Name of a teacher (kind `timm`) that is itself fine-tuned: the row has no stages."""
+    chain: str | None = None
+    """A row with the same distillation and more stages, whose students this row takes. Null: it trains its own."""
+    sweep: str | None = None
+    """Name of the sweep that made this row; such rows stand in its figure and not in the table."""
     columns_from: dict[Column, str] = Field(default_factory=dict)
     """By column, another row whose number it is, where the column was published from another pre-training."""
     control: str | None = None

@@ -27,7 +27,7 @@ class Network:
 
 def networks(plan: Plan) -> list[Network]:
     """Those of every row, in the table's order, each row's first teacher first."""
-    return [network for row in plan.resolved.params.rows for network in _of_row(plan, row)]
+    return [network for row in plan.resolved.params.table_rows for network in _of_row(plan, row)]
 
 
 def _of_row(plan: Plan, name: str) -> Iterator[Network]:

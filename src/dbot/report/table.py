@@ -262,8 +262,9 @@ def groups(lines: Sequence[Line]) -> list[Group]:
 
 def build(plan: Plan, evidence: Evidence) -> Table:
     """The table of a scale as the receipts now have it."""
-    rows = plan.resolved.params.rows
-    cells = {name: {column: _cell(plan, evidence, name, column) for column in COLUMNS} for name in rows}
+    params = plan.resolved.params
+    rows = {name: params.rows[name] for name in params.table_rows}
+    cells = {name: {column: cell_of(plan, evidence, name, column) for column in COLUMNS} for name in rows}
     lines = [_line(plan.resolved.params, name, cells) for name in rows]
     controls = {row.control for row in rows.values()}
     return Table(
@@ -297,7 +298,8 @@ def _line(params: Params, name: str, cells: Mapping[str, Mapping[Column, Cell]])
     )
 
 
-def _cell(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
+def cell_of(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
+    """The cell of a row as the receipts now have it."""
     params = plan.resolved.params
     row = params.rows[name]
     used = getattr(params.uses, column)

@@ -102,7 +102,7 @@ def build(plan: Plan, evidence: Evidence) -> Transfers:
     asked = {job.key["row"] for job in plan.transfers()} if "transfers" in params.build.evidence else set()
     lines: dict[str, Line] = {}
     # Controls first, so that each row finds its own.
-    for name in sorted(filter(plan.is_transferred, params.rows), key=lambda row: not params.rows[row].from_scratch):
+    for name in sorted(filter(plan.is_transferred, params.table_rows), key=lambda row: not params.rows[row].from_scratch):
         row = params.rows[name]
         cells = {
             dataset: Transferred(tuple(_seed(plan, evidence, name, dataset, seed) for seed in params.build.seeds))

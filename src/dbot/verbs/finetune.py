@@ -38,6 +38,7 @@ def fine_tune(
     from dbot.models.classifier import load_classifier, load_encoder
     from dbot.plan import STUDENT
     from dbot.tasks.classify import classifier_for, finetune_task, initialise_classifier
+    from dbot.verbs.training import teacher_of
 
     params = job.plan.params
     architecture, statistics = params.architectures[params.rows[row].architecture], params.normalisation
@@ -46,9 +47,11 @@ def fine_tune(
     if start is not None:
         path = job.run.artifact("start", STUDENT.get(start.identity.verb, "best.safetensors"))
         (weights, about), source = checkpoint.load(path), str(path)
+    else:
+        weights, source = teacher_of(job)
     classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights, recipe.drop_path)
     initialise_classifier(classifier, recipe, recipe.seed + seed)
-    if weights is not None and about["kind"] == "classifier":
+    if weights is not None and about.get("kind") == "classifier":
         # It goes on at another resolution with its head; the published code draws the head anew.
         load_classifier(classifier, weights, source)
     elif weights is not None:

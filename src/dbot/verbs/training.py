@@ -77,12 +77,24 @@ class TrainingJob:
 
 
 def student_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
-    """Weights of the student that a job starts from, and the file's name; None and nothing where it starts from random ones."""
+    """Weights of the student that a job starts from, and what messages call them; None and nothing where it starts from random ones."""
     start = job.run.inputs.get("start")
     if start is None:
-        return None, ""
+        return teacher_of(job)
     path = job.run.artifact("start", STUDENT[start.identity.verb])
     return checkpoint.load(path)[0], str(path)
+
+
+def teacher_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
+    """Weights of the teacher that a row fine-tunes, named as a student's, and what messages call them; None and nothing without one."""
+    name = job.plan.params.rows[job.run.job.key["row"]].from_teacher
+    if name is None:
+        return None, ""
+    from dbot.models.teachers.networks import timm_teacher
+
+    teacher = timm_teacher(job.plan.params.teachers[name], final_norm=True)
+    weights = teacher.network.state_dict()
+    return {f"encoder.{key}": tensor for key, tensor in weights.items() if not key.startswith(("head", "fc_norm"))}, f"teacher {name}"
 
 
 @contextmanager

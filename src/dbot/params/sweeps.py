@@ -1,0 +1,163 @@
+"""Sweeps: one row of the table varied, as rows of their own.
+
+A sweep is expanded before params.yaml is validated, so what it makes are rows and recipes like
+any other: `dbot params --row <name>` shows them, and their jobs leave ordinary receipts.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt
+
+from dbot.errors import UserError
+from dbot.params.cookbook import KINDS
+from dbot.params.rows import Column
+from dbot.params.section import Section
+from dbot.params.source import KeyPath, Origin, Tree
+
+Stages = Annotated[list[NonNegativeInt], Field(min_length=1)]
+
+
+class Variant(Section):
+    """What differs from the sweep's row."""
+
+    name: str
+    """Letters, digits, - and _; part of the names of its rows: `<sweep>-<variant>-<stages>`."""
+    title: str
+    """How figures and tables call it."""
+    teacher: str | None = None
+    """Another first teacher. Null: the row's."""
+    pretrain: dict[str, Any] = Field(default_factory=dict)
+    """Figures of the pre-training recipe that differ."""
+
+
+class PublishedCell(Section):
+    """A number that others published for a cell of a sweep."""
+
+    variant: str
+    """Name of the variant."""
+    stages: NonNegativeInt
+    """Number of stages."""
+    column: Column
+    """Column."""
+    value: float
+    """In %."""
+
+
+class PublishedDeviation(Section):
+    """A published standard deviation over the variants of a sweep."""
+
+    stages: NonNegativeInt
+    """Number of stages."""
+    column: Column
+    """Column."""
+    value: float
+    """In points."""
+
+
+class PublishedSweep(Section):
+    """What others published for a sweep."""
+
+    cells: list[PublishedCell] = Field(default_factory=list)
+    """Single numbers."""
+    deviations: list[PublishedDeviation] = Field(default_factory=list)
+    """Standard deviations over the variants."""
+    source: str
+    """Where they stand."""
+
+
+class Sweep(Section):
+    """A row varied: every variant is measured after each number of stages."""
+
+    title: str
+    """What is varied, in a few words."""
+    row: str
+    """The row that is varied."""
+    variants: Annotated[list[Variant], Field(min_length=1)]
+    """The variants, in the order of the figure."""
+    stages: Stages
+    """Numbers of stages after which variants are measured. 0: the first teacher itself is fine-tuned, if it is random or timm's."""
+    columns: Annotated[list[Column], Field(min_length=1)]
+    """Columns that are measured."""
+    published: PublishedSweep | None = None
+    """Published numbers, shown beside ours and never in their place."""
+
+
+def row_name(sweep: str, variant: str, stages: int) -> str:
+    """The row of a cell."""
+    return f"{sweep}-{variant}-{stages}"
+
+
+def expand_sweeps(tree: Tree, file: Any) -> Tree:
+    """Add to `rows` and `recipes` what the sweeps declare. What isn't well-formed is left to the validation.
+
+    Raises:
+        UserError: a row that a sweep makes is there already.
+    """
+    sweeps, rows = (tree.data.get(key) for key in ("sweeps", "rows"))
+    if not isinstance(sweeps, dict) or not isinstance(rows, dict):
+        return tree
+    for name, declared in sweeps.items():
+        try:
+            sweep = Sweep.model_validate(declared)
+        except ValueError:
+            continue
+        if sweep.row not in rows or not isinstance(rows[sweep.row], dict) or not isinstance(rows[sweep.row].get("teacher"), str):
+            continue
+        for number, variant in enumerate(sweep.variants):
+            here: KeyPath = ("sweeps", name, "variants", number)
+            for path, value in _made(name, sweep, variant, rows[sweep.row], tree.data):
+                if path[0] == "rows" and path[1] in rows:
+                    line = tree.origins[here].line
+                    raise UserError(f"{file}:{line}: sweeps.{name} makes row {path[1]}, which is there already: rename one of them")
+                tree = _with(tree, path, value, tree.origins[here])
+    return tree
+
+
+def _made(name: str, sweep: Sweep, variant: Variant, base: dict[str, Any], data: dict[str, Any]) -> list[tuple[KeyPath, dict[str, Any]]]:
+    """Recipes and rows of a variant, and where they go."""
+    made: list[tuple[KeyPath, dict[str, Any]]] = []
+    recipe: Any = base.get("recipe")
+    if variant.pretrain:
+        recipe = f"{name}-{variant.name}"
+        for kind in KINDS:
+            if base.get("recipe") in (data.get("recipes", {}).get(kind) or {}):
+                differs = variant.pretrain if kind == "pretrain" else {}
+                made.append((("recipes", kind, recipe), {"extends": base.get("recipe"), **differs}))
+    teacher = variant.teacher or base["teacher"]
+    # A variant in which nothing differs takes the students of the row itself, if it has as many.
+    own = max((n for n in (base.get("stages") or {}).values() if isinstance(n, int)), default=0)
+    borrowed = sweep.row if teacher == base["teacher"] and not variant.pretrain and own >= max(sweep.stages) else None
+    last = max(sweep.stages)
+    for stages in sorted(sweep.stages, reverse=True):
+        row: dict[str, Any] = {
+            "architecture": base.get("architecture"),
+            "title": f"{variant.title}, {stages} stages",
+            "recipe": recipe,
+            "sweep": name,
+        }
+        if stages == 0:
+            taught = (data.get("teachers", {}).get(teacher) or {}).get("kind")
+            if taught not in ("random", "timm"):
+                continue  # there is no student of ours that it could be
+            row |= {"from_scratch": True} if taught == "random" else {"from_teacher": teacher}
+        else:
+            row |= {"teacher": teacher, "stages": dict.fromkeys(("cls", *sweep.columns), stages)}
+            if borrowed is not None:
+                row["chain"] = borrowed
+            elif stages != last:
+                row["chain"] = row_name(name, variant.name, last)
+        made.append((("rows", row_name(name, variant.name, stages)), row))
+    return made
+
+
+def _with(tree: Tree, path: KeyPath, value: Any, origin: Origin) -> Tree:
+    """A tree with a value added at a path whose parents are there."""
+
+    def put(data: Any, keys: KeyPath) -> Any:
+        return value if not keys else {**data, keys[0]: put(data.get(keys[0], {}), keys[1:])}
+
+    def paths(at: KeyPath, data: Any) -> list[KeyPath]:
+        items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+        return [at, *(deeper for key, part in items for deeper in paths((*at, key), part))]
+
+    return Tree(put(tree.data, path), {**tree.origins, **dict.fromkeys(paths(path, value), origin)})
