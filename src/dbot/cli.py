@@ -20,6 +20,7 @@ JOBS = {
     "evaluate": "measure one cell of the table",
     "probe": "k-NN and linear classification of a frozen stage or teacher",
     "analyse": "attention distance and singular values inside a frozen stage or teacher",
+    "compare": "how like two rows' students are, layer by layer",
 }
 """Verbs that are jobs: each shares its name with a rule and ends in a receipt."""
 

@@ -39,6 +39,8 @@ TRAINING_ONLY = {
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""
 GALLERY = "gallery.jpg"
+SIMILARITY = ("cka.csv", "cka.svg", "cka.png")
+"""What a comparison leaves."""
 DENSE_ARTIFACTS: Mapping[Column, tuple[str, ...]] = {
     "det": ("detections.json", "categories.csv", GALLERY),
     "seg": ("categories.csv", GALLERY),
@@ -139,6 +141,7 @@ class Plan:
             "evaluate": self.evaluate,
             "probe": self.probe,
             "analyse": self.analyse,
+            "compare": self.compare,
         }
         return makers[verb](**key)
 
@@ -365,6 +368,31 @@ class Plan:
             raise UserError(f"the first teacher of row {row} has no attention by layer and head; analyse the row's stages")
         return self._of_network("analyse", "analysis", row, stage, ("attention_distance.csv", "singular_shares.csv", "metrics.json"))
 
+    def compare(self, row: str, other: str) -> Job:
+        """Comparing the students that two rows are fine-tuned from."""
+        inputs = {"data": self.prepare(self.params.uses.cls)}
+        for role, name in (("student", row), ("second", other)):
+            declared = self._declared("rows", name)
+            if not [stage for stage in self.stages_of(name) if stage > 0]:
+                raise UserError(f"row {name} has no student before its fine-tuning; name another row")
+            inputs[role] = self.student(name, declared.stages.cls if declared.stages else 1)
+        settings = {"analysis": self.params.analysis.model_dump(), "normalisation": self.params.normalisation.model_dump()}
+        sources = (("analysis",), ("normalisation",))
+        key = {"row": row, "other": other}
+        architecture = self.params.rows[row].architecture
+        return self._job("compare", key, inputs, settings, sources, (*SIMILARITY, "metrics.json"), architecture)
+
+    def comparisons(self, rows: list[str] | None = None) -> list[Job]:
+        """The table's rows, or the given ones, each compared with the first of its architecture: students of different teachers."""
+        first: dict[str, str] = {}
+        found = []
+        for name in self.params.build.rows if rows is None else rows:
+            if any(stage > 0 for stage in self.stages_of(name)):
+                one = first.setdefault(self._declared("rows", name).architecture, name)
+                if one != name:
+                    found.append(self.compare(one, name))
+        return found
+
     def stages_of(self, row: str, columns: list[Column] | None = None) -> list[int]:
         """The networks of a row, before any fine-tuning: 0 for its first teacher, then its stages, as far as some columns need them.
 
@@ -465,6 +493,7 @@ class Plan:
         made: dict[str, Callable[[], list[Job]]] = {
             "probes": self.probes,
             "properties": self.analyses,
+            "comparisons": self.comparisons,
             "transfers": self.transfers,
         }
         return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}

@@ -303,7 +303,7 @@ CASES = {
     "an unknown rule": (
         ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
         "  distil:",
-        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, detect, segment, evaluate, probe, analyse",
+        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, probe, analyse, compare",
     ),
     "a scale that overrides the scales": (
         ("title: what the published table used", "title: what the published table used\n    overrides: {scales: {}}"),

@@ -33,6 +33,7 @@ wildcard_constraints:
     dataset="|".join(PLAN.params.datasets),
     released="|".join(PLAN.params.released.files),
     row="|".join(PLAN.params.rows),
+    other="|".join(PLAN.params.rows),
     column="|".join(COLUMNS),
     sweep="|".join(PLAN.params.sweeps),
     stage=r"[1-9]\d*",

@@ -72,7 +72,7 @@ def draw_similarity(similarity: Similarity, first: str, second: str, stem: Path)
         first: what to call the network up the side.
         second: what to call the one along the bottom.
     """
-    with _drawn(stem, (3.2, 2.6)) as figure:
+    with drawn(stem, (3.2, 2.6)) as figure:
         axes = figure.add_subplot()
         shades = axes.imshow(similarity.cka, vmin=0, vmax=1, origin="lower", cmap="viridis")
         axes.set_xlabel(f"layer of {second}")
@@ -85,7 +85,7 @@ def draw_similarity(similarity: Similarity, first: str, second: str, stem: Path)
 @contextmanager
 def _grid_of(panels: Sequence[Panel], stem: Path, quantity: str) -> Iterator[list[tuple[Axes, Properties]]]:
     """The places to draw in, a column a teacher, the zeroth stage above the last; all on the same scale."""
-    with _drawn(stem, (PANEL[0] * len(panels) + LEGEND, PANEL[1] * 2)) as figure:
+    with drawn(stem, (PANEL[0] * len(panels) + LEGEND, PANEL[1] * 2)) as figure:
         grid = figure.subplots(2, len(panels), sharey=True, squeeze=False)
         places = []
         for column, panel in enumerate(panels):
@@ -106,7 +106,7 @@ def _grid_of(panels: Sequence[Panel], stem: Path, quantity: str) -> Iterator[lis
 
 
 @contextmanager
-def _drawn(stem: Path, inches: tuple[float, float]) -> Iterator[Figure]:
+def drawn(stem: Path, inches: tuple[float, float]) -> Iterator[Figure]:
     """A figure that is written at the end, in this style whatever the user's own is."""
     with style.context(["default", STYLE]):
         figure = Figure(figsize=inches, layout="constrained")

@@ -11,7 +11,7 @@ from dbot.params.rows import Row
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher, TimmTeacher
 
-RULES = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse")
+RULES = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse", "compare")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"

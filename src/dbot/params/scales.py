@@ -55,8 +55,8 @@ class Uses(Section):
     """Column seg."""
 
 
-Evidence = Literal["probes", "properties", "transfers"]
-"""Targets beside the table: probes of every stage and teacher, properties of their insides, transfer to other sets."""
+Evidence = Literal["probes", "properties", "comparisons", "transfers"]
+"""Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets."""
 
 
 class Build(Section):

@@ -13,7 +13,7 @@ from dbot.plan import DENSE, METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
-from dbot.report import probes, properties, sweeps, transfers, words
+from dbot.report import probes, properties, similarities, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.evidence import Evidence, Finding, State, spent
 from dbot.report.galleries import galleries
@@ -66,6 +66,7 @@ def render(plan: Plan) -> str:
         transfers=transfers.build(plan, evidence),
         probes=probes.build(plan, evidence, table),
         properties=properties.view(properties.build(plan, evidence)),
+        similarities=similarities.build(plan, evidence),
         galleries=list(galleries(table)),
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
         ran=ran,
@@ -84,6 +85,7 @@ def every_job(plan: Plan) -> list[Job]:
         targets += [plan.distill(name, stage) for stage in range(1, row.last_stage + 1)]
         targets += [job for column in plan.resolved.params.columns(name) for job in _evaluations(plan, name, column)]
     targets += plan.transfers(plan.resolved.params.table_rows)
+    targets += plan.comparisons(plan.resolved.params.table_rows)
     places = [network.place for network in networks(plan)]
     targets += [plan.probe(*place) for place in places]
     targets += [plan.analyse(*place) for place in places if plan.has_attention(*place)]

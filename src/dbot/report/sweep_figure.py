@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from matplotlib import style
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dbot.analyse.figures import STYLE
+from dbot.analyse.figures import drawn
 from dbot.report.sweeps import Swept
 from dbot.report.words import HEADS
 
@@ -20,8 +18,7 @@ def draw(swept: Swept, stem: Path) -> list[Path]:
     Where only one number of stages is swept, variants stand side by side instead.
     """
     sweep = swept.declared
-    with style.context(["default", STYLE]):
-        figure = Figure(figsize=(PANEL[0] * len(sweep.columns), PANEL[1]), layout="constrained")
+    with drawn(stem, (PANEL[0] * len(sweep.columns), PANEL[1])) as figure:
         for axes, column in zip(figure.subplots(1, len(sweep.columns), squeeze=False)[0], sweep.columns, strict=True):
             axes.set_ylabel(f"{HEADS[column]} in %")
             if len(sweep.stages) > 1:
@@ -38,7 +35,4 @@ def draw(swept: Swept, stem: Path) -> list[Path]:
                 axes.plot([value for _, value in known], [title for title, _ in known], linestyle="none", marker="o")
                 axes.set_ylabel("")
                 axes.set_xlabel(f"{HEADS[column]} in %, {sweep.stages[0]} stages")
-        files = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
-        for file in files:
-            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
-    return files
+    return [stem.with_name(f"{stem.name}{suffix}") for suffix in (".svg", ".png")]

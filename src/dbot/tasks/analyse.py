@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from dbot.analyse.network import analyse_network
-from dbot.analyse.properties import Properties
+from dbot.analyse.properties import Properties, Similarity
+from dbot.analyse.similarity import compare_networks
 from dbot.data.ahead import read_ahead
 from dbot.data.labelled import LabelledPixels, Numbers
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform
+from dbot.errors import UserError
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.analysis import Analysis
 from dbot.tasks.features import Pace
@@ -35,18 +37,44 @@ def analyse(
     Raises:
         UserError: the network is no plain ViT.
     """
+    images = _batches(network.image_size, figures, manifest, processes, batch_per_process, progress_seconds)
+    return analyse_network(network, images, processes.device, processes.sum, figures.renormalise, figures.top)
+
+
+def compare(
+    first: Teacher,
+    second: Teacher,
+    figures: Analysis,
+    manifest: Manifest,
+    processes: Processes,
+    batch_per_process: int,
+    progress_seconds: float = float("inf"),
+) -> Similarity:
+    """Linear CKA of all pairs of layers of two students, every patch an example.
+
+    Raises:
+        UserError: they don't see images of one size in as many patches.
+    """
+    if first.image_size != second.image_size:
+        raise UserError(
+            f"students of images of {first.image_size} and {second.image_size} px can't be compared patch by patch; compare others"
+        )
+    images = _batches(first.image_size, figures, manifest, processes, batch_per_process, progress_seconds)
+    return compare_networks(first, second, images, processes.device, processes.sum)
+
+
+def _batches(
+    image_size: int, figures: Analysis, manifest: Manifest, processes: Processes, batch_per_process: int, progress_seconds: float
+) -> Iterator[Tensor]:
+    """This process's share of the validation images, as pixels in 0..1: (B, 3, H, W)."""
     samples = manifest.samples("validation")
     images = LabelledPixels(manifest.root, samples, some(len(samples), figures.images)[processes.rank :: processes.world])
-    transform = evaluation_transform(network.image_size, figures.evaluation_resize)
+    transform = evaluation_transform(image_size, figures.evaluation_resize)
     rounds = [range(start, min(start + batch_per_process, len(images))) for start in range(0, len(images), batch_per_process)]
     pace = Pace(len(images), progress_seconds if processes.leads else float("inf"), "analysed")
-
-    def batches() -> Iterator[Tensor]:
-        for numbers, crops in zip(rounds, read_ahead(lambda number: transform(images[number][0]), rounds), strict=True):
-            yield torch.stack(crops).float() / 255
-            pace.show(numbers.stop)
-
-    return analyse_network(network, batches(), processes.device, processes.sum, figures.renormalise, figures.top)
+    for numbers, crops in zip(rounds, read_ahead(lambda number: transform(images[number][0]), rounds), strict=True):
+        yield torch.stack(crops).float() / 255
+        pace.show(numbers.stop)
 
 
 def some(count: int, most: int | None) -> Numbers:

@@ -32,18 +32,30 @@ def frozen_network(job: TrainingJob, row: str, stage: int, image_size: int | Non
     Raises:
         UserError: it can't be had, or can't see images of that size.
     """
+    if stage > 0:
+        return student_network(job, row, "student", image_size)
     params = job.plan.params
     statistics, declared = params.normalisation, params.rows[row]
-    if stage > 0:
-        found = left_behind(job.run, "student", row)
-    else:
-        teacher = params.teachers[declared.teacher]
-        if not isinstance(teacher, RandomTeacher):
-            sized = teacher.model_copy(update={"image_size": image_size or teacher.image_size})
-            return foreign_teacher(sized, True, statistics)
-        recipe = params.recipes.pretrain[declared.recipe].of_stage(1)
-        found = first_teacher(params.architectures[declared.architecture], recipe, teacher, statistics)
+    teacher = params.teachers[declared.teacher]
+    if not isinstance(teacher, RandomTeacher):
+        sized = teacher.model_copy(update={"image_size": image_size or teacher.image_size})
+        return foreign_teacher(sized, True, statistics)
+    recipe = params.recipes.pretrain[declared.recipe].of_stage(1)
+    found = first_teacher(params.architectures[declared.architecture], recipe, teacher, statistics)
+    return _seeing(job, found, row, image_size)
+
+
+def student_network(job: TrainingJob, row: str, role: str, image_size: int | None = None) -> Teacher:
+    """The student among a job's inputs, as `frozen_network` gives networks.
+
+    Raises:
+        UserError: it can't see images of that size.
+    """
+    return _seeing(job, left_behind(job.run, role, row), row, image_size)
+
+
+def _seeing(job: TrainingJob, found: Promoted, row: str, image_size: int | None) -> Teacher:
     size, patch = image_size or found.architecture.image_size, found.architecture.patch_size
     if size % patch:
         raise UserError(f"image_size is {size}: must be a multiple of the patch size of row {row}, {patch}")
-    return promote(found, size // patch, True, statistics)
+    return promote(found, size // patch, True, job.plan.params.normalisation)

@@ -1,0 +1,47 @@
+"""How like students of different teachers are: CKA of pairs of rows, with the pictures that their jobs drew."""
+
+import base64
+from dataclasses import dataclass
+
+from dbot.errors import UserError
+from dbot.plan import SIMILARITY, Plan
+from dbot.record import receipt as receipts
+from dbot.report.evidence import Evidence, Finding, State
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows' students."""
+
+    row: str
+    other: str
+    found: Finding
+    picture: str
+    """The shades of all pairs of layers, a PNG in base64; empty where there is none to trust."""
+
+    @property
+    def last_layer(self) -> float | None:
+        """CKA of the last layers, 0 to 1."""
+        if self.found.receipt is None or self.found.state is not State.DONE:
+            return None
+        value = self.found.receipt.identity.results.get("cka_last_layer")
+        return float(value) if isinstance(value, int | float) else None
+
+
+def build(plan: Plan, evidence: Evidence) -> list[Pair]:
+    """The pairs of a scale as the receipts now have them."""
+    return [
+        Pair(job.key["row"], job.key["other"], found := evidence.of(job), _picture(found))
+        for job in plan.comparisons(plan.params.table_rows)
+    ]
+
+
+def _picture(found: Finding) -> str:
+    name = SIMILARITY[-1]
+    if found.receipt is None or found.state is not State.DONE:
+        return ""
+    try:
+        path = receipts.verified(found.path.parent, name, found.receipt.identity.artifacts[name])
+    except (UserError, KeyError):
+        return ""
+    return base64.b64encode(path.read_bytes()).decode()
