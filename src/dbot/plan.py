@@ -342,13 +342,16 @@ class Plan:
 
     def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
         """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
-        return [
-            self.evaluate(row, column, seed)
+        wanted = [
+            (row, column)
             for row in self._with_controls(rows)
             for column in (self.params.build.columns if columns is None else columns)
             if column in self.params.columns(row)
-            for seed in self.params.build.seeds
         ]
+        # A cell that is another row's is compared with that row's control.
+        controls = [(self.params.control(row, column), column) for row, column in wanted]
+        wanted += [(control, column) for control, column in controls if control is not None and column in self.params.columns(control)]
+        return [self.evaluate(row, column, seed) for row, column in dict.fromkeys(wanted) for seed in self.params.build.seeds]
 
     def _with_controls(self, rows: list[str] | None) -> list[str]:
         wanted = list(self.params.build.rows if rows is None else rows)

@@ -224,12 +224,12 @@ CASES = {
         ("finetuned_from: H-H\n", "finetuned_from: H-H\n    from_scratch: true\n"),
         "  H448-H:",
         "rows.H448-H starts in 2 ways (finetuned_from, from_scratch): "
-        "give exactly one of teacher, released, finetuned_from and from_scratch",
+        "give exactly one of teacher, released, finetuned_from, from_teacher and from_scratch",
     ),
     "a row with no start": (
         ("    finetuned_from: H-H\n", ""),
         "  H448-H:",
-        "rows.H448-H does not say where it starts: give exactly one of teacher, released, finetuned_from and from_scratch",
+        "rows.H448-H does not say where it starts: give exactly one of teacher, released, finetuned_from, from_teacher and from_scratch",
     ),
     "a row that would escape the results": (
         ("  H448-CLIP:\n", "  ../../H448-CLIP:\n"),
@@ -303,7 +303,8 @@ CASES = {
     "an unknown rule": (
         ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
         "  distil:",
-        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, probe, analyse, compare",
+        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
+        "probe, analyse, compare",
     ),
     "a scale that overrides the scales": (
         ("title: what the published table used", "title: what the published table used\n    overrides: {scales: {}}"),
@@ -385,10 +386,14 @@ def _copied(data: Any, path: KeyPath) -> tuple[Any, Any]:
     return top, holder
 
 
-@pytest.mark.parametrize("change", ["wrong type", "another wrong type", "nothing", "removed", "misspelt"])
-def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    refused = 0
-    for path in LEAVES:
+CHANGES = ["wrong type", "another wrong type", "nothing", "removed", "misspelt"]
+
+
+@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, change: str, every: int) -> None:
+    refused, leaves = 0, LEAVES[CHANGES.index(change) :: every]
+    for path in leaves:
         (data, holder), key = _copied(DOCUMENT.data, path), path[-1]
         value = holder[key]
         if change == "wrong type":
@@ -414,7 +419,7 @@ def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, chan
             # One of the lines names the key as it was given.
             assert any(f"{key}x" in line for line in found) or _is_name(path), (path, found)
     # What is left out may have a default, and a name may be any text; a wrong type seldom passes.
-    assert refused > len(LEAVES) * (0.95 if "wrong type" in change else 0.5), refused
+    assert refused > len(leaves) * (0.9 if "wrong type" in change else 0.5), refused
 
 
 def _is_name(path: KeyPath) -> bool:

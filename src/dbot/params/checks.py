@@ -208,7 +208,7 @@ def _columns_from(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
     """A column's other row must have the column itself."""
     for column, other in row.columns_from.items():
         at = (*here, "columns_from", column)
-        yield from _one_of(at, other, params.rows, "row")
+        yield from _one_of(at, other, params.table_rows, "row")
         if other in params.rows and (column in params.rows[other].columns_from or column not in params.columns(other)):
             yield Problem(at, f"is {other!r}", f"that row has no column {column} of its own; name one that has")
 
@@ -235,7 +235,7 @@ def _design(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
 def _released(params: Params) -> Iterator[Problem]:
     for name, declared in params.released.files.items():
         here: KeyPath = ("released", "files", name)
-        yield from _one_of((*here, "row"), declared.row, params.rows, "row")
+        yield from _one_of((*here, "row"), declared.row, params.table_rows, "row")
         if "/" in declared.file or declared.file in ("", ".", ".."):
             yield Problem((*here, "file"), f"is {declared.file!r}", "must be the name of a file, without a folder")
 
@@ -253,7 +253,7 @@ def _rows(params: Params) -> Iterator[Problem]:
         yield from _columns_from(params, here, row)
         for key, other in (("finetuned_from", row.finetuned_from), ("control", row.control)):
             if other is not None:
-                yield from _one_of((*here, key), other, params.rows, "row")
+                yield from _one_of((*here, key), other, params.table_rows, "row")
         if row.architecture in params.architectures and row.recipe in params.recipes.finetune:
             architecture = params.architectures[row.architecture]
             size = params.recipes.finetune[row.recipe].image_size
@@ -265,7 +265,7 @@ def _rows(params: Params) -> Iterator[Problem]:
                 )
     for name, teacher in params.teachers.items():
         if isinstance(teacher, RowTeacher):
-            yield from _one_of(("teachers", name, "row"), teacher.row, params.rows, "row")
+            yield from _one_of(("teachers", name, "row"), teacher.row, params.table_rows, "row")
             if (taught := params.rows.get(teacher.row)) is None:
                 continue
             if taught.released is not None and taught.released in params.released.files:
@@ -352,7 +352,7 @@ def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile)
 def _targets(params: Params) -> Iterator[Problem]:
     yield from _one_of(("scale",), params.scale, params.scales, "scale")
     for i, name in enumerate(params.build.rows):
-        yield from _one_of(("build", "rows", i), name, params.rows, "row")
+        yield from _one_of(("build", "rows", i), name, params.table_rows, "row")
     for key, values in params.build.model_dump().items():
         for i, value in enumerate(values):
             if value in values[:i]:

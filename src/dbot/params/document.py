@@ -72,6 +72,10 @@ class Params(Section):
         declared = self.rows[row]
         return tuple(column for column in COLUMNS if column == "cls" or column in declared.columns_from or self._is_dense(declared, column))
 
+    def control(self, row: str, column: Column) -> str | None:
+        """The row that a cell is compared with: the control of the row whose number it is."""
+        return self.rows[self.rows[row].columns_from.get(column, row)].control
+
     def _is_dense(self, row: Row, column: Column) -> bool:
         if row.recipe not in (self.recipes.detect if column == "det" else self.recipes.segment):
             return False

@@ -64,6 +64,8 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
                 line = document.origins["scales", scale, "overrides", key].line
                 raise UserError(f"{file}:{line}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
         tree = merge(document, document.at("scales", scale, "overrides"))
+    for kind in KINDS:
+        tree = _extend(tree, ("recipes", kind), file)
     tree = expand_sweeps(tree, file)
     for kind in KINDS:
         tree = _extend(tree, ("recipes", kind), file)
@@ -105,18 +107,13 @@ def _extend(tree: Tree, section: KeyPath, file: Path) -> Tree:
             done[name] = recipe
         return done[name]
 
-    for name in recipes.data:
-        tree = _replace(tree, (*section, name), expand(name, ()))
-    return tree
-
-
-def _replace(tree: Tree, path: KeyPath, part: Tree) -> Tree:
-    def put(data: Any, keys: KeyPath) -> Any:
-        return part.data if not keys else {**data, keys[0]: put(data[keys[0]], keys[1:])}
-
-    cut = len(path)
-    kept = {p: o for p, o in tree.origins.items() if p[:cut] != path}
-    return Tree(put(tree.data, path), {**kept, **{(*path, *p): o for p, o in part.origins.items()}})
+    expanded = {name: expand(name, ()) for name in recipes.data}
+    top, kind = section
+    data = {**tree.data, top: {**tree.data[top], kind: {name: recipe.data for name, recipe in expanded.items()}}}
+    origins = {path: origin for path, origin in tree.origins.items() if len(path) < 3 or path[:2] != section}
+    for name, recipe in expanded.items():
+        origins.update({(top, kind, name, *path): origin for path, origin in recipe.origins.items()})
+    return Tree(data, origins)
 
 
 ALLOWED = {

@@ -4,6 +4,7 @@ A sweep is expanded before params.yaml is validated, so what it makes are rows a
 any other: `dbot params --row <name>` shows them, and their jobs leave ordinary receipts.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt
@@ -96,21 +97,34 @@ def expand_sweeps(tree: Tree, file: Any) -> Tree:
     sweeps, rows = (tree.data.get(key) for key in ("sweeps", "rows"))
     if not isinstance(sweeps, dict) or not isinstance(rows, dict):
         return tree
+    added: list[tuple[KeyPath, Any, Origin]] = []
     for name, declared in sweeps.items():
         try:
             sweep = Sweep.model_validate(declared)
         except ValueError:
             continue
-        if sweep.row not in rows or not isinstance(rows[sweep.row], dict) or not isinstance(rows[sweep.row].get("teacher"), str):
-            continue
+        base = rows.get(sweep.row)
+        if not isinstance(base, dict) or not _is_whole(base, tree.data):
+            continue  # what is wrong with the row is said once, of the row
         for number, variant in enumerate(sweep.variants):
             here: KeyPath = ("sweeps", name, "variants", number)
-            for path, value in _made(name, sweep, variant, rows[sweep.row], tree.data):
+            for path, value in _made(name, sweep, variant, base, tree.data):
                 if path[0] == "rows" and path[1] in rows:
                     line = tree.origins[here].line
                     raise UserError(f"{file}:{line}: sweeps.{name} makes row {path[1]}, which is there already: rename one of them")
-                tree = _with(tree, path, value, tree.origins[here])
-    return tree
+                added.append((path, value, tree.origins[here]))
+    return _with(tree, added)
+
+
+def _is_whole(row: dict[str, Any], data: dict[str, Any]) -> bool:
+    """Whether all that a row names is there."""
+    recipes = data.get("recipes")
+    places = (
+        (data.get("teachers"), row.get("teacher")),
+        (data.get("architectures"), row.get("architecture")),
+        *((recipes.get(kind) if isinstance(recipes, dict) else None, row.get("recipe")) for kind in ("pretrain", "finetune")),
+    )
+    return all(isinstance(section, dict) and isinstance(name, str) and name in section for section, name in places)
 
 
 def _made(name: str, sweep: Sweep, variant: Variant, base: dict[str, Any], data: dict[str, Any]) -> list[tuple[KeyPath, dict[str, Any]]]:
@@ -150,14 +164,19 @@ def _made(name: str, sweep: Sweep, variant: Variant, base: dict[str, Any], data:
     return made
 
 
-def _with(tree: Tree, path: KeyPath, value: Any, origin: Origin) -> Tree:
-    """A tree with a value added at a path whose parents are there."""
+def _with(tree: Tree, added: list[tuple[KeyPath, Any, Origin]]) -> Tree:
+    """A tree with values added, each at a path whose first key is there."""
 
-    def put(data: Any, keys: KeyPath) -> Any:
-        return value if not keys else {**data, keys[0]: put(data.get(keys[0], {}), keys[1:])}
+    def put(data: Any, keys: KeyPath, value: Any) -> Any:
+        return value if not keys else {**data, keys[0]: put(data.get(keys[0], {}), keys[1:], value)}
 
-    def paths(at: KeyPath, data: Any) -> list[KeyPath]:
-        items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-        return [at, *(deeper for key, part in items for deeper in paths((*at, key), part))]
+    def paths(at: KeyPath, data: Any) -> Iterator[KeyPath]:
+        yield at
+        for key, part in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+            yield from paths((*at, key), part)
 
-    return Tree(put(tree.data, path), {**tree.origins, **dict.fromkeys(paths(path, value), origin)})
+    data, origins = tree.data, dict(tree.origins)
+    for path, value, origin in added:
+        data = put(data, path, value)
+        origins.update(dict.fromkeys(paths(path, value), origin))
+    return Tree(data, origins)

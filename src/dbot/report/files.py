@@ -42,7 +42,7 @@ def _record(table: Table, line: Line) -> dict[str, str]:
     record["teacher_note"] = (teacher.note or "") if teacher else ""
     record["control"] = line.declared.control or ""
     for column in COLUMNS:
-        record[f"{column}_control"] = _plain(line.control[column].measured if line.control else None)
+        record[f"{column}_control"] = _plain(line.control[column].measured if column in line.control else None)
         record[f"{column}_margin"] = _plain(line.margin(column))
     record["scale"] = table.scale
     record["data"] = "; ".join(f"{purpose} {name}" for purpose, name in line.data.items())

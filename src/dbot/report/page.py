@@ -103,8 +103,9 @@ def _evaluations(plan: Plan, row: str, column: Column) -> list[Job]:
 def _asked(table: Table) -> list[Cell]:
     """The cells that the target `table` builds: its rows with their controls."""
     build_of = table.params.build
-    controls = {table.params.rows[name].control for name in build_of.rows}
-    return [cell for cell in table.cells if cell.column in build_of.columns and (cell.row in build_of.rows or cell.row in controls)]
+    wanted = {(name, column) for name in build_of.rows for column in build_of.columns}
+    wanted |= {(control, column) for name, column in wanted if (control := table.params.control(name, column)) is not None}
+    return [cell for cell in table.cells if (cell.row, cell.column) in wanted]
 
 
 def _gaps(table: Table, evidence: Evidence) -> list[Gap]:

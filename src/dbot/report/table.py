@@ -158,8 +158,8 @@ class Line:
     asymmetric: str
     """Whether the student is of the asymmetric design, as the published table says it; a dash where nothing was pre-trained."""
     cells: Mapping[Column, Cell]
-    control: Mapping[Column, Cell] | None
-    """The cells of the row that it is compared with."""
+    control: Mapping[Column, Cell]
+    """By column, the cell that it is compared with; that of another control where the number is another row's."""
     hours: Mapping[str, float]
     """By kind of device, over the lineages of the measured cells, each job counted once."""
     data: Mapping[str, str]
@@ -179,7 +179,7 @@ class Line:
     def margin(self, column: Column) -> float | None:
         """Measured, less the control's, in points."""
         ours = self.cells[column].measured
-        theirs = self.control[column].measured if self.control else None
+        theirs = self.control[column].measured if column in self.control else None
         return None if ours is None or theirs is None else ours - theirs
 
 
@@ -254,7 +254,7 @@ def groups(lines: Sequence[Line]) -> list[Group]:
     for column in COLUMNS:
         cells = [line.cells[column] for line in lines if line.cells[column].exists]
         published = any(cell.published is not None for cell in cells)
-        controlled = any(line.control is not None and line.control[column].exists for line in lines)
+        controlled = any(column in line.control and line.control[column].exists for line in lines)
         if cells:
             found.append(Group(column, published, published and any(cell.comparable for cell in cells), controlled))
     return found
@@ -291,7 +291,7 @@ def _line(params: Params, name: str, cells: Mapping[str, Mapping[Column, Cell]])
         architecture=architecture.title if size in (None, architecture.image_size) else f"{architecture.title} @{size}",
         asymmetric="–" if first.from_scratch else "yes" if recipe.design == "asymmetric" else "no",
         cells=own,
-        control=cells[row.control] if row.control else None,
+        control={column: cells[other][column] for column in COLUMNS if (other := params.control(name, column)) is not None},
         hours=spent(found for cell in own.values() for found in cell.findings),
         data={purpose: uses[purpose] for purpose in purposes},
         first_teacher=first.teacher,

@@ -37,7 +37,7 @@ def measured(mean: float | None, sd: float | None) -> str:
 
 def control(line: Line, column: Column) -> str:
     """The control's measured number; empty where there is none."""
-    return number(line.control[column].measured) if line.control else ""
+    return number(line.control[column].measured) if column in line.control else ""
 
 
 def hours(line: Line) -> str:
@@ -116,7 +116,7 @@ def _kind(declared: Teacher) -> str:
 def against_control(line: Line, column: Column) -> str:
     """How a row stands beside the same fine-tuning from random weights."""
     where = "" if column == "cls" else f" in {column}"
-    same = f"the same fine-tuning from random weights ({line.declared.control}){where}"
+    same = f"the same fine-tuning from random weights ({line.control[column].row}){where}"
     margin = line.margin(column)
     if margin is None:
         return f"{line.name} can't be set against {same}: {_missing(line, column)}."
@@ -133,7 +133,7 @@ def _missing(line: Line, column: Column) -> str:
 
 def _pair(line: Line, column: Column) -> list[Cell]:
     """A row's cell and its control's, where both have the column."""
-    pair = [line.cells[column], line.control[column]] if line.control else []
+    pair = [line.cells[column], line.control[column]] if column in line.control else []
     return pair if all(cell.exists for cell in pair) else []
 
 
