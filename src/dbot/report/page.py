@@ -17,6 +17,7 @@ from dbot.report import probes, properties, similarities, sweeps, transfers, wor
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.evidence import Evidence, Finding, State, spent
 from dbot.report.galleries import galleries
+from dbot.report.graph import graph
 from dbot.report.networks import networks
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
@@ -69,6 +70,7 @@ def render(plan: Plan) -> str:
         similarities=similarities.build(plan, evidence),
         galleries=list(galleries(table)),
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
+        graph=graph(plan.jobs(), evidence),
         ran=ran,
         hours=spent(ran),
         gaps=_gaps(table, evidence),

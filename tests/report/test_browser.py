@@ -1,0 +1,82 @@
+"""The report in a real browser: nothing complains, everything is visible, links resolve, tables sort, a phone can show it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbot.plan import GALLERY
+from dbot.report.page import render
+from tests.report.conftest import Project
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+LOOK = """
+<script>
+addEventListener("load", () => {
+  const seen = (thing) => thing.getBoundingClientRect().height > 0 && thing.getBoundingClientRect().width > 0;
+  const column = () => [...document.querySelectorAll("#grid-published tbody tr")].map((row) => row.cells[4].dataset.value);
+  const button = document.querySelector("#grid-published th button[data-column='4']");
+  button.click();
+  const up = column();
+  button.click();
+  const found = {
+    tables: [...document.querySelectorAll("table")].map((table) => [table.id, seen(table)]),
+    pictures: [...document.querySelectorAll("img")].map((img) => [img.naturalWidth > 0, seen(img)]),
+    drawings: [...document.querySelectorAll("svg")].every(seen),
+    broken: [...document.querySelectorAll("a[href^='#']")].map((a) => a.hash).filter((h) => !document.getElementById(h.slice(1))),
+    up, down: column(),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    requests: performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => !name.startsWith("data:")),
+  };
+  document.body.setAttribute("data-found", JSON.stringify(found));
+});
+</script>
+"""
+
+
+def look(folder: Path, page: str, size: tuple[int, int]) -> tuple[dict[str, Any], str]:
+    """What the page's own script sees at a window size, and what the console says."""
+    file = folder / "looked_at.html"
+    file.write_text(page.replace("</body>", f"{LOOK}</body>").replace('loading="lazy"', ""))
+    command = [
+        *(str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr"),
+        *(f"--window-size={size[0]},{size[1]}", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=4000"),
+        *("--dump-dom", file.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    match = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert match, done.stderr[-2000:]
+    return json.loads(html.unescape(match[1])), "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+@pytest.mark.parametrize("size", [(1400, 900), (500, 900)], ids=["desk", "phone"])
+def test_a_browser_shows_it(project: Project, tmp_path: Path, size: tuple[int, int]) -> None:
+    from PIL import Image
+
+    for row, top1 in (("B-B", 60.0), ("L-L", 70.0), ("B-scratch", 50.0)):
+        project.pretend(project.plan.evaluate(row, "cls", 0), top1=top1, curve=True)
+    dense = project.plan.evaluate("B-B", "det", 0)
+    for needed in dense.inputs.values():
+        project.pretend(needed)
+    project.write(dense, {"box_ap": 31.0, "mask_ap": 25.0}, "cpu", 0.25, curve=False)
+    Image.new("RGB", (300, 200), "teal").save(dense.folder / GALLERY)
+
+    found, console = look(tmp_path, render(project.plan), size)
+    assert console == ""
+    assert {"grid-published", "grid-det", "grid-ran", "grid-gaps"} <= {name for name, _ in found["tables"]}
+    assert all(seen for _, seen in found["tables"])
+    assert found["pictures"] == [[True, True]]
+    assert found["drawings"]
+    assert found["broken"] == []
+    measured = [value for value in found["up"] if value]
+    assert measured == sorted(measured, key=float)
+    assert [value for value in found["down"] if value] == measured[::-1]
+    assert found["overflow"] <= 0, "the page itself scrolls sideways"
+    assert found["requests"] == []
