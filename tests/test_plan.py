@@ -117,7 +117,7 @@ def test_a_teacher_that_rows_share_is_probed_once() -> None:
 def test_what_has_no_attention_by_layer_is_not_analysed() -> None:
     analysed = [job.name for scale in ("demo", "paper") for job in plan(scale).analyses(["L-L", "B-CLIP"])]
     demo = ["analyse/L-L/stage1", "analyse/L-L/stage2", "analyse/B-CLIP/stage1"]
-    assert analysed == [*demo, *demo[:2], "analyse/B-CLIP/stage0", demo[2]]
+    assert analysed == [*demo, *demo[:2], "analyse/L-L/stage3", "analyse/B-CLIP/stage0", demo[2]]
 
 
 def test_how_a_student_is_trained_changes_nothing_in_its_random_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +132,8 @@ def test_how_a_student_is_trained_changes_nothing_in_its_random_teacher(monkeypa
 def test_a_bare_run_builds_the_evidence_that_is_asked_for() -> None:
     assert plan().targets() == plan().cells()
     p = plan("paper")
-    assert set(p.evidence()) == {"probes", "properties"}
-    assert p.targets() == [*p.cells(), *p.probes(), *p.analyses()]
+    assert set(p.evidence()) == {"probes", "properties", "comparisons"}
+    assert p.targets() == [*p.cells(), *p.probes(), *p.analyses(), *p.comparisons()]
 
 
 def test_scales_never_share_a_path() -> None:
@@ -307,7 +307,7 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, list):
         halved = [item / 2 if isinstance(item, float) else item for item in value]
         return [halved, [0.1, 0.9], ["coco"], ["labelmaps"], [1]]
-    choices = "fp32 bf16 skip stop best last class_token average l1 own none clutter scenes digits refuse skip all cpu 3"
+    choices = "fp32 bf16 skip stop best last class_token average l1 own none clutter scenes digits outlines refuse skip all cpu 3"
     return [other for other in (*choices.split(), 1, f"{value}-other") if other != value]
 
 

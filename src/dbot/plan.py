@@ -421,6 +421,8 @@ class Plan:
         A first teacher that is the student of another row is found there; one that rows share, under the first of them.
         """
         declared = self._declared("rows", row)
+        if stage > 0 and declared.chain is not None:
+            return declared.chain, stage
         if stage > 0 or declared.teacher is None:
             return row, stage
         teacher = self.params.teachers[declared.teacher]
@@ -481,6 +483,10 @@ class Plan:
             sources += self._architecture_sources(row.architecture)
             sources += (("recipes", "pretrain", row.recipe, field) for field in settings["recipe"])
         return settings, tuple(sources)
+
+    def sweeps(self) -> list[str]:
+        """The sweeps of which there is anything to build."""
+        return [name for name in self.params.sweeps if self.sweep(name)]
 
     def sweep(self, name: str) -> list[Job]:
         """The cells of a sweep, and those of its row's control."""

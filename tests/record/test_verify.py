@@ -57,7 +57,7 @@ def test_a_missing_image_is_named(chain: list[Job]) -> None:
 
 
 def test_changed_parameters_are_named(project: FakeProject, chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
-    project.set("label_smoothing: 0.1", "label_smoothing: 0.2")
+    project.set("label_smoothing: 0.1\n      head_init_std: 0.01", "label_smoothing: 0.2\n      head_init_std: 0.01")
     assert main(["verify", "B-B/cls"]) == 2
     assert "finetune/B-B/seed0/receipt.json: was made with recipe.label_smoothing = 0.1, now it is 0.2" in capsys.readouterr().err
 

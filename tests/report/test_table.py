@@ -36,7 +36,7 @@ def records(found: Table) -> dict[str, dict[str, str]]:
 
 def test_rows_stand_in_the_published_order_then_the_controls(project: Project) -> None:
     found = table(project)
-    names = list(project.plan.params.rows)
+    names = project.plan.params.table_rows
     own = ["B-CLIP-absolute", "L-CLIP-absolute"]
     assert [line.name for line in found.published] == [name for name in names if not name.endswith("-scratch") and name not in own]
     assert [line.name for line in found.controls] == [name for name in names if name.endswith("-scratch")]

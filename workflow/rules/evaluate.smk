@@ -11,6 +11,8 @@ rule evaluate:
         "logs/{scale}/evaluate/{row}/{column}/seed{seed}.log",
     benchmark:
         "logs/{scale}/evaluate/{row}/{column}/seed{seed}.benchmark.tsv"
+    wildcard_constraints:
+        column="cls",
     conda:
         "../../environment.yml"
     threads: asks("evaluate", "threads")
@@ -26,3 +28,23 @@ rule evaluate:
     shell:
         "{params.launch} evaluate --scale {wildcards.scale} --row {wildcards.row} --column {wildcards.column}"
         " --seed {wildcards.seed} --data {input.data} --model {input.model} --receipt {output.receipt} >> {log} 2>&1"
+
+
+# Column det: the detections in COCO's format, the figures by category, and a gallery too.
+use rule evaluate as evaluate_det with:
+    output:
+        receipt="results/{scale}/evaluate/{row}/{column}/seed{seed}/receipt.json",
+        metrics="results/{scale}/evaluate/{row}/{column}/seed{seed}/metrics.json",
+        more=multiext("results/{scale}/evaluate/{row}/{column}/seed{seed}/", "detections.json", "categories.csv", "gallery.jpg"),
+    wildcard_constraints:
+        column="det",
+
+
+# Column seg: the figures by class and a gallery too.
+use rule evaluate as evaluate_seg with:
+    output:
+        receipt="results/{scale}/evaluate/{row}/{column}/seed{seed}/receipt.json",
+        metrics="results/{scale}/evaluate/{row}/{column}/seed{seed}/metrics.json",
+        more=multiext("results/{scale}/evaluate/{row}/{column}/seed{seed}/", "categories.csv", "gallery.jpg"),
+    wildcard_constraints:
+        column="seg",

@@ -322,12 +322,10 @@ def _chain(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
 
 
 def _sweeps(params: Params) -> Iterator[Problem]:
-    """A sweep varies a row that is distilled, and its variants have names that can be told apart."""
+    """A sweep varies a row, and its variants have names that can be told apart. Of a row without distillation there is nothing to vary."""
     for name, sweep in params.sweeps.items():
         here: KeyPath = ("sweeps", name)
         yield from _one_of((*here, "row"), sweep.row, params.table_rows, "row")
-        if sweep.row in params.rows and params.rows[sweep.row].teacher is None:
-            yield Problem((*here, "row"), f"is {sweep.row!r}", "that row has no distillation to vary; name one that has a teacher")
         names = [variant.name for variant in sweep.variants]
         for i, variant in enumerate(names):
             if variant in names[:i]:

@@ -153,11 +153,15 @@ def _made(name: str, sweep: Sweep, variant: Variant, base: dict[str, Any], data:
             taught = (data.get("teachers", {}).get(teacher) or {}).get("kind")
             if taught not in ("random", "timm"):
                 continue  # there is no student of ours that it could be
+            if taught == "random" and not variant.pretrain and teacher == base["teacher"] and isinstance(base.get("control"), str):
+                row["columns_from"] = dict.fromkeys(sweep.columns, base["control"])
             row |= {"from_scratch": True} if taught == "random" else {"from_teacher": teacher}
         else:
             row |= {"teacher": teacher, "stages": dict.fromkeys(("cls", *sweep.columns), stages)}
             if borrowed is not None:
                 row["chain"] = borrowed
+                # Its cells after so many stages are there already, and are not measured twice.
+                row["columns_from"] = {column: borrowed for column in sweep.columns if base["stages"].get(column) == stages}
             elif stages != last:
                 row["chain"] = row_name(name, variant.name, last)
         made.append((("rows", row_name(name, variant.name, stages)), row))
