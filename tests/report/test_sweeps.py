@@ -80,6 +80,8 @@ def test_file_figure_and_page(project: Project) -> None:
     page = read(render(project.plan))
     assert "Teacher kind by number of stages" in page.text
     assert "63.0 ± 4.2" in page.text
+    assert "#lineage-teachers-lite-2-cls" in page.links
+    assert {link.removeprefix("#") for link in page.links if link.startswith("#")} <= set(page.ids)
     assert "teachers-lite-2" not in {
         line["row"] for line in csv.DictReader((folder / "teachers.csv").open()) if line["variant"] == "random"
     }
@@ -96,6 +98,11 @@ def test_sweeps_stand_in_no_table_but_their_own(project: Project) -> None:
             ("    row: B-B\n    variants:\n      - {name: anew", "    row: B-C\n    variants:\n      - {name: anew"),
             "sweeps.reinitialise.row is 'B-C': there is no row of that name",
         ),
+        (
+            ("    teacher: random-B\n    stages: {cls: 2, det: 3, seg: 3}", "    teacher: random-B\n    stages: seven"),
+            "rows.B-B.stages is 'seven'",
+        ),
+        (("  mae-B:\n    kind: timm\n", "  mae-B: seven\n  mae-C:\n    kind: timm\n"), "teachers.mae-B is 'seven'"),
         (("name: r60", "name: r75"), "sweeps.mask-ratio.variants.1.name is 'r75': stands there twice"),
         (("{variant: mae, stages: 1", "{variant: maw, stages: 1"), "is 'maw': there is no variant of that name"),
         (("pretrain: {mask_ratio: 0.9}", "pretrain: {mask_ration: 0.9}"), "did you mean 'mask_ratio'"),

@@ -117,8 +117,10 @@ def expand_sweeps(tree: Tree, file: Any) -> Tree:
 
 
 def _is_whole(row: dict[str, Any], data: dict[str, Any]) -> bool:
-    """Whether all that a row names is there."""
+    """Whether it says how many stages it has, and all that it names is there."""
     recipes = data.get("recipes")
+    if not isinstance(row.get("stages"), dict):
+        return False
     places = (
         (data.get("teachers"), row.get("teacher")),
         (data.get("architectures"), row.get("architecture")),
@@ -130,27 +132,29 @@ def _is_whole(row: dict[str, Any], data: dict[str, Any]) -> bool:
 def _made(name: str, sweep: Sweep, variant: Variant, base: dict[str, Any], data: dict[str, Any]) -> list[tuple[KeyPath, dict[str, Any]]]:
     """Recipes and rows of a variant, and where they go."""
     made: list[tuple[KeyPath, dict[str, Any]]] = []
-    recipe: Any = base.get("recipe")
+    recipe = base["recipe"]
     if variant.pretrain:
         recipe = f"{name}-{variant.name}"
         for kind in KINDS:
-            if base.get("recipe") in (data.get("recipes", {}).get(kind) or {}):
+            recipes = data["recipes"].get(kind)
+            if isinstance(recipes, dict) and base["recipe"] in recipes:
                 differs = variant.pretrain if kind == "pretrain" else {}
-                made.append((("recipes", kind, recipe), {"extends": base.get("recipe"), **differs}))
+                made.append((("recipes", kind, recipe), {"extends": base["recipe"], **differs}))
     teacher = variant.teacher or base["teacher"]
     # A variant in which nothing differs takes the students of the row itself, if it has as many.
-    own = max((n for n in (base.get("stages") or {}).values() if isinstance(n, int)), default=0)
+    own = max((count for count in base["stages"].values() if isinstance(count, int)), default=0)
     borrowed = sweep.row if teacher == base["teacher"] and not variant.pretrain and own >= max(sweep.stages) else None
     last = max(sweep.stages)
     for stages in sorted(sweep.stages, reverse=True):
         row: dict[str, Any] = {
-            "architecture": base.get("architecture"),
+            "architecture": base["architecture"],
             "title": f"{variant.title}, {stages} stages",
             "recipe": recipe,
             "sweep": name,
         }
         if stages == 0:
-            taught = (data.get("teachers", {}).get(teacher) or {}).get("kind")
+            declared = data["teachers"].get(teacher)
+            taught = declared.get("kind") if isinstance(declared, dict) else None
             if taught not in ("random", "timm"):
                 continue  # there is no student of ours that it could be
             if taught == "random" and not variant.pretrain and teacher == base["teacher"] and isinstance(base.get("control"), str):

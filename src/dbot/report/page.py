@@ -50,6 +50,7 @@ def render(plan: Plan) -> str:
     """The report of a scale as the receipts now have it."""
     evidence = Evidence()
     table = build(plan, evidence)
+    swept = sweeps.build_all(plan, evidence)
     ran = [found for found in map(evidence.of, every_job(plan)) if found.receipt is not None]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -63,7 +64,7 @@ def render(plan: Plan) -> str:
         dense={column: full for column in DENSE if (full := in_full(table.lines, column))[0]},
         further=FURTHER,
         asked=_asked(table),
-        sweeps=sweeps.build_all(plan, evidence),
+        sweeps=swept,
         transfers=transfers.build(plan, evidence),
         probes=probes.build(plan, evidence, table),
         properties=properties.view(properties.build(plan, evidence)),
@@ -74,7 +75,7 @@ def render(plan: Plan) -> str:
         ran=ran,
         hours=spent(ran),
         gaps=_gaps(table, evidence),
-        cited=[cell for cell in table.cells if cell.receipts],
+        cited=[cell for cell in (*table.cells, *(cell for one in swept for cell in one.cells.values())) if cell.receipts],
         chart_size=(WIDTH, HEIGHT),
         done=State.DONE,
     )
