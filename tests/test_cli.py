@@ -1,5 +1,6 @@
 """The front door: what a person sees who knows nothing yet, or mistypes."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -100,3 +101,18 @@ def test_light_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path) ->
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("loaded []\n")
+
+
+@pytest.mark.parametrize("command", ["dbot", "dbot params --scale paper --row B-B"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str) -> None:
+    program = Path(sys.executable).parent
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -c 20"],
+        cwd=PROJECT,
+        env={**os.environ, "PATH": f"{program}:{os.environ['PATH']}", "PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -50,16 +51,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; the exit status is 0, or 2 for a mistake that the user can mend."""
     arguments = sys.argv[1:] if argv is None else argv
     verbs = {**JOBS, **OTHERS}
-    if not arguments or arguments[0] in ("-h", "--help", "--version") or arguments[0] not in verbs:
-        return _front(arguments, verbs)
     try:
+        if not arguments or arguments[0] in ("-h", "--help", "--version") or arguments[0] not in verbs:
+            return _front(arguments, verbs)
         importlib.import_module(f"dbot.verbs.{arguments[0]}").run(parser(arguments[0]).parse_args(arguments[1:]))
+        sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
             print(f"dbot {arguments[0]}: {problem}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        return 0
+        # Whoever read the output has seen enough. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -84,4 +87,5 @@ def _front(arguments: list[str], verbs: dict[str, str]) -> int:
     if arguments and arguments[0] not in ("-h", "--help"):
         print(f"dbot: there is no verb {arguments[0]!r}; the verbs are listed above", file=sys.stderr)
         return 2
+    sys.stdout.flush()
     return 0
