@@ -306,6 +306,11 @@ CASES = {
         "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
         "probe, analyse, compare",
     ),
+    "scenes of fewer digits at most than at least": (
+        ("scene: {digits: [2, 6], sizes: [0.16, 0.45]}", "scene: {digits: [6, 2], sizes: [0.16, 0.45]}"),
+        "digits: [6, 2]",
+        "datasets.scenes-boxes.embedded.scene.digits is [6, 2]: must be two numbers, the smaller first",
+    ),
     "a scale that overrides the scales": (
         ("title: what the published table used", "title: what the published table used\n    overrides: {scales: {}}"),
         "overrides: {scales",

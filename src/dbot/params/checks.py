@@ -71,6 +71,12 @@ def _datasets(params: Params) -> Iterator[Problem]:
     for name, dataset in params.datasets.items():
         if dataset.embedded and not dataset.root:
             yield Problem(("datasets", name, "root"), "is null", "name the folder that `dbot generate` shall write")
+        if dataset.embedded and dataset.embedded.scene:
+            for key, (low, high) in dataset.embedded.scene.model_dump().items():
+                if low > high:
+                    yield Problem(
+                        ("datasets", name, "embedded", "scene", key), f"is {[low, high]}", "must be two numbers, the smaller first"
+                    )
 
 
 def _architectures(params: Params) -> Iterator[Problem]:
