@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from dbot.params.rows import Column
 from dbot.params.section import Section
@@ -34,6 +34,8 @@ class Execution(Section):
     """Loader processes for each training process, as far as there are CPU cores. 0: load in the training process."""
     state_every_seconds: PositiveFloat
     """Write the training state at least this often, besides the end of every epoch."""
+    stop_before_limit_seconds: NonNegativeFloat
+    """How long before the end of a Slurm job's time to write the state and leave off, to go on in the next one."""
     states_kept: PositiveInt
     """How many training states are kept while a job runs."""
     progress_every_seconds: PositiveFloat
