@@ -21,10 +21,13 @@ rule analyse:
     resources:
         mem_mb=asks("analyse", "mem_mb"),
         runtime=asks("analyse", "runtime"),
+        nodes=asks("analyse", "nodes"),
         gpu=asks("analyse", "gpu"),
+        tasks=asks("analyse", "tasks"),
+        mpi=asks("analyse", "mpi"),
     params:
         settings=settings("analyse"),
-        launch=launch,
+        launch=launch("analyse"),
         student=option("student"),
     message:
         "analyse row {wildcards.row}, stage {wildcards.stage} (log: {log})"

@@ -19,10 +19,13 @@ rule compare:
     resources:
         mem_mb=asks("compare", "mem_mb"),
         runtime=asks("compare", "runtime"),
+        nodes=asks("compare", "nodes"),
         gpu=asks("compare", "gpu"),
+        tasks=asks("compare", "tasks"),
+        mpi=asks("compare", "mpi"),
     params:
         settings=settings("compare"),
-        launch=launch,
+        launch=launch("compare"),
     message:
         "compare the students of rows {wildcards.row} and {wildcards.other} (log: {log})"
     shell:

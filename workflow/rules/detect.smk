@@ -18,10 +18,13 @@ rule detect:
     resources:
         mem_mb=asks("detect", "mem_mb"),
         runtime=asks("detect", "runtime"),
+        nodes=asks("detect", "nodes"),
         gpu=asks("detect", "gpu"),
+        tasks=asks("detect", "tasks"),
+        mpi=asks("detect", "mpi"),
     params:
         settings=settings("detect"),
-        launch=launch,
+        launch=launch("detect"),
         start=option("start"),
     message:
         "train the detector of row {wildcards.row}, seed {wildcards.seed} (log: {log})"

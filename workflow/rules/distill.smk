@@ -21,10 +21,13 @@ rule distill:
     resources:
         mem_mb=asks("distill", "mem_mb"),
         runtime=asks("distill", "runtime"),
+        nodes=asks("distill", "nodes"),
         gpu=asks("distill", "gpu"),
+        tasks=asks("distill", "tasks"),
+        mpi=asks("distill", "mpi"),
     params:
         settings=settings("distill"),
-        launch=launch,
+        launch=launch("distill"),
         teacher=option("teacher"),
     message:
         "distill row {wildcards.row}, stage {wildcards.stage} (log: {log})"

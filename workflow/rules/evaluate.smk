@@ -19,10 +19,13 @@ rule evaluate:
     resources:
         mem_mb=asks("evaluate", "mem_mb"),
         runtime=asks("evaluate", "runtime"),
+        nodes=asks("evaluate", "nodes"),
         gpu=asks("evaluate", "gpu"),
+        tasks=asks("evaluate", "tasks"),
+        mpi=asks("evaluate", "mpi"),
     params:
         settings=settings("evaluate"),
-        launch=launch,
+        launch=launch("evaluate"),
     message:
         "measure row {wildcards.row}, column {wildcards.column}, seed {wildcards.seed} (log: {log})"
     shell:

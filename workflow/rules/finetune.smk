@@ -19,10 +19,13 @@ rule finetune:
     resources:
         mem_mb=asks("finetune", "mem_mb"),
         runtime=asks("finetune", "runtime"),
+        nodes=asks("finetune", "nodes"),
         gpu=asks("finetune", "gpu"),
+        tasks=asks("finetune", "tasks"),
+        mpi=asks("finetune", "mpi"),
     params:
         settings=settings("finetune"),
-        launch=launch,
+        launch=launch("finetune"),
         start=option("start"),
     message:
         "fine-tune row {wildcards.row}, seed {wildcards.seed} (log: {log})"

@@ -19,10 +19,13 @@ rule probe:
     resources:
         mem_mb=asks("probe", "mem_mb"),
         runtime=asks("probe", "runtime"),
+        nodes=asks("probe", "nodes"),
         gpu=asks("probe", "gpu"),
+        tasks=asks("probe", "tasks"),
+        mpi=asks("probe", "mpi"),
     params:
         settings=settings("probe"),
-        launch=launch,
+        launch=launch("probe"),
         student=option("student"),
     message:
         "probe row {wildcards.row}, stage {wildcards.stage} (log: {log})"

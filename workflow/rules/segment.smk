@@ -18,10 +18,13 @@ rule segment:
     resources:
         mem_mb=asks("segment", "mem_mb"),
         runtime=asks("segment", "runtime"),
+        nodes=asks("segment", "nodes"),
         gpu=asks("segment", "gpu"),
+        tasks=asks("segment", "tasks"),
+        mpi=asks("segment", "mpi"),
     params:
         settings=settings("segment"),
-        launch=launch,
+        launch=launch("segment"),
         start=option("start"),
     message:
         "train the segmenter of row {wildcards.row}, seed {wildcards.seed} (log: {log})"

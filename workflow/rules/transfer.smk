@@ -18,10 +18,13 @@ rule transfer:
     resources:
         mem_mb=asks("transfer", "mem_mb"),
         runtime=asks("transfer", "runtime"),
+        nodes=asks("transfer", "nodes"),
         gpu=asks("transfer", "gpu"),
+        tasks=asks("transfer", "tasks"),
+        mpi=asks("transfer", "mpi"),
     params:
         settings=settings("transfer"),
-        launch=launch,
+        launch=launch("transfer"),
         start=option("start"),
     message:
         "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} (log: {log})"
