@@ -10,8 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from dbot.data.manifest import Manifest, read_manifest
+from dbot.data.staging import stage
 from dbot.models import checkpoint
 from dbot.params.load import load
+from dbot.params.site import load_site
 from dbot.plan import METRICS, STUDENT, Plan
 from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
@@ -110,5 +112,7 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
         # A job of seconds is left to `dbot sync`: loading MLflow would take as long as its work.
         feed = Feed(job, run.name, enabled=plan.params.execution.mlflow and group.leads and METRICS in job.artifacts)
         manifest = read_manifest(inputs["data"].parent)
+        if (scratch := load_site().scratch) is not None:
+            manifest = stage(manifest, scratch)
         yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, feed)
         group.barrier()
