@@ -28,7 +28,7 @@ rule finetune:
         launch=launch("finetune"),
         start=option("start"),
     message:
-        "fine-tune row {wildcards.row}, seed {wildcards.seed} (log: {log})"
+        "fine-tune row {wildcards.row}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} finetune --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
         " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

@@ -28,7 +28,7 @@ rule probe:
         launch=launch("probe"),
         student=option("student"),
     message:
-        "probe row {wildcards.row}, stage {wildcards.stage} (log: {log})"
+        "probe row {wildcards.row}, stage {wildcards.stage} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} probe --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"

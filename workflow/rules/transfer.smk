@@ -27,7 +27,7 @@ rule transfer:
         launch=launch("transfer"),
         start=option("start"),
     message:
-        "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} (log: {log})"
+        "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} transfer --scale {wildcards.scale} --row {wildcards.row} --dataset {wildcards.dataset}"
         " --seed {wildcards.seed} --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"
