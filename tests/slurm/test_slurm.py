@@ -13,7 +13,9 @@ from tests.slurm.conftest import ids
 pytestmark = pytest.mark.slurm
 
 STAGE = "results/demo/distill/B-B/stage1/receipt.json"
-LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 120}}}}
+MARGIN = {"stop_before_limit_seconds": 25}
+"""Leaves half a minute of each minute to start and to train in."""
+LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 300}}}}
 """A stage that takes longer than the time limits below."""
 
 
@@ -61,11 +63,11 @@ def test_rows_go_through_with_mlflow_and_dvc_complete(project, cluster):
 
 
 def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_one(project, cluster, undisturbed):
-    copy = project("cut", **LONG, execution={"stop_before_limit_seconds": 45})
+    copy = project("cut", **LONG, execution=MARGIN)
     copy.change({"resources": {"distill": {"any": {"minutes": 1}, "B": {"minutes": 1}}}})
     said = cluster.run(copy, STAGE)
     assert "Error" not in said, "Snakemake counted a failure"
-    assert len(attempts(copy, copy.plan.distill("B-B", 1))) >= 3
+    assert len(attempts(copy, copy.plan.distill("B-B", 1))) >= 2
     assert len({attempt.slurm_job for attempt in attempts(copy, copy.plan.distill("B-B", 1))}) == 1, "a requeued job keeps its number"
     assert receipts.read(copy.folder / STAGE).id == undisturbed
     assert "is in the queue again" in (copy.folder / "logs/demo/distill/B-B/stage1.earlier.log").read_text()
@@ -109,10 +111,10 @@ def test_a_job_on_two_nodes_trains_as_one_process_does(project, cluster, nodes, 
 
 def test_a_job_on_two_nodes_is_cut_and_goes_on(project, cluster):
     two = {"distill": {"any": {"nodes": 2, "gpus": 1}, "B": {"batch_per_process": 8}}}
-    recipes = {"pretrain": {"asymmetric": {"epochs": 40}}}
+    recipes = {"pretrain": {"asymmetric": {"epochs": 200}}}
     whole = project("whole", resources=two, recipes=recipes)
     cluster.run(whole, STAGE)
-    cut = project("cut", resources=two, recipes=recipes, execution={"stop_before_limit_seconds": 45})
+    cut = project("cut", resources=two, recipes=recipes, execution=MARGIN)
     cut.change({"resources": {"distill": {"any": {"minutes": 1}, "B": {"minutes": 1}}}})
     cluster.run(cut, STAGE)
     assert len(attempts(cut, cut.plan.distill("B-B", 1))) > len(attempts(whole, whole.plan.distill("B-B", 1)))
