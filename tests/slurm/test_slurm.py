@@ -70,7 +70,7 @@ def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_
     assert len(attempts(copy, copy.plan.distill("B-B", 1))) >= 2
     assert len({attempt.slurm_job for attempt in attempts(copy, copy.plan.distill("B-B", 1))}) == 1, "a requeued job keeps its number"
     assert receipts.read(copy.folder / STAGE).id == undisturbed
-    assert "is in the queue again" in (copy.folder / "logs/demo/distill/B-B/stage1.earlier.log").read_text()
+    assert "leaves off, as it was asked to" in (copy.folder / "logs/demo/distill/B-B/stage1.earlier.log").read_text()
 
 
 def test_a_cancelled_job_is_submitted_again_and_loses_nothing(project, cluster, undisturbed):
