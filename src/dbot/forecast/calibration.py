@@ -11,6 +11,8 @@ from dbot.errors import UserError
 from dbot.plan import RESULTS
 from dbot.record.digest import write_whole
 
+TERA = 1e12
+
 
 class Measured(BaseModel):
     """One kind of training, measured."""
@@ -56,11 +58,11 @@ class Calibration(BaseModel):
         """That of a kind of training."""
         return next((one for one in self.measured if one.kind == kind), None)
 
-    def speed(self, verb: str) -> tuple[float, str] | None:
-        """FLOP/s of a process for trainings that were not measured, and whose they are: the median of the rule, else of all rules."""
-        for of, chosen in ((verb, list(self._whole(verb))), ("all", list(self._whole(None)))):
+    def speed(self, verb: str) -> float | None:
+        """FLOP/s of a process in what was not measured: the median over the rule's trainings or, without any, over all."""
+        for chosen in (list(self._whole(verb)), list(self._whole(None))):
             if chosen:
-                return median(one.flops_per_second for one in chosen), of
+                return median(one.flops_per_second for one in chosen)
         return None
 
     def _whole(self, verb: str | None) -> Iterator[Measured]:
@@ -78,19 +80,25 @@ def place(scale: str) -> Path:
     return RESULTS / scale / "calibration.json"
 
 
-def read(scale: str) -> Calibration:
-    """The calibration of a scale; an empty one if nothing was measured.
+def read(path: Path) -> Calibration:
+    """A calibration; an empty one if nothing was measured.
 
     Raises:
         UserError: the file is no calibration.
     """
-    path = place(scale)
     try:
         return Calibration.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Calibration()
     except (OSError, ValidationError, ValueError):
-        raise UserError(f"{path}: is not a calibration; delete it and run `dbot calibrate --scale {scale}` again") from None
+        raise UserError(f"{path}: is not a calibration; delete it and run `dbot calibrate` again") from None
+
+
+def said(one: Measured) -> str:
+    """A measurement in words."""
+    memory = "" if one.peak_memory_gb is None else f", {one.peak_memory_gb:.1f} GB of the GPU"
+    flops = "" if one.left_out else f", {one.flops_per_second / TERA:.3g} TFLOP/s"
+    return f"{one.job}: {one.images_per_second:,.4g} images/s{flops}, data wait {one.data_wait:.0%}, batch {one.batch}{memory}"
 
 
 def merged(before: Calibration, now: list[Measured]) -> Calibration:

@@ -177,6 +177,11 @@ class Forecast:
         return Sums("all", self.jobs)
 
     @property
+    def unfinished(self) -> "Forecast":
+        """The forecast of the jobs that have not run."""
+        return replace(self, jobs=tuple(one for one in self.jobs if not one.done))
+
+    @property
     def rules(self) -> list[Sums]:
         """By rule, in the order of their dependence."""
         verbs = dict.fromkeys(one.job.verb for one in self.jobs)
@@ -232,7 +237,7 @@ def forecast(plan: Plan, targets: list[Job] | None = None, complete: bool = True
         complete: and all that they need.
     """
     params = plan.params
-    found = calibration.read(plan.scale)
+    found = calibration.read(calibration.place(plan.scale))
     rates = Rates(params.hardware.kinds[params.hardware.use], found)
     works, evidence = Works(plan), Evidence()
     chosen = plan.jobs(targets) if complete or targets is None else targets

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dbot.forecast.calibration import Calibration
+from dbot.forecast.calibration import TERA, Calibration
 from dbot.forecast.work import Work
 from dbot.params.hardware import HardwareKind
 from dbot.plan import Job
-
-TERA = 1e12
 
 
 class Basis(StrEnum):
@@ -44,26 +42,21 @@ class Rates:
         if work.training is None and work.inference is None:
             return None
         if (given := self._given(job)) is not None:
-            seconds, per_flop = self._at(work, given)
-            basis = Basis.GIVEN
-        elif (measured := self.calibration.of(work.kind)) is not None:
-            seconds, per_flop = self._at(work, measured.images_per_second)
-            basis = Basis.CALIBRATED
-        elif (speed := self.calibration.speed(job.verb)) is not None:
-            return (work.flops / speed[0], Basis.CALIBRATED) if work.flops else None
-        else:
-            return self._assumed(job, work)
-        return seconds + per_flop, basis
+            return self._at(work, given), Basis.GIVEN
+        if (measured := self.calibration.of(work.kind)) is not None:
+            # The FLOPs tell more than the images, which are of one shape where they were measured; but not if some are left out.
+            seconds = self._at(work, measured.images_per_second) if measured.left_out else work.flops / measured.flops_per_second
+            return seconds, Basis.CALIBRATED
+        if (speed := self.calibration.speed(job.verb)) is not None:
+            return work.flops / speed, Basis.CALIBRATED
+        return self._assumed(job, work)
 
-    def _at(self, work: Work, images_per_second: float) -> tuple[float, float]:
-        """Seconds of the training, and of the images that only go forward beside it."""
+    def _at(self, work: Work, images_per_second: float) -> float:
+        """Seconds for the images of a training, or of a measurement, and for those that only go forward beside a training."""
         leading = work.training or work.inference
         assert leading is not None
-        seconds = leading.images / images_per_second
-        beside = work.inference if work.training is not None else None
-        if beside is None or not leading.flops.total:
-            return seconds, 0.0
-        return seconds, beside.images * beside.flops.total / leading.flops.total / images_per_second
+        flops = leading.flops.total
+        return leading.images / images_per_second * (work.flops / (leading.images * flops) if flops and leading.images else 1.0)
 
     def _given(self, job: Job) -> float | None:
         sizes = self.hardware.images_per_second.get(job.verb, {})
@@ -73,7 +66,7 @@ class Rates:
         share = self.hardware.share.get(job.verb, self.hardware.share.get("any"))
         parts = [(each.images, each.flops) for each in (work.training, work.inference) if each is not None]
         needed = {name for _, flops in parts for name, value in flops.by_precision.items() if value}
-        peaks: Mapping[str, float] = {**self.hardware.peak_tflops}
+        peaks: Mapping[str, float] = {str(name): peak for name, peak in self.hardware.peak_tflops.items()}
         if share is None or not needed <= set(peaks):
             return None
         seconds = sum(

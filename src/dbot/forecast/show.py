@@ -3,13 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dbot.forecast.forecast import Forecast, JobForecast, Sums
 from dbot.forecast.rates import Basis
 
 NOTHING = "–"
+WIDTH = 100
+"""Columns of a terminal."""
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 NOTES = {
     Basis.MEASURED: "it has run",
@@ -24,13 +27,12 @@ NOTES = {
 
 def text(forecast: Forecast) -> str:
     """The whole forecast, for a terminal of 100 columns."""
-    parts = [
-        "\n".join(_head(forecast)),
-        _table(forecast, "rule", [*forecast.rules, Sums("in all", forecast.jobs)]),
-        _table(forecast, "row", forecast.rows),
-        "\n".join(_foot(forecast)),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    rules, rows = [*forecast.rules, Sums("in all", forecast.jobs)], forecast.rows
+    parts = [_wrapped(_head(forecast)), _table(_planned(forecast, "rule", rules)), _table(_planned(forecast, "row", rows))]
+    if forecast.total.done:
+        parts += [_table(_beside("rule", rules)), _table(_beside("row", [one for one in rows if one.done]))]
+    parts.append(_wrapped(_foot(forecast)))
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def summary(forecast: Forecast, what: str) -> str:
@@ -66,47 +68,80 @@ def _head(forecast: Forecast) -> Iterator[str]:
         yield f"  peak in TFLOP/s: {peaks} ({hardware.source or 'no source given'}); assumed share of it: {shares}"
 
 
-def _table(forecast: Forecast, title: str, sums: Sequence[Sums]) -> str:
-    if not sums:
-        return ""
-    done = bool(forecast.total.done)
-    heads = [title, "jobs", "images", "FLOPs", "forecast h", *(["done", "actual h", "ratio", "left h"] if done else [])]
-    heads += ["longest", "limits", "disk", "known from"]
-    rows = [heads]
+def _planned(forecast: Forecast, title: str, sums: Sequence[Sums]) -> list[list[str]]:
+    """What there is to do, as heads and rows."""
+    hardware = forecast.hardware
+    heads = [
+        title,
+        "jobs",
+        "images",
+        "FLOPs",
+        "hours",
+        *(["kWh"] if hardware.watts else []),
+        *([str(hardware.currency)] if hardware.price else []),
+    ]
+    rows = [[*heads, "until", *(["limits"] if title == "rule" else []), "disk", "from"]]
     for one in sums:
-        cells = [one.name, str(len(one.jobs)), si(one.images), si(one.flops), amount(one.forecast_hours)]
-        if done:
-            ratio = NOTHING if one.ratio is None else f"{one.ratio:.2f}"
-            cells += [str(one.done), amount(one.actual_hours), ratio, amount(one.left_hours)]
-        chain = NOTHING if one.hours is None else duration(forecast.chain(one.jobs))
-        cells += [chain, str(one.allocations or NOTHING), size(one.checkpoints), _bases(one, short=True)]
-        rows.append(cells)
-    widths = [max(len(row[place]) for row in rows) for place in range(len(heads))]
-    words = (0, len(heads) - 1)
-    return "\n".join(
-        "  ".join(
-            f"{cell:{'<' if place in words else '>'}{wide}}" for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+        hours, unknown = one.hours, one.hours is None
+        cells = [one.name, str(len(one.jobs)), si(one.images), si(one.flops), amount(hours)]
+        cells += [amount(figure) for figure in (forecast.energy(hours), forecast.money(hours)) if figure is not None]
+        cells += [NOTHING] * (len(heads) - len(cells))
+        limits = [str(one.allocations or NOTHING)] if title == "rule" else []
+        rows.append([*cells, NOTHING if unknown else duration(forecast.chain(one.jobs)), *limits, size(one.checkpoints), _bases(one)])
+    return rows
+
+
+def _beside(title: str, sums: Sequence[Sums]) -> list[list[str]]:
+    """Forecast beside actual, as heads and rows; of the jobs that have run."""
+    rows = [[title, "done", "forecast", "actual", "ratio", "left"]]
+    for one in sums:
+        ran = Sums(one.name, tuple(each for each in one.jobs if each.done))
+        ratio = NOTHING if one.ratio is None else f"{one.ratio:.2f}"
+        rows.append(
+            [
+                one.name,
+                f"{one.done} of {len(one.jobs)}",
+                amount(ran.forecast_hours),
+                amount(one.actual_hours),
+                ratio,
+                amount(one.left_hours),
+            ]
+        )
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns of words to the left, of numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    words = [place for place, head in enumerate(rows[0]) if place == 0 or head == "from"]
+    for row in rows:
+        cells = (f"{cell:{'<' if place in words else '>'}{wide}}" for place, (cell, wide) in enumerate(zip(row, widths, strict=True)))
+        yield "  ".join(cells).rstrip()
+
+
+def _wrapped(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()))
+        yield from textwrap.wrap(line.strip(), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _foot(forecast: Forecast) -> Iterator[str]:
     total, unit, devices = forecast.total, forecast.unit, forecast.plan.params.hardware.devices
-    hours = total.hours
-    if hours is not None:
-        yield f"In all {_at_least(total)}{amount(hours)} {unit}{_cost(forecast, hours)}."
-    there = f"{devices} devices" if devices is not None else "as many devices as there are jobs for"
-    if hours is not None:
+    if (hours := total.hours) is not None:
+        there = f"{devices} devices" if devices is not None else "as many devices as there are jobs for"
         chain = duration(forecast.chain(forecast.jobs))
-        yield f"At least {duration(forecast.wall)} from end to end, with {there}; the longest chain takes {chain}."
+        yield f"In all {_at_least(total)}{amount(hours)} {unit}{_cost(forecast, hours)}."
+        yield f"From end to end at least {duration(forecast.wall)}, with {there}; the longest chain takes {chain}."
+    if total.done:
+        left = forecast.unfinished
+        rest = left.total.left_hours
+        yield f"Left are {amount(rest)} {unit}{_cost(forecast, rest)}, and at least {duration(left.wall)} from end to end."
     states = size(forecast.state)
     yield f"Checkpoints {size(total.checkpoints)}, and as much again in DVC's cache; up to {states} of states beside a running job."
     yield "A row's line holds the jobs that carry its name; what they need of other rows stands in theirs."
-    yield "h: hours of one device (one process). longest: the longest chain of jobs up to one of these, waiting in queues aside."
+    yield "hours: of one device, which one process uses. until: end of the longest chain of jobs that leads here, queues aside."
     yield "limits: time limits (resources.minutes) that the longest of the jobs needs, one after the other."
-    left_out = sorted({name for one in forecast.jobs for name in one.work.left_out})
-    if left_out:
+    if left_out := sorted({name for one in forecast.jobs for name in one.work.left_out}):
         yield f"Not in the FLOPs: {', '.join(left_out)}."
     if unknown := total.unknown:
         verbs = ", ".join(dict.fromkeys(one.job.verb for one in unknown))
@@ -182,9 +217,11 @@ def _device(forecast: Forecast) -> str:
     return f"{forecast.hardware.title}{on}"
 
 
-def _bases(sums: Sums, short: bool = False) -> str:
-    known = [basis for basis in sums.known_from if basis is not Basis.UNKNOWN] or sums.known_from
-    return ", ".join(known if not short else known[:2])
+def _bases(sums: Sums) -> str:
+    """What the times of those that are left are known from or, without any, of those that have run."""
+    left = Sums(sums.name, tuple(one for one in sums.jobs if not one.done)) if sums.done < len(sums.jobs) else sums
+    known = [basis for basis in left.known_from if basis is not Basis.UNKNOWN] or left.known_from
+    return ", ".join(known)
 
 
 def _at_least(sums: Sums) -> str:
@@ -224,12 +261,9 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two units that say most, as ``3 d 4 h``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    """Seconds, as ``40 s``, ``12 min``, ``7.5 h`` or ``3.1 d``."""
+    for unit, length, upto in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 48)):
+        if seconds < upto * length:
+            count = seconds / length
+            return f"{count:.1f} {unit}" if unit == "h" else f"{count:.0f} {unit}"
+    return f"{seconds / 86400:.1f} d"

@@ -18,7 +18,6 @@ from dbot.forecast.vit import (
     student_weights,
 )
 from dbot.params.architectures import Architecture
-from dbot.params.datasets import Dataset
 from dbot.params.detection import Detect
 from dbot.params.recipes import Finetuning, SymmetricFinetune
 from dbot.params.segmentation import Segment
@@ -71,6 +70,8 @@ class Works:
     """The works of a plan's jobs."""
 
     plan: Plan
+    aspect: float | None = None
+    """Long over short side of all images. None: what is usual for each data set."""
     counts: Counts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,7 +166,7 @@ class Works:
         params, row = self.plan.params, self.plan.params.rows[job.key["row"]]
         architecture, name = self._architecture(job.key["row"]), getattr(params.uses, column)
         recipe: Detect | Segment = getattr(params.recipes, job.verb)[row.recipe]
-        classes, aspect = self._classes(name), _aspect(params.datasets[name])
+        classes, aspect = self._classes(name), self._aspect(name)
         if isinstance(recipe, Detect):
             sizes = [sides(short, recipe.augmentation.long_side, aspect) for short in recipe.augmentation.short_sides]
             cost = mean([detector(architecture, recipe, classes, *size, training=True) for size in sizes])
@@ -188,7 +189,7 @@ class Works:
         """The validation images of a column, so many times."""
         params, row = self.plan.params, self.plan.params.rows[name]
         dataset = getattr(params.uses, column)
-        images, classes, aspect = self._times(dataset, times), self._classes(dataset), _aspect(params.datasets[dataset])
+        images, classes, aspect = self._times(dataset, times), self._classes(dataset), self._aspect(dataset)
         architecture = self._architecture(name)
         if column == "cls":
             recipe = params.recipes.finetune[row.recipe]
@@ -290,6 +291,11 @@ class Works:
         """As declared; a set that may have any number counts as one of ten."""
         return self.plan.params.datasets[dataset].classes or 10
 
+    def _aspect(self, dataset: str) -> float:
+        """Long over short side of a set's images: this project draws squares."""
+        usual = PLAIN_ASPECT if self.plan.params.datasets[dataset].embedded is None else 1.0
+        return usual if self.aspect is None else self.aspect
+
     def _trained(self, dataset: str, epochs: int, batch: int, fraction: float = 1.0, classes: int = 1) -> int | None:
         """Images of a whole training: of each epoch as many as make whole batches."""
         images = self.counts[dataset, "train"]
@@ -312,13 +318,8 @@ def _inference(inference: Pass | None, left_out: tuple[str, ...] = ()) -> Work:
     return Work(inference=inference, images=None if inference is None else inference.images, left_out=left_out)
 
 
-def _aspect(dataset: Dataset) -> float:
-    """Long over short side of a set's images: this project draws squares."""
-    return PLAIN_ASPECT if dataset.embedded is None else 1.0
-
-
-def needed(works: Works, jobs: Iterable[Job]) -> dict[str, Job]:
-    """One job for each kind of training among some jobs, the first of each, by its kind."""
+def kinds(works: Works, jobs: Iterable[Job]) -> dict[str, Job]:
+    """By kind of training, the first of some jobs that trains so."""
     found: dict[str, Job] = {}
     for job in jobs:
         if kind := works.of(job).kind:
