@@ -6,8 +6,16 @@ from torch import nn
 
 from dbot.distill.boundary import Promoted, begin_stage
 from dbot.distill.masking import random_mask
-from dbot.forecast.vit import encoder, encoder_weights, foreign_teacher, random_teacher, student, student_teacher, student_weights
-from dbot.forecast.work import _classifier
+from dbot.forecast.vit import (
+    classifier,
+    encoder,
+    encoder_weights,
+    foreign_teacher,
+    random_teacher,
+    student,
+    student_teacher,
+    student_weights,
+)
 from dbot.models.classifier import build_classifier
 from dbot.models.symmetric import Positions, build_symmetric_classifier
 from dbot.params.architectures import Architecture
@@ -74,7 +82,7 @@ def test_a_classifier_at_another_size(design: str) -> None:
         made: nn.Module = build_classifier(SMALL, 10, 64, "average")
     else:
         made = build_symmetric_classifier(SMALL, Positions(), 0.1, 10, 64, "average")
-    images, found = torch.zeros(IMAGES, 3, 64, 64), _classifier(sized, 10)
+    images, found = torch.zeros(IMAGES, 3, 64, 64), classifier(sized, 10)
     assert counted(lambda: made(images).sum()) / IMAGES == pytest.approx(found.training("bf16").total, rel=CLOSE)
     assert counted(lambda: made(images).sum(), backward=False) / IMAGES == pytest.approx(found.inference("bf16").total, rel=CLOSE)
     symmetric = design == "symmetric"
@@ -101,5 +109,5 @@ def test_a_network_that_its_name_does_not_tell_is_not_guessed(demo: Params) -> N
 def test_published_figures(paper: Params) -> None:
     """ViT-B/16 and ViT-L/16 take 17.6 and 61.6 billion multiply-adds at 224 px (DeiT, arXiv 2012.12877; MAE, arXiv 2111.06377)."""
     for name, billions in (("B", 17.6), ("L", 61.6)):
-        found = _classifier(paper.architectures[name], 1000).inference("bf16").total / 2e9
+        found = classifier(paper.architectures[name], 1000).inference("bf16").total / 2e9
         assert found == pytest.approx(billions, rel=0.02)

@@ -17,7 +17,10 @@ def say_forecast():
     if planned:
         order = {each.name: each for each in PLAN.jobs(planned)}
         jobs = [order[name] for name in order if name in {each.name for each in planned}]
-        print(summary(forecast(PLAN, jobs, complete=False), f"these {len(jobs)} jobs"), file=sys.stderr)
+        try:
+            print(summary(forecast(PLAN, jobs, complete=False), f"these {len(jobs)} jobs"), file=sys.stderr)
+        except UserError as error:
+            print("no forecast:", *error.problems, file=sys.stderr)
 
 
 # Snakemake's hooks are not called in a dry run. What is printed when the rules are read would stand

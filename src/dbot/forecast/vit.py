@@ -44,6 +44,11 @@ def block(tokens: int, width: int, mlp_ratio: float) -> float:
     return linear(tokens, width, 4 * width) + 2 * linear(tokens, width, tokens) + 2 * linear(tokens, width, mlp_ratio * width)
 
 
+def classifier(architecture: Architecture, classes: int) -> Cost:
+    """An encoder on the whole image, and a linear head."""
+    return encoder(architecture, architecture.grid**2) + Cost(inner=linear(1, architecture.width, classes))
+
+
 def student(architecture: Architecture, recipe: AsymmetricPretrain | SymmetricPretrain, target_width: int) -> Cost:
     """A student of either design, on one image."""
     patches = architecture.grid**2

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbot.forecast.cost import Cost, Flops, linear
+from dbot.forecast.cost import Cost, Flops
 from dbot.forecast.dense import PLAIN_ASPECT, detector, detector_weights, mean, segmenter, segmenter_weights, sides, windows
 from dbot.forecast.images import Counts, counts
 from dbot.forecast.vit import (
     Frozen,
+    classifier,
     encoder,
     encoder_weights,
     foreign_teacher,
@@ -147,7 +148,7 @@ class Works:
         else:
             dataset, recipe = params.uses.cls, params.recipes.finetune[row.recipe]
         architecture, classes = self._sized(job.key["row"], recipe.image_size), self._classes(dataset)
-        cost = _classifier(architecture, classes)
+        cost = classifier(architecture, classes)
         images = self._trained(dataset, recipe.epochs, recipe.batch_size, recipe.label_fraction, classes)
         measured = self._times(dataset, -(-recipe.epochs // recipe.evaluate_every))
         symmetric = isinstance(recipe, SymmetricFinetune)
@@ -193,7 +194,7 @@ class Works:
         architecture = self._architecture(name)
         if column == "cls":
             recipe = params.recipes.finetune[row.recipe]
-            cost = _classifier(self._sized(name, recipe.image_size), classes)
+            cost = classifier(self._sized(name, recipe.image_size), classes)
         elif column == "det":
             recipe = params.recipes.detect[row.recipe]
             size = sides(recipe.inference.short_side, recipe.inference.long_side, aspect)
@@ -308,10 +309,6 @@ class Works:
     def _times(self, dataset: str, times: int) -> int | None:
         images = self.counts[dataset, "validation"]
         return None if images is None else times * images
-
-
-def _classifier(architecture: Architecture, classes: int) -> Cost:
-    return encoder(architecture, architecture.grid**2) + Cost(inner=linear(1, architecture.width, classes))
 
 
 def _inference(inference: Pass | None, left_out: tuple[str, ...] = ()) -> Work:
