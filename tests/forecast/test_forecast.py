@@ -144,3 +144,11 @@ def test_only_the_jobs_asked_for(project: FakeProject) -> None:
     job = plan.finetune("B-B", 0)
     assert [each.job for each in forecast(plan, [job], complete=False).jobs] == [job]
     assert plan.distill("B-B", 1).name in {each.job.name for each in forecast(plan, [job]).jobs}
+
+
+def test_jobs_that_were_not_asked_for_correct_those_that_were(project: FakeProject) -> None:
+    plan = project.plan
+    ran, other = plan.distill("B-B", 1), plan.distill("L-L", 1)
+    run(project, ran, 100.0)
+    (found,) = forecast(plan, [other], complete=False).jobs
+    assert found.known_from is Basis.CORRECTED

@@ -231,6 +231,8 @@ class Forecast:
 def forecast(plan: Plan, targets: list[Job] | None = None, complete: bool = True) -> Forecast:
     """Forecast some jobs (default: all that a bare `snakemake` builds), beside what they took where they have run.
 
+    What is corrected is corrected by all jobs of the scale that have run, asked for or not.
+
     Args:
         plan: of a scale.
         targets: which jobs.
@@ -240,8 +242,10 @@ def forecast(plan: Plan, targets: list[Job] | None = None, complete: bool = True
     found = calibration.read(calibration.place(plan.scale))
     rates = Rates(params.hardware.kinds[params.hardware.use], found)
     works, evidence = Works(plan), Evidence()
-    chosen = plan.jobs(targets) if complete or targets is None else targets
-    return Forecast(plan, tuple(_corrected([_one(plan, works, rates, evidence, job) for job in chosen])), found)
+    asked = plan.targets() if targets is None else targets
+    wanted = {job.name for job in (plan.jobs(asked) if complete else asked)}
+    considered = [_one(plan, works, rates, evidence, job) for job in plan.jobs([*plan.targets(), *asked])]
+    return Forecast(plan, tuple(one for one in _corrected(considered) if one.job.name in wanted), found)
 
 
 def _one(plan: Plan, works: Works, rates: Rates, evidence: Evidence, job: Job) -> JobForecast:
