@@ -526,9 +526,13 @@ class Plan:
         return list(ordered.values())
 
     def resources(self, job: Job) -> Resources:
-        """What a job asks for: the rule's `any`, with the architecture's own figures laid on top."""
-        sizes = self.params.resources.get(job.verb, {})
-        stated = {k: v for size in ("any", job.architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
+        """What a job asks for."""
+        return self.asked(job.verb, job.architecture)
+
+    def asked(self, rule: str, architecture: str = "any") -> Resources:
+        """What a rule's jobs ask for: its `any`, with the architecture's own figures laid on top."""
+        sizes = self.params.resources.get(rule, {})
+        stated = {k: v for size in ("any", architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
         defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "memory_gb": 2.0, "minutes": 60}
         return Resources(**{**defaults, **stated})
 

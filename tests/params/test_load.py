@@ -304,7 +304,7 @@ CASES = {
         ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
         "  distil:",
         "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
-        "probe, analyse, compare",
+        "probe, analyse, compare, calibrate",
     ),
     "scenes of fewer digits at most than at least": (
         ("scene: {digits: [2, 6], sizes: [0.16, 0.45]}", "scene: {digits: [6, 2], sizes: [0.16, 0.45]}"),

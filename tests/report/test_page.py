@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
+from dbot.forecast.forecast import forecast
 from dbot.report.page import duration, figure, render
 from tests.report.conftest import Project
 
@@ -108,6 +109,17 @@ def test_every_job_with_a_receipt_is_listed(ran: Project) -> None:
     ids = read(render(ran.plan)).ids
     for job in ran.plan.jobs([ran.plan.evaluate("B-B", "cls", 0)]):
         assert f"job-{job.name.replace('/', '-')}" in ids
+
+
+def test_what_a_job_took_stands_beside_its_forecast(ran: Project) -> None:
+    known = "      title: CPU\n      peak_tflops: {bf16: 0.05, fp16: 0.05, fp32: 0.05}\n      share: {any: 0.5}\n"
+    plan = ran.reload(("      title: CPU\n", known)).plan
+    (job,) = forecast(plan, [plan.distill("B-B", 1)], complete=False).jobs
+    line = render(plan).partition('<tr id="job-distill-B-B-stage1">')[2].partition("</tr>")[0]
+    assert job.forecast is not None
+    assert [duration(job.receipt.seconds), duration(job.forecast)] == re.findall(
+        r'<td class="right" data-value="[\d.]+">(.+ .+)</td>', line
+    )
 
 
 def test_curves_are_drawn_for_each_stage_and_beside_the_control(ran: Project) -> None:

@@ -11,7 +11,8 @@ from dbot.params.rows import Row
 from dbot.params.source import KeyPath
 from dbot.params.teachers import RowTeacher, TimmTeacher
 
-RULES = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse", "compare")
+JOBS = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse", "compare")
+RULES = (*JOBS, "calibrate")
 """Rules whose resources params.yaml states."""
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"
@@ -39,6 +40,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_sweeps(params),
         *_rows(params),
         *_targets(params),
+        *_hardware(params),
     ]
     # Cycles can only be looked for once every name leads somewhere, and chains only be walked without them.
     return problems or list(_cycles(params)) or list(_controls(params))
@@ -367,6 +369,23 @@ def _targets(params: Params) -> Iterator[Problem]:
         for size in sizes:
             if size != "any" and size not in params.architectures:
                 yield Problem(("resources", rule, size), "is not an architecture", f"use any, or one of: {', '.join(params.architectures)}")
+
+
+def _hardware(params: Params) -> Iterator[Problem]:
+    yield from _one_of(("hardware", "use"), params.hardware.use, params.hardware.kinds, "kind of hardware")
+    for name, kind in params.hardware.kinds.items():
+        here: KeyPath = ("hardware", "kinds", name)
+        for key, rules in (("share", (*JOBS, "any")), ("images_per_second", JOBS)):
+            for rule in getattr(kind, key):
+                if rule not in rules:
+                    yield Problem((*here, key, rule), "is not a job", f"use one of: {', '.join(rules)}")
+        for rule, sizes in kind.images_per_second.items():
+            for size in sizes:
+                if size != "any" and size not in params.architectures:
+                    known = ", ".join(params.architectures)
+                    yield Problem((*here, "images_per_second", rule, size), "is not an architecture", f"use any, or one of: {known}")
+        if kind.price is not None and kind.currency is None:
+            yield Problem((*here, "currency"), "is null", "say what the price is in, as EUR")
 
 
 def _cycles(params: Params) -> Iterator[Problem]:

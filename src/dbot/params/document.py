@@ -8,6 +8,7 @@ from dbot.params.analysis import Analysis
 from dbot.params.architectures import Architecture
 from dbot.params.cookbook import Recipes
 from dbot.params.datasets import Dataset
+from dbot.params.hardware import Hardware
 from dbot.params.probes import Probes
 from dbot.params.released import Released
 from dbot.params.rows import COLUMNS, Column, Row
@@ -55,6 +56,8 @@ class Params(Section):
     """What a job asks for: by rule, then by architecture, `any` for all."""
     execution: Execution
     """How jobs run."""
+    hardware: Hardware
+    """What forecasts reckon with."""
     scales: dict[str, Scale] = Field(min_length=1)
     """Scales by name."""
 

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from dbot.errors import UserError
+from dbot.forecast.forecast import forecast
 from dbot.params.rows import Column
 from dbot.plan import DENSE, METRICS, Job, Plan
 from dbot.record import receipt as receipts
@@ -73,6 +74,8 @@ def render(plan: Plan) -> str:
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
         graph=graph(plan.jobs(), evidence),
         ran=ran,
+        forecasts={one.job.name: one.forecast for one in forecast(plan, [found.job for found in ran], complete=False).jobs},
+        hardware=plan.params.hardware.kinds[plan.params.hardware.use].title,
         hours=spent(ran),
         gaps=_gaps(table, evidence),
         cited=[cell for cell in (*table.cells, *(cell for one in swept for cell in one.cells.values())) if cell.receipts],

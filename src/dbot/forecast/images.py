@@ -1,0 +1,33 @@
+"""How many images a data set has, before anybody has looked at it and after."""
+
+from collections.abc import Mapping
+
+from dbot.data.layouts.listing import PARTS, Part
+from dbot.errors import UserError
+from dbot.plan import Plan
+from dbot.record import receipt as receipts
+
+Counts = Mapping[tuple[str, Part], int | None]
+"""Images by data set and part. None: not known."""
+
+
+def counts(plan: Plan) -> Counts:
+    """What params.yaml expects of every data set or, where it expects nothing, what `dbot prepare` found."""
+    return {(name, part): _count(plan, name, part) for name in plan.params.datasets for part in PARTS}
+
+
+def _count(plan: Plan, name: str, part: Part) -> int | None:
+    declared = plan.params.datasets[name]
+    expected = getattr(declared, part).count if declared.embedded is None else getattr(declared.embedded, part)
+    if expected is None:
+        return _found(plan, name, part)
+    return int(expected) if declared.limit is None else min(int(expected), declared.limit)
+
+
+def _found(plan: Plan, name: str, part: Part) -> int | None:
+    path = plan.prepare(name).receipt
+    try:
+        found = receipts.read(path).identity.results.get(part) if path.exists() else None
+    except UserError:
+        return None
+    return found if isinstance(found, int) else None

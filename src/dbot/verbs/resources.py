@@ -1,0 +1,26 @@
+"""Suggest what jobs should ask for, by rule and architecture, from Snakemake's benchmark files."""
+
+import argparse
+
+from dbot.errors import UserError
+from dbot.forecast.benchmarks import LOGS, SUFFIX, read, suggest, yaml_text
+from dbot.params.load import load
+from dbot.plan import Plan
+from dbot.report.page import every_job
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["suggest"], help="suggest: print an override of `resources` for params.yaml")
+    parser.add_argument("--memory-margin", type=float, default=1.3, metavar="FACTOR", help="on the memory seen (default: %(default)s)")
+    parser.add_argument("--time-margin", type=float, default=1.5, metavar="FACTOR", help="on the seconds seen (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    for name, margin in (("--memory-margin", args.memory_margin), ("--time-margin", args.time_margin)):
+        if not margin >= 1:
+            raise UserError(f"{name} is {margin:g}: must be at least 1, or jobs that were seen would not fit")
+    plan = Plan(load(args.params, args.scale))
+    found = suggest(read(plan, every_job(plan)), args.memory_margin, args.time_margin)
+    if not found:
+        raise UserError(f"{LOGS / plan.scale}: no job has left a benchmark file (*{SUFFIX}); run some with Snakemake first")
+    print(yaml_text(plan, found, {"memory": args.memory_margin, "time": args.time_margin}), end="")

@@ -1,0 +1,24 @@
+# The throughput of one device for each kind of training, which forecasts rest on. Nothing else needs it:
+# `snakemake calibrate` runs it where the jobs will run.
+
+
+rule calibrate:
+    output:
+        f"{RESULTS}/calibration.json",
+    log:
+        f"{LOGS}/calibrate.log",
+    benchmark:
+        f"{LOGS}/calibrate.benchmark.tsv"
+    conda:
+        "../../environment.yml"
+    threads: UNITS["threads"](PLAN.asked("calibrate"))
+    resources:
+        mem_mb=UNITS["mem_mb"](PLAN.asked("calibrate")),
+        runtime=UNITS["runtime"](PLAN.asked("calibrate")),
+        gpu=UNITS["gpu"](PLAN.asked("calibrate")),
+    params:
+        scale=PLAN.scale,
+    message:
+        "measure throughput (log: {log})"
+    shell:
+        "dbot calibrate --scale {params.scale} --output {output} >> {log} 2>&1"

@@ -1,0 +1,29 @@
+# A dry run ends with a forecast of the jobs that it has listed.
+import atexit
+import sys
+
+from dbot.cli import JOBS
+from dbot.forecast.forecast import forecast
+from dbot.forecast.show import summary
+
+
+def say_forecast():
+    """Three lines on the plan's jobs among those that would run; none where nothing would."""
+    if workflow.dag is None:
+        return  # the dry run has ended with an error, which says what was wrong
+    # By then the dry run has "finished" every job. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg.
+    listed = [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
+    planned = [job(verb, wildcards) for verb, wildcards in listed if verb in JOBS]
+    if planned:
+        order = {each.name: each for each in PLAN.jobs(planned)}
+        jobs = [order[name] for name in order if name in {each.name for each in planned}]
+        try:
+            print(summary(forecast(PLAN, jobs, complete=False), f"these {len(jobs)} jobs"), file=sys.stderr)
+        except UserError as error:
+            print("no forecast:", *error.problems, file=sys.stderr)
+
+
+# Snakemake's hooks are not called in a dry run. What is printed when the rules are read would stand
+# above a plan of many pages; at the end of the process it stands below it.
+if workflow.is_main_process and workflow.output_settings.dryrun and not workflow.output_settings.quiet:
+    atexit.register(say_forecast)
