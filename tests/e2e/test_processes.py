@@ -30,4 +30,6 @@ def test_the_number_of_processes_changes_rounding_only(tmp_path):
                 continue
             assert receipt.identity.processes == world
             for figure, value in receipt.identity.results.items():
-                assert value == pytest.approx(one.results[figure], rel=1e-3), f"{name}: {figure}"
+                expected = one.results[figure]
+                near = expected if isinstance(expected, str) else pytest.approx(expected, rel=1e-3)
+                assert value == near, f"{name}: {figure}"
