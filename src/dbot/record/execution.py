@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -59,6 +60,10 @@ class Execution:
         self.state = state_folder(self.job, {role: found.id for role, found in self.inputs.items()})
         self.state.mkdir(parents=True, exist_ok=True)
         self._lock = self._locked() if self.leads else None
+        if self.leads:
+            # Halves of files that a killed attempt left; nobody else writes here while the lock is held.
+            for left in (*self.state.glob(".*.part"), *self.job.folder.glob(".*.part")):
+                left.unlink()
         self._started = time.monotonic()
         self._attempt = Attempt(started=surroundings.now(), seconds=0, host=surroundings.host(), slurm_job=surroundings.slurm_job())
         self.name, self._earlier = self._history()
@@ -66,8 +71,10 @@ class Execution:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.state.is_dir():
-            self.tick()
+        # The clock is not worth an error of its own: what ended the job is said, and what it left is kept.
+        with suppress(OSError):
+            if self.state.is_dir():
+                self.tick()
         if self._lock is not None:
             self._lock.close()
 

@@ -3,10 +3,13 @@
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from dbot.disk import concerns_disk, named, patiently
 
 _NAME = re.compile(r"^step-(\d+)-([0-9a-f]{16})\.pt$")
 
@@ -18,20 +21,41 @@ class StateStore:
     changed is found before it is used, and the one before it is taken.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int, patience: float = 0.0) -> None:
+        """The states in a folder.
+
+        Args:
+            folder: where they lie; one process at a time writes there.
+            keep: how many.
+            patience: for how many seconds a write is tried again while the disk is full or gone.
+        """
         self.folder = folder
         self.keep = keep
+        self.patience = patience
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write a state of plain data and tensors, then drop the oldest beyond those kept."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{os.getpid()}.part"
-        with part.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        path = self.folder / f"step-{step:09d}-{_digest(part)}.pt"
-        part.replace(path)
+        """Write a state of plain data and tensors, then drop the oldest beyond those kept.
+
+        Raises:
+            DiskRefused: the disk refuses for longer than the patience lasts; earlier states are as they were.
+        """
+        return patiently(lambda: self._save(step, state), self.patience)
+
+    def _save(self, step: int, state: dict[str, Any]) -> Path:
+        # One name, so that what a killed attempt left is written over: a state can be gigabytes.
+        part = self.folder / ".state.part"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as stream:
+                _write(state, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            path = self.folder / f"step-{step:09d}-{_digest(part)}.pt"
+            part.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise named(error, self.folder) from None
         for old in self._found()[self.keep :]:
             old.unlink(missing_ok=True)
         return path
@@ -51,6 +75,17 @@ class StateStore:
         if not self.folder.is_dir():
             return []
         return sorted((p for p in self.folder.iterdir() if _NAME.match(p.name)), reverse=True)
+
+
+def _write(state: dict[str, Any], stream: Any) -> None:
+    try:
+        torch.save(state, stream)
+    except RuntimeError as error:
+        # What the disk said is in the chain of what torch says when it can't finish its archive.
+        reason: BaseException | None = error
+        while reason is not None and not concerns_disk(reason):
+            reason = reason.__cause__ or reason.__context__
+        raise (reason or error) from None
 
 
 def _digest(path: Path) -> str:
