@@ -44,6 +44,7 @@ OTHERS = {
     "stages": "write dvc.yaml from params.yaml",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
+    "replay": "do a step again that was not finite, and say what is not",
     "adopt": "take over what `dvc pull` brought, so that nothing is retrained",
 }
 

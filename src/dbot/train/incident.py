@@ -10,9 +10,6 @@ from pathlib import Path
 from dbot.errors import UserError
 from dbot.train.batches import Sample
 
-MOST = 3
-"""Incidents of one job that are captured; each may keep a state of its own from being dropped."""
-
 
 @dataclass(frozen=True)
 class Incident:
@@ -30,6 +27,8 @@ class Incident:
     """Processes."""
     micro: int
     """Images in one forward pass of one process."""
+    passed_over: list[int]
+    """Steps that were passed over, by going back, until then."""
 
 
 class NonFinite(UserError):
