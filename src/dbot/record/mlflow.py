@@ -13,7 +13,6 @@ from dbot.record import runs
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
 
-
 PATIENCE_SECONDS, PATIENCE_SHARE = 30.0, 0.02
 """What a slow server may cost a job: so many seconds, or this share of its time where that is more."""
 
