@@ -56,7 +56,7 @@ def concerns_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in REMEDIES
 
 
-def patiently(action: Callable[[], T], seconds: float, sleep: Callable[[float], None] = time.sleep) -> T:
+def patiently(action: Callable[[], T], seconds: float) -> T:
     """Do something that writes files, again and again while the disk refuses, for so many seconds.
 
     What was computed stays in memory meanwhile. The action must be one that can be done again.
@@ -76,5 +76,5 @@ def patiently(action: Callable[[], T], seconds: float, sleep: Callable[[float], 
             pause = min(pause, LONGEST_PAUSE, seconds - waited)
             what = os.strerror(error.errno or 0)
             print(f"warning: {error.filename or 'a file'}: {what}; trying again in {pause:.0f} s", file=sys.stderr, flush=True)
-        sleep(pause)
+        time.sleep(pause)
         waited, pause = waited + pause, 2 * pause

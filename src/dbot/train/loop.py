@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from dbot.errors import UserError
 from dbot.params.scales import Execution
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes
@@ -253,7 +254,9 @@ def _update(
 
 
 def _close_epoch(task: Task, model: nn.Module, meter: Meter, processes: Processes, epoch: int, rate: float) -> Metrics:
-    loss = float(processes.sum(meter.loss.clone())) / processes.world / max(1, meter.steps - meter.skipped)
+    if meter.skipped == meter.steps:
+        raise UserError(f"{task.title}: no step of epoch {epoch} was finite, so nothing was learnt in it; lower the learning rate")
+    loss = float(processes.sum(meter.loss.clone())) / processes.world / (meter.steps - meter.skipped)
     speed, waiting = _speed(meter, task.recipe.batch_size)
     metrics = {"epoch": epoch, "loss": loss, "learning_rate": rate, "images_per_second": round(speed, 1), "data_wait": round(waiting, 4)}
     if meter.skipped:

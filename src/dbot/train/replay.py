@@ -91,7 +91,7 @@ def replay(task: Task, incident: Incident, device: torch.device, execution: Exec
         found.images += [samples[i] for i in _odd(batch, len(samples))]
         with _watched(model, found):
             value = task.loss(model, batch, step)
-        found.losses.append(float(value))
+        found.losses.append(float(value.detach()))
         with torch.autocast(device.type, enabled=False):
             (value.float() / step.layout.accumulation).backward()
         if step.pass_number + 1 < step.layout.accumulation:
