@@ -18,7 +18,7 @@ QUICK = ("distill 1",)
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    return Undisturbed(tmp_path_factory.mktemp("faults"))
+    return Undisturbed(tmp_path_factory.mktemp("faults") / "kills – im Süden")
 
 
 @pytest.mark.parametrize(
