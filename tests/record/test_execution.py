@@ -91,3 +91,23 @@ def test_a_receipt_that_could_not_be_written_loses_nothing(project: FakeProject,
     name = json.loads(state.read_text())["name"]
     assert not job.receipt.exists()
     assert project.run(job).circumstances.execution == name, "it goes on as the same execution"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_file_is_moved_to_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
+    source, target = tmp_path / "state" / "x", tmp_path / "results" / "x"
+    source.parent.mkdir()
+    source.write_bytes(b"whole")
+    rename = Path.replace
+
+    def other_file_system(self: Path, to: Path) -> Path:
+        if self.parent != to.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, to)
+
+    if elsewhere:
+        monkeypatch.setattr(Path, "replace", other_file_system)
+    executions.place(source, target)
+    assert target.read_bytes() == b"whole"
+    assert not source.exists()
+    assert list(target.parent.iterdir()) == [target]

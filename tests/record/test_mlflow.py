@@ -144,6 +144,22 @@ def test_sync_completes_a_feed_that_died_midway(stored: FakeProject) -> None:
     assert sync(plan).completed == 0
 
 
+def test_a_shelf_whose_maker_was_cut_off_is_finished(stored: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stored.plan.generate("digits")
+
+    def cut_off(self: runs.Store, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.set_terminated", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            Feed(job, "e" * 32, enabled=True)
+    assert everything()["data"]["status"] == "RUNNING"
+    stored.run(job)
+    sync(stored.plan)
+    assert {run["status"] for run in everything().values()} == {"FINISHED"}
+
+
 def test_a_gallery_is_sent_once(stored: FakeProject) -> None:
     from mlflow import MlflowClient
 

@@ -1,5 +1,6 @@
 """The edge of a job: its inputs checked before it starts, its receipt written when it ends."""
 
+import errno
 import fcntl
 import json
 import shutil
@@ -175,6 +176,14 @@ def state_folder(job: Job, inputs: Mapping[str, str]) -> Path:
 
 
 def place(source: Path, target: Path) -> None:
-    """Move a finished file to its place in one step."""
+    """Move a finished file to its place in one step, also where states lie on another file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        part = target.with_name(f".{target.name}.part")
+        shutil.copyfile(source, part)
+        part.replace(target)
+        source.unlink()

@@ -328,6 +328,8 @@ class Store:
             if found is None:
                 run = self.client.create_run(experiment, tags={"dbot.parent": what}, run_name=what.replace(":", " "))
                 found = run.info.run_id
+            # Whoever made it may have been cut off before this.
+            if self.client.get_run(found).info.status != "FINISHED":
                 self.client.set_terminated(found)
             self._parents[(experiment, what)] = found
         return self._parents[(experiment, what)]
