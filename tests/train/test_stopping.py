@@ -110,7 +110,8 @@ def test_two_processes_leave_off_after_the_same_step_and_end_with_the_same_bits(
     assert first["saved"], "no state was written"
     assert first["steps"] == undisturbed["steps"]
     for name, tensor in undisturbed["model"].items():
-        assert torch.equal(tensor, first["model"][name]) and torch.equal(tensor, second["model"][name]), name
+        assert torch.equal(tensor, first["model"][name]), name
+        assert torch.equal(tensor, second["model"][name]), name
 
 
 def begun(group, folder):

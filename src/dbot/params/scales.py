@@ -19,6 +19,8 @@ class Resources(Section):
     """CPU cores of the job on each node."""
     batch_per_process: PositiveInt | None = None
     """Images in one forward pass of one process; the batch is completed by accumulation."""
+    checkpointing: bool | None = None
+    """Compute transformer blocks again in the backward pass instead of keeping their insides: less GPU memory, more time."""
     memory_gb: PositiveFloat | None = None
     """Main memory on each node, in GB."""
     minutes: PositiveInt | None = None

@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from dbot.data.manifest import Manifest, read_manifest
+from dbot.data.staging import stage
 from dbot.disk import patiently
 from dbot.errors import UserError
 from dbot.models import checkpoint
+from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load
+from dbot.params.site import load_site
 from dbot.plan import METRICS, STUDENT, Plan
 from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
@@ -47,6 +50,7 @@ class TrainingJob:
     processes: Processes
     manifest: Manifest
     batch_per_process: int
+    checkpointing: bool
     feed: Feed
     replayed: Incident | None = None
     """The incident that is looked at, instead of training."""
@@ -60,6 +64,8 @@ class TrainingJob:
             Looked: this is a replay, which ends here.
         """
         execution = self.plan.params.execution
+        if self.checkpointing:
+            checkpoint_blocks(task.model)
         if self.replayed is not None:
             raise Looked(replay(task, self.replayed, self.processes.device, execution))
         store = StateStore(self.run.state, execution.states_kept, execution.disk_patience_seconds)
@@ -159,5 +165,8 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
         feeds = plan.params.execution.mlflow and run.leads and METRICS in job.artifacts
         feed = Feed(job, run.name, enabled=feeds)
         manifest = read_manifest(inputs["data"].parent)
-        yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, feed, incident)
+        if (scratch := load_site().scratch) is not None:
+            manifest = stage(manifest, scratch)
+        batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
+        yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed, incident)
         group.barrier()
