@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null && echo $$p && break; done)
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment demo demo-dense test test-slow test-slurm lint plan report lock clean
+.PHONY: help environment demo demo-dense test test-slow test-faults test-slurm lint audit plan report lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,13 +41,22 @@ test: $(ENVIRONMENT) ## the quick tests
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm"
 
 test-slow: $(ENVIRONMENT) ## the tests that take minutes
-	.venv/bin/pytest -m "slow and not gpu and not slurm"
+	.venv/bin/pytest -m "slow and not faults and not gpu and not slurm"
+
+test-faults: $(ENVIRONMENT) ## the tests that kill every kind of job, fill disks and the like (136 kills; half an hour of CPU)
+	.venv/bin/pytest -s -m "faults and not gpu and not slurm"
 
 test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian) one that is installed, started and stopped
 	.venv/bin/pytest -m slurm tests/slurm
 
 lint: $(ENVIRONMENT) ## style, types and the workflow's declarations
 	ruff check . && ruff format --check . && mypy && snakefmt --check workflow && snakemake --lint
+
+audit: ## known vulnerabilities of the packages of requirements.lock (pip-audit, in an environment that is thrown away)
+	@test -n "$(PYTHON)" || { echo "make: there is no Python 3.11 here" >&2; exit 1; }
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" \
+	&& "$$folder/bin/pip" install --quiet pip-audit==2.10.1 \
+	&& "$$folder/bin/pip-audit" --strict --no-deps --disable-pip --progress-spinner off --requirement requirements.lock
 
 plan: $(ENVIRONMENT) ## what `make demo` would do now, and why
 	snakemake --dry-run --config scale=demo

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from dbot import __version__
+from dbot.disk import concerns_disk, refusal
 from dbot.errors import UserError
 
 JOBS = {
@@ -46,6 +47,7 @@ OTHERS = {
     "stages": "write dvc.yaml from params.yaml",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
+    "replay": "do a step again that was not finite, and say what is not",
     "adopt": "take over what `dvc pull` brought, so that nothing is retrained",
 }
 
@@ -66,6 +68,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not concerns_disk(error):
+            raise
+        print(f"dbot {arguments[0]}: {refusal(error)}", file=sys.stderr)
+        return 2
     return 0
 
 

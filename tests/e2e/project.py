@@ -67,7 +67,7 @@ class Copy:
         """Lay more overrides on the demo scale."""
         file = self.folder / "params.yaml"
         document = yaml.safe_load(file.read_text())
-        _lay(document["scales"]["demo"]["overrides"], overrides)
+        lay(document["scales"]["demo"]["overrides"], overrides)
         file.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def run(self, *command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -85,9 +85,10 @@ class Copy:
         return Plan(load(self.folder / "params.yaml", "demo"))
 
 
-def _lay(base: dict[str, Any], over: dict[str, Any]) -> None:
+def lay(base: dict[str, Any], over: dict[str, Any]) -> None:
+    """Lay keys over others, in place: mappings are merged, everything else is replaced."""
     for key, value in over.items():
         if isinstance(value, dict):
-            _lay(base.setdefault(key, {}), value)
+            lay(base.setdefault(key, {}), value)
         else:
             base[key] = value

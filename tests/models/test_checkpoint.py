@@ -1,5 +1,8 @@
 """Checkpoint files."""
 
+import os
+import pickle
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -39,3 +42,35 @@ def test_what_is_no_checkpoint_of_ours(tmp_path, content):
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match=r"none\.safetensors"):
         checkpoint.load(tmp_path / "none.safetensors")
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    checkpoint.save(tmp_path / "x.safetensors", WEIGHTS, ABOUT)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"x\.safetensors: was written by a newer dbot \(format 2; this one reads 1\)"):
+        checkpoint.load(tmp_path / "x.safetensors")
+
+
+class Payload:
+    """Makes a folder when it is unpickled by a program that lets it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("form", ["pickle", "torch", "header of safetensors"])
+def test_a_checkpoint_is_never_run(tmp_path, form):
+    file, ran = tmp_path / "x.safetensors", tmp_path / "ran"
+    if form == "pickle":
+        file.write_bytes(pickle.dumps(Payload(ran)))
+    elif form == "torch":
+        torch.save({"a": Payload(ran)}, file)
+    else:
+        save_file({"a": torch.ones(2)}, file, metadata={"dbot": f"!!python/object/apply:os.mkdir ['{ran}']"})
+    with pytest.raises(UserError, match=r"x\.safetensors: is not a checkpoint that can be read"):
+        checkpoint.load(file)
+    assert not ran.exists()

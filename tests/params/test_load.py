@@ -125,7 +125,7 @@ CASES = {
     "none of the choices": (
         ("non_finite: stop", "non_finite: ignore"),
         "non_finite: ignore",
-        "recipes.pretrain.asymmetric.non_finite is 'ignore': must be 'stop' or 'skip'",
+        "recipes.pretrain.asymmetric.non_finite is 'ignore': must be 'stop', 'skip' or 'rewind'",
     ),
     "neither kind of value": (
         ("decode: 20000", "decode: some"),
@@ -391,14 +391,16 @@ def _copied(data: Any, path: KeyPath) -> tuple[Any, Any]:
     return top, holder
 
 
-CHANGES = ["wrong type", "another wrong type", "nothing", "removed", "misspelt"]
+CHANGES = ["wrong type", "another wrong type", "nothing", "removed", "misspelt", "out of range", "extra"]
 
 
-@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    ("change", "every"),
+    [*((change, 10) for change in CHANGES[:5]), *(pytest.param(change, 1, marks=pytest.mark.slow) for change in CHANGES)],
+)
 def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, change: str, every: int) -> None:
-    refused, leaves = 0, LEAVES[CHANGES.index(change) :: every]
-    for path in leaves:
+    refused, tried = 0, 0
+    for path in LEAVES[CHANGES.index(change) :: every]:
         (data, holder), key = _copied(DOCUMENT.data, path), path[-1]
         value = holder[key]
         if change == "wrong type":
@@ -407,10 +409,19 @@ def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, chan
             holder[key] = 7.25 if isinstance(value, str) else "seven"
         elif change == "nothing":
             holder[key] = None
+        elif change == "out of range":
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            holder[key] = -1e300 if isinstance(value, float) else -(10**9)
+        elif change == "extra":
+            if isinstance(holder, list):
+                continue
+            holder["unheard of"] = 1
         elif change == "removed" or isinstance(key, int):
             del holder[key]
         else:
             holder[f"{key}x"] = holder.pop(key)
+        tried += 1
         scale = path[1] if path[0] == "scales" else "paper"
         found = _load(monkeypatch, data, scale if scale in ("demo", "single-gpu") else "paper")
         if isinstance(found, Resolved):
@@ -420,11 +431,13 @@ def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, chan
             assert "\n" not in line
             assert not JARGON.search(line), line
             assert line.startswith("params.yaml"), line
+        if change == "extra":
+            assert any("unheard of" in line for line in found), (path, found)
         if change == "misspelt" and not isinstance(key, int):
             # One of the lines names the key as it was given.
             assert any(f"{key}x" in line for line in found) or _is_name(path), (path, found)
     # What is left out may have a default, and a name may be any text; a wrong type seldom passes.
-    assert refused > len(leaves) * (0.9 if "wrong type" in change else 0.5), refused
+    assert refused > tried * (0.9 if "wrong type" in change else 0.5), (refused, tried)
 
 
 def _is_name(path: KeyPath) -> bool:

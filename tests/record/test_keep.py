@@ -14,6 +14,7 @@ from dbot.errors import UserError
 from dbot.record.adopt import adoption, outputs
 from dbot.record.keep import keep
 from dbot.record.stages import recorded_digests
+from dbot.record.untorn import BEFORE
 from tests.fakes import FakeProject
 
 Shell = Callable[..., str]
@@ -136,3 +137,30 @@ def test_a_job_that_dvc_starts_refuses(project: FakeProject, monkeypatch: pytest
     monkeypatch.setenv("DVC_STAGE", "demo-generate-digits")
     with pytest.raises(UserError, match="DVC started this as stage 'demo-generate-digits'"):
         project.run(project.plan.generate("digits"))
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_remote_that_is_gone_is_nobodys_business_but_dvc_pushs(kept: FakeProject, sh: Shell) -> None:
+    job = kept.plan.generate("digits")
+    kept.run_chain(job)
+    sh(*DVC, "remote", "add", "-d", "store", "ssh://127.0.0.1:9/store")
+    assert main(["record", "--receipt", str(job.receipt)]) == 0
+    done = subprocess.run([*DVC, "push"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert main(["verify", str(job.folder)]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_record_that_was_cut_off_is_made_up_for(kept: FakeProject) -> None:
+    """DVC's lock file was left with half of its content; the next record sets it back and adds its own."""
+    first, second = kept.plan.generate("digits"), kept.plan.prepare("digits")
+    kept.run_chain(second)
+    keep(kept.plan, [first.receipt])
+    whole = Path("dvc.lock").read_text()
+    BEFORE.parent.mkdir(parents=True, exist_ok=True)
+    BEFORE.write_text(json.dumps({"dvc.lock": whole}))
+    Path("dvc.lock").write_text(whole[: len(whole) // 2])
+    keep(kept.plan, [second.receipt])
+    assert {job.folder / "receipt.json" for job in (first, second)} <= set(recorded_digests())

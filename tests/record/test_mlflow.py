@@ -5,13 +5,19 @@ import random
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from dbot.cli import main
 from dbot.errors import UserError
+from dbot.record import runs
 from dbot.record.execution import Execution
 from dbot.record.mlflow import Feed, Synced, sync
 from dbot.record.runs import tracking_uri
@@ -138,6 +144,22 @@ def test_sync_completes_a_feed_that_died_midway(stored: FakeProject) -> None:
     assert sync(plan).completed == 0
 
 
+def test_a_shelf_whose_maker_was_cut_off_is_finished(stored: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stored.plan.generate("digits")
+
+    def cut_off(self: runs.Store, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.set_terminated", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            Feed(job, "e" * 32, enabled=True)
+    assert everything()["data"]["status"] == "RUNNING"
+    stored.run(job)
+    sync(stored.plan)
+    assert {run["status"] for run in everything().values()} == {"FINISHED"}
+
+
 def test_a_gallery_is_sent_once(stored: FakeProject) -> None:
     from mlflow import MlflowClient
 
@@ -184,3 +206,122 @@ def test_the_verb_leaves_a_mark_for_the_workflow(stored: FakeProject, capsys: py
     assert "2 receipts of scale demo, 2 runs completed just now" in capsys.readouterr().out
     mark = json.loads(Path("results/demo/mlflow.json").read_text())
     assert (mark["receipts"], mark["completed"]) == (2, 2)
+
+
+class Server(BaseHTTPRequestHandler):
+    """Refuses everything, and counts."""
+
+    status = 503
+    seconds = 0.0
+    asked: ClassVar[list[str]] = []
+
+    def _answer(self) -> None:
+        self.asked.append(self.path)
+        time.sleep(self.seconds)
+        self.send_response(self.status)
+        self.end_headers()
+
+    do_GET = do_POST = _answer
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Iterator[list[str]]:
+    """A server on this machine alone; what it was asked for."""
+    handler = type("Handler", (Server,), {**how, "asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with monkeypatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+            patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            yield handler.asked  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"status": 403}, {"seconds": 5.0}], ids=["failing", "refusing", "never answering"])
+def test_a_server_that_does_not_serve_costs_one_line_and_a_sync_completes(
+    stored: FakeProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], how: dict[str, Any]
+) -> None:
+    job = stored.plan.generate("digits")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with serving(monkeypatch, **how) as asked:
+        feed = Feed(job, "e" * 32, enabled=True)
+        feed.log(HISTORY[:1])
+        feed.log(HISTORY)
+        feed.complete(stored.run(job), HISTORY)
+        assert len(asked) == 1, "after the first refusal nobody asks again"
+    assert capfd.readouterr().err.count("\n") == 1
+    assert sync(stored.plan).completed == 1
+    assert sync(stored.plan).completed == 0
+    assert everything()[job.name]["status"] == "FINISHED"
+
+
+def test_a_slow_server_costs_a_bounded_time(
+    stored: FakeProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a clock that only the server's answers move: the call that uses the patience up is the last."""
+    clock = [0.0]
+
+    def tick() -> float:
+        clock[0] += 6.0
+        return clock[0]
+
+    monkeypatch.setattr(runs.Patience.__init__, "__defaults__", (tick,))
+    job = stored.plan.generate("digits")
+    feed = Feed(job, "e" * 32, enabled=True)
+    for count in range(1, 3):
+        feed.log(HISTORY[:count])
+    feed.complete(stored.run(job), HISTORY)
+    err = capfd.readouterr().err
+    assert "it is slow: 36 s spent on waiting for it): training goes on; `dbot sync` completes it later" in err
+    assert err.count("\n") == 1
+    assert clock[0] == 72.0, "six calls of six seconds each, and none after them"
+    assert sync(stored.plan).completed == 1
+    assert everything()[job.name]["status"] == "FINISHED"
+
+
+def test_a_long_job_has_more_patience(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(project.plan.generate("digits"), "e" * 32, enabled=False)
+    assert feed._allowed() == 30.0
+    feed._began -= 100_000
+    assert feed._allowed() == pytest.approx(2000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://me:secret@host:5000/api", "http://host:5000/api"),
+        ("http://me:se/cr@et@host", "http://host"),
+        ("postgresql://me:secret@host/db?password=secret", "postgresql://host/db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://host:5000", "http://host:5000"),
+    ],
+)
+def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch, uri: str, shown: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "tok3n")
+    assert runs.shown_uri() == shown
+    assert runs.without_secrets(f"Failed to parse {uri} with tok3n") == f"Failed to parse {shown} with ..."
+
+
+def test_what_the_environment_keeps_secret_is_written_nowhere(
+    stored: FakeProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Receipts, state, logs, the report and MLflow's database of a whole row, of which one job could not reach MLflow."""
+    secrets = {name: f"hush-{number}" for number, name in enumerate(("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MLFLOW_TRACKING_PASSWORD"))}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    job = stored.plan.evaluate("B-B", "cls", "0")
+    stored.run_chain(job)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"http://me:{secrets['MLFLOW_TRACKING_PASSWORD']}@host:port")
+        Feed(job, "e" * 32, enabled=True).log(HISTORY)
+        assert main(["sync"]) == 2
+    for verb in (["sync", "--output", "mark.json"], ["table"], ["report"], ["lineage", "B-B/cls"], ["params", "--row", "B-B"]):
+        assert main(verb) == 0
+    Path("said.log").write_text("".join(capfd.readouterr()))
+    files = [path for path in Path.cwd().rglob("*") if path.is_file()]
+    assert {"report.html", "mlflow.db", "receipt.json", "mark.json", "said.log"} <= {path.name for path in files}
+    assert [path for path in files if b"hush-" in path.read_bytes()] == []

@@ -68,9 +68,15 @@ def execution_like(demo: Execution, **changes: Any) -> Execution:
 
 
 def run(
-    task: Task, folder: Path, execution: Execution, processes: Processes = ALONE, batch: int = 8, after: Any = lambda history: None
+    task: Task,
+    folder: Path,
+    execution: Execution,
+    processes: Processes = ALONE,
+    batch: int = 8,
+    after: Any = lambda history: None,
+    on_incident: Any = lambda incident: "",
 ) -> Outcome:
-    return train(task, StateStore(folder, execution.states_kept), processes, execution, batch, after)
+    return train(task, StateStore(folder, execution.states_kept), processes, execution, batch, after, on_incident)
 
 
 def without_times(history: list[Metrics]) -> list[Metrics]:

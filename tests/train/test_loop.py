@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from dbot.errors import UserError
-from dbot.train.loop import Interrupted
+from dbot.train.incident import NonFinite
+from dbot.train.loop import REWINDS, Interrupted
 from tests.train.small import Noise, execution_like, recipe_like, run, task_of, without_times
 
 
@@ -128,6 +129,67 @@ def test_not_finite_is_skipped_and_counted(recipe, execution, tmp_path):
     assert outcome.history[1]["skipped_steps"] == 1
     assert all(math.isfinite(metrics["loss"]) for metrics in outcome.history)
     assert all(p.isfinite().all() for p in task.model.parameters())
+
+
+@pytest.mark.parametrize("killed_at", [None, 19, 27, 45])
+def test_going_back_ends_as_if_the_step_had_been_skipped(recipe, execution, tmp_path, capsys, killed_at):
+    """Also where it is killed before the bad step, while it goes back, and after."""
+    skips, goes_back = recipe.model_copy(update={"non_finite": "skip"}), recipe.model_copy(update={"non_finite": "rewind"})
+    skipped = task_of(skips, Poisoned(20))
+    expected = run(skipped, tmp_path / "skipped", execution)
+    if killed_at is not None:
+
+        class Cut(Poisoned, Breaks):
+            def __init__(self) -> None:
+                Breaks.__init__(self, 20, killed_at)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(task_of(goes_back, Cut()), tmp_path / "back", execution)
+    task = task_of(goes_back, Poisoned(20))
+    outcome = run(task, tmp_path / "back", execution)
+    assert same_weights(skipped.model.state_dict(), task.model.state_dict())
+    assert without_times(outcome.history) == without_times(expected.history)
+    assert outcome.history[1]["skipped_steps"] == 1
+    if killed_at is None:
+        assert "going back, to pass over its batch" in capsys.readouterr().out
+
+
+class Rotten(Noise):
+    """One image is never a number."""
+
+    def __getitem__(self, where):
+        image, label = super().__getitem__(where)
+        return (image * math.nan if where[1] == 7 else image), label
+
+
+def test_going_back_has_an_end(recipe, execution, tmp_path):
+    recipe = recipe.model_copy(update={"non_finite": "rewind", "epochs": 30})
+    seen = []
+    with pytest.raises(NonFinite, match="stopped being finite"):
+        run(task_of(recipe, Rotten(20)), tmp_path, execution, on_incident=lambda incident: seen.append(incident.step) or "")
+    assert len(seen) == REWINDS + 1
+    assert seen == sorted(set(seen)), "each time it comes further"
+
+
+def test_an_epoch_without_a_finite_step_is_no_epoch(recipe, execution, tmp_path):
+    class All(Noise):
+        def __getitem__(self, where):
+            image, label = super().__getitem__(where)
+            return image * math.nan, label
+
+    with pytest.raises(UserError, match="no step of epoch 1 was finite"):
+        run(task_of(recipe.model_copy(update={"non_finite": "skip"}), All(20)), tmp_path, execution)
+
+
+def test_the_first_bad_step_is_named_with_its_images(recipe, execution, tmp_path):
+    found = []
+    with pytest.raises(NonFinite, match=r"in step [34] of 6; the last good state is kept\. .*; look there$"):
+        run(task_of(recipe, Poisoned(20)), tmp_path, execution, on_incident=lambda incident: found.append(incident) or "look there")
+    (incident,) = found
+    assert (1, 7) in incident.images
+    assert len(incident.images) == 8
+    assert incident.epoch == 2
+    assert incident.state.name.startswith("step-000000002-")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

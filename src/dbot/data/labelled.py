@@ -64,6 +64,11 @@ class TrainingImages(Dataset[Any]):
         seed_host(self.seed, "crop", epoch, number)
         return self.transform(pixels), label
 
+    @property
+    def paths(self) -> Any:
+        """By number, an image's file below the data set's root."""
+        return self.pixels.paths
+
 
 class ValidationImages(Dataset[Any]):
     """One process's share of the validation images: every image goes to exactly one process."""

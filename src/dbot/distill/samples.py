@@ -38,3 +38,8 @@ class MaskedViews(Dataset[Any]):
         (view, *others), _ = self.images[where]
         mask = block_mask(self.grid, self.blocks, Random(seed_of(self.seed, "blocks", *where)))
         return (view, mask, *others)
+
+    @property
+    def paths(self) -> Any:
+        """By number, an image's file below the data set's root."""
+        return self.images.paths

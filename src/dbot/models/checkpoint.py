@@ -1,6 +1,8 @@
 """Checkpoint files: safetensors, with what the network is in the header."""
 
 import json
+import os
+import re
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 from dbot.errors import UserError
 
 HEADER = "dbot"
+FORMAT = 1
+"""What a checkpoint's header is like; a higher number is of a version that this one can't read."""
 
 
 def save(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -19,14 +23,20 @@ def save(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     # One key, since safetensors doesn't promise an order of several.
-    save_file(tensors, path, metadata={HEADER: json.dumps(about, sort_keys=True)})
+    try:
+        save_file(tensors, path, metadata={HEADER: json.dumps({**about, "format": FORMAT}, sort_keys=True)})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and description of a checkpoint.
 
     Raises:
-        UserError: it is missing, no safetensors file, or none of ours.
+        UserError: it is missing, no safetensors file, none of ours, or of a newer version.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -34,8 +44,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path}: is not a checkpoint that can be read ({error}); restore it or run its job again") from None
-    if about is None:
+    if not isinstance(about, dict):
         raise UserError(f"{path}: was not written by dbot (its header says nothing); use a checkpoint of this project")
+    written = about.pop("format", FORMAT)
+    if written != FORMAT:
+        raise UserError(f"{path}: was written by a newer dbot (format {written}; this one reads {FORMAT}); update dbot to use it")
     return weights, about
 
 

@@ -133,8 +133,8 @@ class Training(Section):
     """Autocast type; fp16 brings a gradient scaler."""
     compile: bool
     """Compile the network with torch.compile, on a GPU; a CPU runs it as it is."""
-    non_finite: Literal["stop", "skip"]
-    """What a loss or gradient that is not finite does: stop the job, or skip the step and count it."""
+    non_finite: Literal["stop", "skip", "rewind"]
+    """What a loss or gradient that is not finite does: stop the job, skip the step, or go back to the last good state and pass over it."""
     seed: NonNegativeInt
     """Every random draw of the job is a function of this seed and of where it is made."""
 

@@ -40,6 +40,8 @@ class Execution(Section):
     """How long before the end of a Slurm job's time to write the state and leave off, to go on in the next one."""
     states_kept: PositiveInt
     """How many training states are kept while a job runs."""
+    disk_patience_seconds: NonNegativeFloat
+    """How long a training waits, with what it computed in memory, for a disk that is full or gone, before it ends."""
     progress_every_seconds: PositiveFloat
     """How often a log gets a progress line."""
     mlflow: bool

@@ -1,5 +1,6 @@
 """The edge of a job: its inputs checked before it starts, its receipt written when it ends."""
 
+import errno
 import fcntl
 import json
 import shutil
@@ -7,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -59,6 +61,10 @@ class Execution:
         self.state = state_folder(self.job, {role: found.id for role, found in self.inputs.items()})
         self.state.mkdir(parents=True, exist_ok=True)
         self._lock = self._locked() if self.leads else None
+        if self.leads:
+            # Halves of files that a killed attempt left; nobody else writes here while the lock is held.
+            for left in (*self.state.glob(".*.part"), *self.job.folder.glob(".*.part")):
+                left.unlink()
         self._started = time.monotonic()
         self._attempt = Attempt(started=surroundings.now(), seconds=0, host=surroundings.host(), slurm_job=surroundings.slurm_job())
         self.name, self._earlier = self._history()
@@ -66,8 +72,10 @@ class Execution:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.state.is_dir():
-            self.tick()
+        # The clock is not worth an error of its own: what ended the job is said, and what it left is kept.
+        with suppress(OSError):
+            if self.state.is_dir():
+                self.tick()
         if self._lock is not None:
             self._lock.close()
 
@@ -168,6 +176,14 @@ def state_folder(job: Job, inputs: Mapping[str, str]) -> Path:
 
 
 def place(source: Path, target: Path) -> None:
-    """Move a finished file to its place in one step."""
+    """Move a finished file to its place in one step, also where states lie on another file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        part = target.with_name(f".{target.name}.part")
+        shutil.copyfile(source, part)
+        part.replace(target)
+        source.unlink()

@@ -10,7 +10,8 @@ from dbot.record.check import check, job_of
 from dbot.record.execution import STATE, state_folder
 from dbot.record.lock import locked
 from dbot.record.receipt import Receipt
-from dbot.record.stages import recorded_digests, stage_name, write_stages
+from dbot.record.stages import LOCK_FILE, recorded_digests, stage_name, write_stages
+from dbot.record.untorn import untorn
 
 LOCK = STATE / "dvc.lock.flock"
 LOCK_SECONDS = 3600.0
@@ -28,7 +29,9 @@ def keep(plan: Plan, paths: list[Path]) -> dict[str, dict[str, str]]:
     checked = [(job, check(job)) for job in (job_of(plan, path) for path in paths)]
     try:
         with locked(LOCK, LOCK_SECONDS):
-            _commit([f"{write_stages(plan, job).as_posix()}:{stage_name(job)}" for job, _ in checked])
+            stages = [(write_stages(plan, job), stage_name(job)) for job, _ in checked]
+            with untorn(sorted({file.with_name(LOCK_FILE) for file, _ in stages})):
+                _commit([f"{file.as_posix()}:{name}" for file, name in stages])
             digests = recorded_digests()
     except TimeoutError as error:
         raise UserError(f"DVC is kept busy by another `dbot record` ({error}); wait for it or stop it, and run this again") from None

@@ -2,6 +2,7 @@
 
 import random
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,12 +13,16 @@ from dbot.record import runs
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
 
+PATIENCE_SECONDS, PATIENCE_SHARE = 30.0, 0.02
+"""What a slow server may cost a job: so many seconds, or this share of its time where that is more."""
+
 
 class Feed:
     """Sends a job's metrics to MLflow while it runs.
 
-    Nothing in it raises. At the first failure it warns in one line and is silent from then on:
-    the metrics are in the job's own file, and `dbot sync` sends what is missing. A job that was
+    Nothing in it raises. At the first failure, or when the server has cost too much time, it warns in
+    one line and is silent from then on: the metrics are in the job's own file, and `dbot sync` sends
+    what is missing. A job that was
     killed and started again has the same execution name and so goes on in the same run.
     """
 
@@ -31,6 +36,7 @@ class Feed:
         """
         self.job = job
         self._live = enabled
+        self._began = time.monotonic()
         self._attempt(lambda: self._open(execution))
 
     def log(self, history: History) -> None:
@@ -43,10 +49,14 @@ class Feed:
 
     def _open(self, execution: str) -> None:
         content = runs.begun(self.job, execution)
-        self._store = runs.Store()
+        self._store = runs.Store(self._allowed)
         self._store.complete(content)
         self._run = self._store.open(content)
         self._sent = self._store.sent(self._run)
+
+    def _allowed(self) -> float:
+        """Seconds that a slow server may have cost this job by now."""
+        return max(PATIENCE_SECONDS, PATIENCE_SHARE * (time.monotonic() - self._began))
 
     def _send(self, history: History) -> None:
         unsent = [point for point in runs.points(history) if (point[0], point[2]) not in self._sent]
@@ -121,5 +131,5 @@ def _short(error: BaseException) -> str:
     """The root of an error in one line: MLflow wraps it in pages, which also repeat the address with its password."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = runs.without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
     return line if len(line) <= 120 else f"{line[:117]}..."

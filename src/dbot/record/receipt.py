@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dbot.errors import UserError
 from dbot.record.digest import data_digest, file_digest, write_whole
 
+FORMAT: Literal["dbot receipt 1"] = "dbot receipt 1"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,7 +91,7 @@ class Circumstances(_Part):
 class Receipt(_Part):
     """The proof of one job."""
 
-    format: Literal["dbot receipt 1"] = "dbot receipt 1"
+    format: Literal["dbot receipt 1"] = FORMAT
     id: str
     seal: str
     identity: Identity
@@ -128,11 +130,25 @@ def read(path: Path) -> Receipt:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such receipt; run the job that writes it (`snakemake {path}`)") from None
     except (OSError, ValidationError, ValueError) as error:
+        if (written := _format(path)) not in (None, FORMAT):
+            raise UserError(
+                f"{path}: was written by another version of dbot ({written!r}, this one reads {FORMAT!r}); "
+                "use that version, or delete it and run its job again"
+            ) from None
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise UserError(f"{path}: is not a receipt ({reason}); delete it and run its job again") from None
     if not sound:
         raise UserError(f"{path}: was changed after it was written (its seal doesn't match); restore it or delete it and run its job again")
     return receipt
+
+
+def _format(path: Path) -> Any:
+    """What a file says of its own format, if it says anything."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content.get("format") if isinstance(content, dict) else None
 
 
 def artifact_of(path: Path) -> Artifact:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,10 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """MLflow's own settings, where the user made none: a dead server costs seconds, and nobody is called unasked."""
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""Variables whose values are never shown."""
+FILES = ("sqlite:", "file:", "/", ".")
+"""How addresses begin that are files; an @ in one is no password."""
 BATCH = 100
 """Names in one request: MLflow's limit on parameters and on tags."""
 DIGEST_LENGTH = 36
@@ -154,18 +158,65 @@ def tracking_uri() -> str:
 
 
 def shown_uri() -> str:
-    """The same, without a password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//", tracking_uri())
+    """The same, without a name, a password or a query that it may hold."""
+    uri = tracking_uri()
+    return uri if uri.startswith(FILES) else re.sub(r"//.*@", "//", uri).partition("?")[0]
+
+
+def without_secrets(text: str) -> str:
+    """A message of MLflow, of its database or of the network, without what the environment says to keep to itself."""
+    found = re.search(r"//(?:[^:@]*:)?(.+)@", tracking_uri())
+    secrets = [os.environ.get(name) for name in SECRETS] + ([found[1]] if found and not tracking_uri().startswith(FILES) else [])
+    shown = text.replace(tracking_uri(), shown_uri())
+    for secret in filter(None, secrets):
+        shown = shown.replace(secret, "...")
+    return shown
 
 
 def now() -> int:
     return int(time.time() * 1000)
 
 
+class Patience:
+    """A client of MLflow whose calls may take only so long, all together."""
+
+    def __init__(self, client: Any, allowed: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+        """Around a client.
+
+        Args:
+            client: whose calls are timed.
+            allowed: how many seconds its calls may have taken so far; the call that goes beyond is the last.
+            clock: gives seconds.
+        """
+        self._client = client
+        self._allowed = allowed
+        self._clock = clock
+        self._spent = 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            if self._spent > self._allowed():
+                raise TimeoutError(f"it is slow: {self._spent:.0f} s spent on waiting for it")
+            began = self._clock()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._spent += self._clock() - began
+
+        return timed
+
+
 class Store:
     """MLflow, for one process. Every method may raise whatever MLflow raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Callable[[], float] | None = None) -> None:
+        """Reach MLflow.
+
+        Args:
+            allowed: how many seconds its calls may have taken so far; None: as long as they take.
+        """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import mlflow.store.db.utils as database
@@ -176,7 +227,8 @@ class Store:
         database.MAX_RETRY_COUNT = 1
         # Making the tables of a new SQLite file is a race that all writers but one lose.
         with locked(LOCK, LOCK_SECONDS):
-            self.client: Any = MlflowClient(tracking_uri())
+            client: Any = MlflowClient(tracking_uri())
+        self.client: Any = client if allowed is None else Patience(client, allowed)
         self._experiments: dict[str, str] = {}
         self._parents: dict[tuple[str, str], str] = {}
 
@@ -276,6 +328,8 @@ class Store:
             if found is None:
                 run = self.client.create_run(experiment, tags={"dbot.parent": what}, run_name=what.replace(":", " "))
                 found = run.info.run_id
+            # Whoever made it may have been cut off before this.
+            if self.client.get_run(found).info.status != "FINISHED":
                 self.client.set_terminated(found)
             self._parents[(experiment, what)] = found
         return self._parents[(experiment, what)]

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from dbot.errors import UserError
 from dbot.params.scales import Execution
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes
+from dbot.train.incident import Incident, NonFinite
 from dbot.train.optimizer import build_optimizer, restore_moments
 from dbot.train.precision import autocast_type
 from dbot.train.progress import Progress
@@ -23,6 +24,11 @@ from dbot.train.schedule import rate_at, set_rate
 from dbot.train.state import StateStore
 from dbot.train.stopping import SIGNALS, Interrupted, Stop
 from dbot.train.task import Metrics, Step, Task
+
+NEVER = torch.iinfo(torch.int64).max
+"""Stands for the step that is not there."""
+REWINDS = 10
+"""Steps that a training passes over by going back, at most, before it gives up."""
 
 
 @dataclass
@@ -41,8 +47,8 @@ class Meter:
 
     loss: Tensor
     """Sum of the losses, float64."""
-    finite: Tensor
-    """1 as long as every loss and gradient norm was finite."""
+    bad: Tensor
+    """The first step whose loss or gradient norm was not finite; `NEVER` as long as there is none."""
     steps: int = 0
     seconds: float = 0.0
     waiting: float = 0.0
@@ -50,7 +56,11 @@ class Meter:
 
     @classmethod
     def new(cls, device: torch.device) -> "Meter":
-        return cls(torch.zeros((), dtype=torch.float64, device=device), torch.ones((), dtype=torch.bool, device=device))
+        return cls(torch.zeros((), dtype=torch.float64, device=device), torch.tensor(NEVER, device=device))
+
+    def note(self, finite: Tensor, step: int) -> None:
+        """Whether what a step computed was finite: a bool on the device."""
+        self.bad = torch.where(finite, self.bad, self.bad.clamp(max=step))
 
 
 def train(
@@ -60,6 +70,8 @@ def train(
     execution: Execution,
     batch_per_process: int,
     after_epoch: Callable[[list[Metrics]], None],
+    on_incident: Callable[[Incident], str] = lambda incident: "",
+    passed_over: Iterable[int] = (),
 ) -> Outcome:
     """Train a task to its end, from its newest state if there is one.
 
@@ -73,10 +85,36 @@ def train(
         execution: how jobs run; nothing in it changes the result.
         batch_per_process: most images in one forward pass.
         after_epoch: called on the leading process with the history so far.
+        on_incident: called on the leading process for a step that is not finite; returns what a person can do to see why.
+        passed_over: steps whose batch is drawn but not trained on, besides those that the state names.
 
     Raises:
         UserError: the batch doesn't fit the data or the processes, or the loss is not finite.
     """
+    left_out = set(passed_over)
+    while True:
+        try:
+            return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out)
+        except NonFinite as found:
+            hint = on_incident(found.incident) if processes.leads else ""
+            if task.recipe.non_finite != "rewind" or len(left_out) >= REWINDS:
+                raise NonFinite("; ".join(filter(None, (str(found), hint))), found.incident) from None
+            left_out.add(found.incident.step)
+            if processes.leads:
+                print(f"{found}; going back, to pass over its batch{f'; {hint}' if hint else ''}", flush=True)
+
+
+def _train(
+    task: Task,
+    store: StateStore,
+    processes: Processes,
+    execution: Execution,
+    batch_per_process: int,
+    after_epoch: Callable[[list[Metrics]], None],
+    on_incident: Callable[[Incident], str],
+    passed_over: set[int],
+) -> Outcome:
+    """Train until the end, or until something is not finite. Adds to ``passed_over`` what the state names."""
     recipe, device = task.recipe, processes.device
     layout = lay_out(recipe.batch_size, batch_per_process, processes.world, processes.rank)
     images = len(task.images)  # type: ignore[arg-type]
@@ -98,6 +136,7 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         scaler.load_state_dict(state["scaler"])
         meter, history, best = Meter(**state["meter"]), state["history"], state["best"]
+        passed_over.update(state["passed_over"])
     processes.check_same(model)
 
     wrapped = processes.wrap(model)
@@ -108,13 +147,32 @@ def train(
         progress.say(f"goes on after step {done} of {total}")
     batches = _batches(task, TrainingOrder(images, layout, task.seed, done, total), execution.workers, device)
 
+    def incident(step: int) -> Incident:
+        (samples,) = TrainingOrder(images, lay_out(recipe.batch_size, recipe.batch_size, 1, 0), task.seed, step, step + 1)
+        state = store.before(step)
+        return Incident(step, step // per_epoch + 1, samples, state, layout.world, layout.micro, sorted(passed_over))
+
+    def is_finite(together: bool = False) -> bool:
+        """Whether all was finite in this epoch so far, as far as one process knows, or all of them together."""
+        bad = int(meter.bad)
+        if together:
+            bad = -processes.largest(-bad)()
+        elif processes.world > 1 and recipe.non_finite == "rewind":
+            return bad == NEVER  # all go back together, when they meet at the end of the epoch
+        if bad != NEVER:
+            raise NonFinite(_not_finite(task.title, bad, total, recipe.non_finite), incident(bad))
+        return True
+
     def save(step: int) -> None:
-        _require_finite(meter, step, task.title)
-        if processes.leads:
+        if is_finite() and processes.leads:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
             if task.companion is not None:
                 state["companion"] = task.companion.state_dict()
-            store.save(step, {**state, "meter": vars(meter), "history": history, "best": best})
+            about = {"meter": vars(meter), "history": history, "best": best, "passed_over": sorted(passed_over)}
+            store.save(step, {**state, **about})
+
+    if stored is None and recipe.non_finite == "rewind":
+        save(0)
 
     saved = time.monotonic()
     with Stop(processes, execution.stop_before_limit_seconds) as stop:
@@ -127,6 +185,8 @@ def train(
                 waited = time.monotonic()
                 batch = next(batches)
                 meter.waiting += time.monotonic() - waited
+                if step in passed_over:
+                    continue
                 seed_step(task.seed, "step", step, pass_number, processes.rank)
                 with (
                     torch.autocast(device.type, dtype=autocast, enabled=autocast is not None),
@@ -135,22 +195,26 @@ def train(
                     loss = task.loss(wrapped, batch, Step(step, pass_number, layout)) / layout.accumulation
                     scaler.scale(loss).backward()
                 step_loss += loss.detach()
-            if _update(optimizer, scaler, model, recipe.optimizer.clip_grad, recipe.non_finite, meter):
+            if step in passed_over:
+                meter.skipped += 1
+            elif _update(optimizer, scaler, model, recipe.optimizer.clip_grad, recipe.non_finite, meter, step):
                 meter.loss += step_loss
-                meter.finite &= step_loss.isfinite()
+                meter.note(step_loss.isfinite(), step)
                 if task.after_step is not None:
                     task.after_step()
             else:
                 meter.skipped += 1
+                if processes.leads and (hint := on_incident(incident(step))):
+                    progress.say(f"step {step + 1} is not finite and was skipped; {hint}")
             meter.steps += 1
             meter.seconds += time.monotonic() - begun
 
             end_of_epoch = (step + 1) % per_epoch == 0
-            if progress.due and not end_of_epoch:
-                _require_finite(meter, step + 1, task.title)
+            if progress.due and not end_of_epoch and is_finite():
                 shown = float(meter.loss) / max(1, meter.steps - meter.skipped)
                 progress.show(step + 1, step // per_epoch + 1, shown, rate, *_speed(meter, recipe.batch_size))
             if end_of_epoch:
+                is_finite(together=True)
                 metrics = _close_epoch(task, model, meter, processes, (step + 1) // per_epoch, rate)
                 history = [*history, metrics]
                 if _is_best(history, task.best):
@@ -169,17 +233,19 @@ def train(
     return Outcome(history, optimizer, total, best)
 
 
-def _update(optimizer: torch.optim.Optimizer, scaler: Any, model: nn.Module, clip: float | None, policy: str, meter: Meter) -> bool:
+def _update(
+    optimizer: torch.optim.Optimizer, scaler: Any, model: nn.Module, clip: float | None, policy: str, meter: Meter, step: int
+) -> bool:
     """One optimizer step on the accumulated gradients, clipped. False: it was skipped, since they were not finite."""
     scaler.unscale_(optimizer)
     taken = True
-    if clip is not None or policy == "skip":
+    if clip is not None or policy != "stop":
         norm = nn.utils.clip_grad_norm_(model.parameters(), float("inf") if clip is None else clip)
         if policy == "skip":
             # The norm is of gradients averaged over all processes, so all of them decide alike.
             taken = bool(norm.isfinite())
         elif not scaler.is_enabled():  # a gradient scaler skips steps that overflow by itself
-            meter.finite &= norm.isfinite()
+            meter.note(norm.isfinite(), step)
     if taken:
         scaler.step(optimizer)
     scaler.update()
@@ -188,8 +254,9 @@ def _update(optimizer: torch.optim.Optimizer, scaler: Any, model: nn.Module, cli
 
 
 def _close_epoch(task: Task, model: nn.Module, meter: Meter, processes: Processes, epoch: int, rate: float) -> Metrics:
-    _require_finite(meter, epoch * meter.steps, task.title)
-    loss = float(processes.sum(meter.loss.clone())) / processes.world / max(1, meter.steps - meter.skipped)
+    if meter.skipped == meter.steps:
+        raise UserError(f"{task.title}: no step of epoch {epoch} was finite, so nothing was learnt in it; lower the learning rate")
+    loss = float(processes.sum(meter.loss.clone())) / processes.world / (meter.steps - meter.skipped)
     speed, waiting = _speed(meter, task.recipe.batch_size)
     metrics = {"epoch": epoch, "loss": loss, "learning_rate": rate, "images_per_second": round(speed, 1), "data_wait": round(waiting, 4)}
     if meter.skipped:
@@ -223,12 +290,10 @@ def _summary(metrics: Metrics) -> str:
     )
 
 
-def _require_finite(meter: Meter, step: int, title: str) -> None:
-    if not bool(meter.finite):
-        raise UserError(
-            f"{title}: the loss or a gradient stopped being finite at or just before step {step}; the last good state is kept. "
-            "Lower the learning rate, set precision to fp32, or set non_finite: skip in the recipe"
-        )
+def _not_finite(title: str, step: int, total: int, policy: str) -> str:
+    said = f"{title}: the loss or a gradient stopped being finite in step {step + 1} of {total}; the last good state is kept"
+    other = "" if policy == "rewind" else ", or set non_finite: rewind in the recipe"
+    return f"{said}. Lower the learning rate, set precision to fp32{other}"
 
 
 def _syncing(model: nn.Module, pass_number: int, accumulation: int) -> Any:

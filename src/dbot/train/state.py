@@ -3,12 +3,19 @@
 import hashlib
 import os
 import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_NAME = re.compile(r"^step-(\d+)-([0-9a-f]{16})\.pt$")
+from dbot.disk import concerns_disk, named, patiently
+from dbot.errors import UserError
+
+FORMAT = 2
+"""What a state is like; counted up when the loop keeps something else."""
+_NAME = re.compile(r"step-(\d+)-([0-9a-f]{16})\.pt$")
 
 
 class StateStore:
@@ -18,39 +25,115 @@ class StateStore:
     changed is found before it is used, and the one before it is taken.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int, patience: float = 0.0) -> None:
+        """The states in a folder.
+
+        Args:
+            folder: where they lie; one process at a time writes there.
+            keep: how many.
+            patience: for how many seconds a write is tried again while the disk is full or gone.
+        """
         self.folder = folder
         self.keep = keep
+        self.patience = patience
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write a state of plain data and tensors, then drop the oldest beyond those kept."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{os.getpid()}.part"
-        with part.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        path = self.folder / f"step-{step:09d}-{_digest(part)}.pt"
-        part.replace(path)
+        """Write a state of plain data and tensors, then drop the oldest beyond those kept.
+
+        Raises:
+            DiskRefused: the disk refuses for longer than the patience lasts; earlier states are as they were.
+        """
+        return patiently(lambda: self._save(step, state), self.patience)
+
+    def _save(self, step: int, state: dict[str, Any]) -> Path:
+        # One name, so that what a killed attempt left is written over: a state can be gigabytes.
+        part = self.folder / ".state.part"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as stream:
+                _write(state, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            path = self.folder / f"step-{step:09d}-{_digest(part)}.pt"
+            part.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise named(error, self.folder) from None
         for old in self._found()[self.keep :]:
             old.unlink(missing_ok=True)
         return path
 
     def load(self, device: torch.device) -> tuple[int, dict[str, Any]] | None:
-        """Step and content of the newest state that is whole, or None; says so if a newer one is not."""
+        """Step and content of the newest state that is whole, or None; says so if a newer one is not.
+
+        Raises:
+            UserError: another version wrote it.
+        """
         for path in self._found():
-            match = _NAME.match(path.name)
-            assert match is not None
-            if _digest(path) == match[2]:
-                return int(match[1]), torch.load(path, map_location=device, weights_only=True)
+            if is_whole(path):
+                return read(path, device)
             print(f"warning: {path} is damaged (its digest differs); going on from the state before it", flush=True)
         return None
+
+    def before(self, step: int) -> Path | None:
+        """The newest state that has not yet taken a step, counted from 0."""
+        return next((path for path in self._found() if _step(path) <= step), None)
+
+    def pin(self, path: Path) -> Path:
+        """A state under a name by which it is not dropped when newer ones are written."""
+        pinned = path.with_name(f"pinned-{path.name}")
+        if not pinned.exists():
+            try:
+                pinned.hardlink_to(path)
+            except OSError:  # not every file system has links
+                shutil.copyfile(path, pinned)
+        return pinned
 
     def _found(self) -> list[Path]:
         """All states, the newest first."""
         if not self.folder.is_dir():
             return []
-        return sorted((p for p in self.folder.iterdir() if _NAME.match(p.name)), reverse=True)
+        return sorted((p for p in self.folder.iterdir() if _NAME.match(p.name)), key=_step, reverse=True)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a state is the one that was written under this name."""
+    match = _NAME.search(path.name)
+    return match is not None and _digest(path) == match[2]
+
+
+def read(path: Path, device: torch.device) -> tuple[int, dict[str, Any]]:
+    """Step and content of a whole state.
+
+    Raises:
+        UserError: another version wrote it.
+    """
+    state = torch.load(path, map_location=device, weights_only=True)
+    written = state.pop("format", None)
+    if written != FORMAT:
+        raise UserError(
+            f"{path}: is a training state of another version of dbot (format {written}; this one reads {FORMAT}); "
+            f"go on with that version, or remove {path.parent} to begin the job again"
+        )
+    return _step(path), state
+
+
+def _step(path: Path) -> int:
+    match = _NAME.search(path.name)
+    assert match is not None
+    return int(match[1])
+
+
+def _write(state: dict[str, Any], stream: Any) -> None:
+    try:
+        torch.save({**state, "format": FORMAT}, stream)
+    except RuntimeError as error:
+        # What the disk said is in the chain of what torch says when it can't finish its archive.
+        reason: BaseException | None = error
+        while reason is not None and not concerns_disk(reason):
+            reason = reason.__cause__ or reason.__context__
+        raise (reason or error) from None
 
 
 def _digest(path: Path) -> str:

@@ -2,15 +2,18 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
+from dbot.disk import patiently
+from dbot.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load
@@ -19,11 +22,23 @@ from dbot.plan import METRICS, STUDENT, Plan
 from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
 from dbot.record.history import write_history
+from dbot.record.incident import write as write_incident
 from dbot.record.mlflow import Feed
 from dbot.train.distributed import Processes, processes
+from dbot.train.incident import Incident
 from dbot.train.loop import Outcome, train
+from dbot.train.replay import Replayed, replay
 from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Task
+
+T = TypeVar("T")
+
+
+class Looked(Exception):
+    """A replay has come to its end, in the middle of the verb that it replays."""
+
+    def __init__(self, replayed: Replayed) -> None:
+        self.replayed = replayed
 
 
 @dataclass
@@ -37,37 +52,62 @@ class TrainingJob:
     batch_per_process: int
     checkpointing: bool
     feed: Feed
+    replayed: Incident | None = None
+    """The incident that is looked at, instead of training."""
     artifacts: list[str] = field(default_factory=list)
     history: list[Metrics] = field(default_factory=list)
 
     def train(self, task: Task) -> Outcome:
-        """Run the loop, with the history written beside the state and MLflow fed after every epoch."""
+        """Run the loop, with the history written beside the state and MLflow fed after every epoch.
+
+        Raises:
+            Looked: this is a replay, which ends here.
+        """
         execution = self.plan.params.execution
         if self.checkpointing:
             checkpoint_blocks(task.model)
-        store = StateStore(self.run.state, execution.states_kept)
-        outcome = train(task, store, self.processes, execution, self.batch_per_process, self._after_epoch)
+        if self.replayed is not None:
+            raise Looked(replay(task, self.replayed, self.processes.device, execution))
+        store = StateStore(self.run.state, execution.states_kept, execution.disk_patience_seconds)
+        capture = partial(self._capture, task, store)
+        outcome = train(task, store, self.processes, execution, self.batch_per_process, self._after_epoch, capture)
         self.history = outcome.history
         return outcome
 
     def _after_epoch(self, history: list[Metrics]) -> None:
-        self.run.tick()
-        write_history(self.run.state / METRICS, history)
+        self._written(self.run.tick)
+        self._written(lambda: write_history(self.run.state / METRICS, history))
         self.feed.log(history)
+
+    def _capture(self, task: Task, store: StateStore, incident: Incident) -> str:
+        """Keep what a step that is not finite came from, as far as the disk lets it."""
+        names = getattr(task.images, "paths", None)
+        paths = {} if names is None else {str(number): str(names[number]) for _, number in incident.images}
+        try:
+            state = None if incident.state is None else store.pin(incident.state)
+            path = write_incident(self.run.state, self.run.job, replace(incident, state=state), paths)
+        except OSError as error:
+            return f"it could not be kept for `dbot replay` ({error.strerror})"
+        return "" if path is None else f"`dbot replay {path}` does the step again and says what is not finite"
+
+    def _written(self, write: Callable[[], T]) -> T:
+        """Write what took long to compute: a disk that is full or gone is waited for."""
+        return patiently(write, self.plan.params.execution.disk_patience_seconds)
 
     def save(self, name: str, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
         """Write a checkpoint among the job's artifacts; the leading process does."""
         self.artifacts.append(name)
         if self.processes.leads:
             part = self.run.state / name
-            checkpoint.save(part, weights, about)
-            place(part, self.run.job.folder / name)
+            self._written(lambda: checkpoint.save(part, weights, about))
+            self._written(lambda: place(part, self.run.job.folder / name))
 
     def save_metrics(self, metrics: Metrics) -> None:
         """Write what was measured as ``metrics.json`` among the job's artifacts; the leading process does."""
         self.artifacts.append("metrics.json")
         if self.processes.leads:
-            write_whole(self.run.job.folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+            content = (json.dumps(metrics, indent=1) + "\n").encode()
+            self._written(lambda: write_whole(self.run.job.folder / "metrics.json", content))
 
     def finish(self, results: Mapping[str, float | int | str]) -> None:
         """Write history and receipt, and complete the MLflow run; the leading process does."""
@@ -75,10 +115,11 @@ class TrainingJob:
             return
         logs = []
         if self.history:
-            write_history(self.run.job.folder / METRICS, self.history)
+            self._written(lambda: write_history(self.run.job.folder / METRICS, self.history))
             logs.append(METRICS)
         trained = bool(self.history)
-        receipt = self.run.finish(self.artifacts, results, logs, self.processes.device_name, self.processes.world, keep_state=trained)
+        device, world = self.processes.device_name, self.processes.world
+        receipt = self._written(lambda: self.run.finish(self.artifacts, results, logs, device, world, keep_state=trained))
         self.feed.complete(receipt, self.history)
 
 
@@ -105,18 +146,27 @@ def teacher_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
 
 @contextmanager
 def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[TrainingJob]:
-    """Everything around a training verb: the plan's job, its processes, and its checked inputs."""
+    """Everything around a training verb: the plan's job, its processes, and its checked inputs.
+
+    `dbot replay` sets ``args.replay``, to the folder and the content of an incident: then nothing is written.
+    """
+    folder, incident = getattr(args, "replay", (None, None))
     plan = Plan(load(args.params, args.scale))
     job = plan.job(verb, **key)
     inputs = {role: getattr(args, role, None) or needed.receipt for role, needed in job.inputs.items()}
     resources = plan.resources(job)
     per_node = max(1, resources.gpus or 1)
-    with processes(plan.params.execution.device, (resources.threads or 1) // per_node) as group, Execution(job, inputs, group.leads) as run:
+    threads = (resources.threads or 1) // per_node
+    with processes(plan.params.execution.device, threads) as group, Execution(job, inputs, group.leads and incident is None) as run:
         group.barrier()
+        if folder is not None and not folder.samefile(run.state):
+            raise UserError(f"{folder}: is of other parameters or inputs than {job.name} now has (those have {run.state}); restore them")
         # A job of seconds is left to `dbot sync`: loading MLflow would take as long as its work.
-        feed = Feed(job, run.name, enabled=plan.params.execution.mlflow and group.leads and METRICS in job.artifacts)
+        feeds = plan.params.execution.mlflow and run.leads and METRICS in job.artifacts
+        feed = Feed(job, run.name, enabled=feeds)
         manifest = read_manifest(inputs["data"].parent)
         if (scratch := load_site().scratch) is not None:
             manifest = stage(manifest, scratch)
-        yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, bool(resources.checkpointing), feed)
+        batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
+        yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed, incident)
         group.barrier()

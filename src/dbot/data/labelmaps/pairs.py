@@ -79,6 +79,11 @@ class TrainingPairs(Dataset[Any]):
         seed_host(self.seed, "crop", epoch, number)
         return self.transform(image, classes_HW)
 
+    @property
+    def paths(self) -> Any:
+        """By number, an image's file below the data set's root."""
+        return self.pairs.paths
+
 
 class ValidationPairs(Dataset[Any]):
     """One process's share of the validation images at their own sizes: every image goes to exactly one process."""

@@ -56,6 +56,11 @@ class TrainingObjects(Dataset[tuple[Tensor, Target]]):
         seed_host(self.seed, "crop", epoch, number)
         return self.transform(image, self.objects.target(int(self.chosen[number])))
 
+    @property
+    def paths(self) -> Any:
+        """By number, an image's file below the data set's root."""
+        return self.pixels.paths
+
 
 class ValidationViews(Dataset[tuple[Tensor, Origin]]):
     """One process's share of the validation images, at the size of evaluation: every image goes to exactly one process."""

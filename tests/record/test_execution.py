@@ -1,0 +1,113 @@
+"""The edge of a job, on real receipts over dummy files."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from dbot.errors import UserError
+from dbot.record import execution as executions
+from dbot.record import receipt as receipts
+from dbot.record.execution import Execution
+from tests.fakes import FakeProject
+
+
+def test_a_job_started_twice_stops_the_second_time(project: FakeProject) -> None:
+    job = project.plan.generate("digits")
+    with Execution(job) as first:
+        with pytest.raises(UserError, match=r"generate/digits: is running already \(its state folder .* is locked\)"), Execution(job):
+            pass
+        assert (first.state / "execution.json").is_file()
+    project.run(job)
+
+
+def test_other_processes_of_a_job_take_no_lock_and_write_nothing(project: FakeProject) -> None:
+    job = project.plan.generate("digits")
+    with Execution(job) as first:
+        before = {path: path.read_bytes() for path in first.state.iterdir()}
+        with Execution(job, leads=False):
+            pass
+        assert {path: path.read_bytes() for path in first.state.iterdir()} == before
+
+
+def test_a_clock_that_is_set_back_makes_no_time_negative(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(["2026-01-02T12:00:00+00:00", "2026-01-02T11:00:00+00:00", "2026-01-01T00:00:00+00:00"])
+    monkeypatch.setattr(executions.surroundings, "now", lambda: next(clock))
+    job = project.plan.generate("digits")
+    with pytest.raises(KeyboardInterrupt):
+        project.run(job, lambda execution: (_ for _ in ()).throw(KeyboardInterrupt))
+    receipt = project.run(job)
+    attempts = receipt.circumstances.attempts
+    assert [attempt.started[11:13] for attempt in attempts] == ["12", "11"], "in the order in which they were made"
+    assert all(attempt.seconds >= 0 for attempt in attempts)
+    assert receipts.read(job.receipt) == receipt
+    receipt_of_another_time = project.plan.generate("digits")
+    assert receipts.read(receipt_of_another_time.receipt).id == receipt.id
+
+
+@pytest.mark.parametrize("content", ["", '{"name": ', "[]", '{"name": "x", "attempts": [{"started": 1}]}'])
+def test_a_damaged_clock_is_begun_anew(project: FakeProject, content: str) -> None:
+    job = project.plan.generate("digits")
+    with Execution(job) as execution:
+        pass
+    (execution.state / "execution.json").write_text(content)
+    assert len(project.run(job).circumstances.attempts) == 1
+
+
+def test_halves_of_files_are_cleared_away(project: FakeProject) -> None:
+    job = project.plan.generate("digits")
+    job.folder.mkdir(parents=True)
+    half = job.folder / ".receipt.json.123.part"
+    half.write_text("{")
+    project.run(job)
+    assert not half.exists()
+
+
+def test_a_full_disk_at_the_end_does_not_hide_what_went_wrong(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def work() -> None:
+        with Execution(project.plan.generate("digits")):
+            monkeypatch.setattr(executions, "write_whole", full)
+            raise UserError("what went wrong")
+
+    with pytest.raises(UserError, match="what went wrong"):
+        work()
+
+
+def test_a_receipt_that_could_not_be_written_loses_nothing(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = project.plan.generate("digits")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(receipts, "write_whole", full)
+        with pytest.raises(OSError, match="No space left"):
+            project.run(job)
+    (state,) = Path("state").rglob("execution.json")
+    name = json.loads(state.read_text())["name"]
+    assert not job.receipt.exists()
+    assert project.run(job).circumstances.execution == name, "it goes on as the same execution"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_file_is_moved_to_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
+    source, target = tmp_path / "state" / "x", tmp_path / "results" / "x"
+    source.parent.mkdir()
+    source.write_bytes(b"whole")
+    rename = Path.replace
+
+    def other_file_system(self: Path, to: Path) -> Path:
+        if self.parent != to.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, to)
+
+    if elsewhere:
+        monkeypatch.setattr(Path, "replace", other_file_system)
+    executions.place(source, target)
+    assert target.read_bytes() == b"whole"
+    assert not source.exists()
+    assert list(target.parent.iterdir()) == [target]

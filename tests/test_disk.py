@@ -1,0 +1,95 @@
+"""A disk that refuses."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dbot import cli
+from dbot.disk import DiskRefused, patiently
+from dbot.record.digest import write_whole
+from tests.conftest import PROJECT
+
+
+class Refuses:
+    """Does its work only after so many refusals."""
+
+    def __init__(self, times: int, number: int = errno.ENOSPC) -> None:
+        self.left = times
+        self.number = number
+
+    def __call__(self) -> str:
+        if self.left:
+            self.left -= 1
+            raise OSError(self.number, os.strerror(self.number), "some/file")
+        return "done"
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    taken: list[float] = []
+    monkeypatch.setattr("dbot.disk.time.sleep", taken.append)
+    return taken
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.ESTALE, errno.EDQUOT])
+def test_what_comes_back_is_waited_for(pauses: list[float], number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert patiently(Refuses(7, number), seconds=100) == "done"
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert capsys.readouterr().err.count("\n") == 7
+
+
+def test_patience_ends_with_one_line(pauses: list[float]) -> None:
+    with pytest.raises(DiskRefused) as caught:
+        patiently(Refuses(99), seconds=10)
+    assert str(caught.value) == "some/file: no space left on device; free some space, and run this again"
+    assert sum(pauses) == 10
+
+
+def test_what_waiting_does_not_mend_is_said_at_once(pauses: list[float]) -> None:
+    with pytest.raises(DiskRefused, match="some/file: permission denied; mend its permissions"):
+        patiently(Refuses(1, errno.EACCES), seconds=100)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        patiently(Refuses(1, errno.EBADF), seconds=100)
+    assert pauses == []
+
+
+def test_a_file_is_as_it_was_when_it_could_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a file"
+    write_whole(path, b"before")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="a file"):
+        write_whole(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_verb_says_it_in_one_line(tmp_path: Path) -> None:
+    """A real limit on the size of files, as a full disk or quota would have it."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    command = [sys.executable, "-B", "-m", "dbot", "schema", "--output", str(tmp_path / "schema.json")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert done.returncode == 2
+    what = "file too large; raise the limit on the size of a file, and run this again"
+    assert done.stderr == f"dbot schema: {tmp_path}/schema.json: {what}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_system_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(args: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr("dbot.verbs.params.run", broken)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        cli.main(["params"])
