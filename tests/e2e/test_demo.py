@@ -15,7 +15,7 @@ FILLED = ("B-B", "L-L", "H-H", "H448-H")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Copy:
-    copy = Copy.made(tmp_path_factory.mktemp("e2e") / "ein Projekt für später")
+    copy = Copy.made(tmp_path_factory.mktemp("e2e") / "a project with spaces")
     copy.run("workflow/run", "--cores", "2")
     return copy
 

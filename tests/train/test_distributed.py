@@ -13,7 +13,7 @@ from dbot.distill.boundary import Promoted, begin_stage
 from dbot.params.load import load
 from dbot.train.distributed import processes
 from tests.conftest import PROJECT
-from tests.train.small import ARCHITECTURE, AS_THEY_ARE, execution_like, recipe_like, run, task_of
+from tests.train.small import ARCHITECTURE, AS_THEY_ARE, Noise, execution_like, recipe_like, run, task_of
 
 
 def free_port() -> str:
@@ -103,3 +103,31 @@ def resumed(group, folder):
 
 def test_two_processes_go_on_bit_for_bit(tmp_path):
     assert all(found["same"] for found in together(resumed, tmp_path))
+
+
+class OneBad(Noise):
+    """One image of one epoch is not a number, and one process alone reads it."""
+
+    def __getitem__(self, where):
+        image, label = super().__getitem__(where)
+        return (image * float("nan") if where == (1, 7) else image), label
+
+
+def gone_back(group, folder):
+    """The same training twice: the bad step skipped, and gone back from."""
+    found = {}
+    for policy in ("skip", "rewind"):
+        figures, execution = recipe(non_finite=policy)
+        often = execution.model_copy(update={"state_every_seconds": 0.0})
+        task = task_of(figures, OneBad(20))
+        outcome = run(task, folder / policy, often, group)
+        found[policy] = task.model.state_dict()
+        found[f"{policy} steps"] = [metrics.get("skipped_steps", 0) for metrics in outcome.history]
+    return found
+
+
+@pytest.mark.slow
+def test_all_processes_go_back_together(tmp_path):
+    for found in together(gone_back, tmp_path):
+        assert found["skip steps"] == found["rewind steps"] == [0, 1, 0]
+        assert all(torch.equal(tensor, found["rewind"][name]) for name, tensor in found["skip"].items())
