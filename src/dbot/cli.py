@@ -41,6 +41,7 @@ OTHERS = {
     "params": "show what a row resolves to, and where each value came from",
     "schema": "write the JSON schema of params.yaml",
     "stages": "write dvc.yaml from params.yaml",
+    "status": "say what is built, stale, missing or running, and why",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
     "adopt": "take over what `dvc pull` brought, so that nothing is retrained",

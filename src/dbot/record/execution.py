@@ -73,14 +73,16 @@ class Execution:
 
     def _locked(self) -> IO[str]:
         handle = (self.state / "lock").open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            raise UserError(
-                f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it"
-            ) from None
-        return handle
+        for patience in (0.2, 0.2, 0.2, None):  # `dbot status` and `dbot gc` hold it for an instant
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except OSError:
+                if patience is None:
+                    break
+                time.sleep(patience)
+        handle.close()
+        raise UserError(f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it")
 
     def _history(self) -> tuple[str, list[Attempt]]:
         try:
