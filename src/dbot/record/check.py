@@ -54,19 +54,25 @@ def check(job: Job) -> Receipt:
     return receipt
 
 
+def receipts_at(path: Path) -> list[Path]:
+    """The receipt at a path, and those that `dbot merge` put beside it: the same job with the same result, done twice."""
+    return [path, *sorted(path.parent.glob(f"{BESIDE}/*.json"))]
+
+
 def seals_at(path: Path) -> set[str]:
-    """The seals of the receipt at a path and of those that `dbot merge` put beside it: the same job with the same result, done twice.
+    """The seals of the receipts at a path.
 
     Raises:
         UserError: one of them was changed, or has another result.
     """
-    here = receipts.read(path)
-    seals = {here.seal}
-    for other in sorted(path.parent.glob(f"{BESIDE}/*.json")):
+    here, *others = receipts_at(path)
+    first = receipts.read(here)
+    seals = {first.seal}
+    for other in others:
         beside = receipts.read(other)
-        if beside.id != here.id:
+        if beside.id != first.id:
             raise UserError(
-                f"{other}: is not the same result as {path}, beside which it lies; delete it, and run again what was made from it"
+                f"{other}: is of another result than {path}, beside which it lies; delete it and run again what was made from it"
             )
         seals.add(beside.seal)
     return seals

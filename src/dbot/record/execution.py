@@ -60,7 +60,15 @@ class Execution:
         self.state.mkdir(parents=True, exist_ok=True)
         self._lock = self._locked() if self.leads else None
         self._started = time.monotonic()
-        self._attempt = Attempt(started=surroundings.now(), seconds=0, host=surroundings.host(), slurm_job=surroundings.slurm_job())
+        # Now, because a person may edit the code while the job runs.
+        self._code, self._commit = surroundings.code_digest(), surroundings.git_commit() if self.leads else (None, None)
+        self._attempt = Attempt(
+            started=surroundings.now(),
+            seconds=0,
+            host=surroundings.host(),
+            slurm_job=surroundings.slurm_job(),
+            hardware=surroundings.hardware(),
+        )
         self.name, self._earlier = self._history()
         self.tick()
         return self
@@ -130,7 +138,7 @@ class Execution:
                 state that takes seconds.
         """
         folder = self.job.folder
-        commit, changes = surroundings.git_commit()
+        commit, changes = self._commit
         identity = Identity(
             verb=self.job.verb,
             scale=self.job.scale,
@@ -139,7 +147,7 @@ class Execution:
             inputs={role: Input(path=self.paths[role].as_posix(), id=found.id) for role, found in self.inputs.items()},
             artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
             results=dict(results),
-            code=surroundings.code_digest(),
+            code=self._code,
             environment=surroundings.environment(),
             device=device,
             processes=processes,

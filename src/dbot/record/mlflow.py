@@ -2,8 +2,8 @@
 
 import random
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from dbot.errors import UserError
 from dbot.plan import METRICS, RECEIPT, RESULTS, Job, Plan
@@ -90,9 +90,7 @@ def sync(plan: Plan) -> Synced:
     done = [(job, receipts.read(job.receipt)) for job in _recorded(plan)]
     if not done:
         return Synced(0, 0)
-    contents = [
-        runs.finished(job, receipt, read_history(job.folder / METRICS) if METRICS in job.artifacts else ()) for job, receipt in done
-    ]
+    contents = [_content(job, receipt) for job, receipt in done]
     try:
         store = runs.Store()
         completed = sum(store.complete(content) for content in contents)
@@ -102,6 +100,53 @@ def sync(plan: Plan) -> Synced:
             "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
         ) from None
     return Synced(len(done), completed)
+
+
+@dataclass
+class Checked:
+    """What a comparison with MLflow found."""
+
+    same: int = 0
+    """Runs with the values, parameters and tags of their receipts."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be compared, and why."""
+
+
+def check_runs(jobs: Sequence[Job]) -> Checked:
+    """Compare the runs of some jobs, each of which has a receipt, with what the jobs left.
+
+    Raises:
+        UserError: names the first run that says something else.
+    """
+    if not runs.is_there():
+        return Checked(notes=[f"MLflow: not checked, there is no {runs.DEFAULT_FILE} here"])
+    contents = [(job, _content(job, receipts.read(job.receipt))) for job in jobs]
+    found, incomplete = Checked(), 0
+    try:
+        store = runs.Store()
+        for job, content in contents:
+            try:
+                different = store.disagreement(content)
+            except LookupError:
+                incomplete += 1
+                continue
+            if different is not None:
+                raise UserError(
+                    f"MLflow at {runs.shown_uri()}: the run of {job.name} ({content.execution}) {different}; "
+                    "delete that run and `dbot sync` sends it anew"
+                )
+            found.same += 1
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
+        found.notes.append(f"MLflow: not checked to the end, {runs.shown_uri()} does not answer ({_short(error)})")
+    if incomplete:
+        found.notes.append(f"MLflow: {incomplete} of {len(contents)} executions are not there, or not whole; `dbot sync` completes them")
+    return found
+
+
+def _content(job: Job, receipt: Receipt) -> runs.Content:
+    return runs.finished(job, receipt, read_history(job.folder / METRICS) if METRICS in job.artifacts else ())
 
 
 def _recorded(plan: Plan) -> list[Job]:

@@ -8,6 +8,7 @@ the tags name the receipt, and DVC keeps the files.
 
 import json
 import logging
+import math
 import os
 import re
 import time
@@ -85,15 +86,7 @@ class Content:
 def begun(job: Job, execution: str) -> Content:
     """What is known when a job starts."""
     commit, _ = surroundings.git_commit()
-    tags = {
-        "dbot.execution": execution,
-        "dbot.rule": job.verb,
-        "dbot.scale": job.scale,
-        **{f"dbot.{key}": value for key, value in job.key.items()},
-        "mlflow.source.name": job.command,
-        "mlflow.source.git.commit": commit,
-        "dbot.slurm_job": surroundings.slurm_job(),
-    }
+    tags = {**_names(job, execution), "mlflow.source.git.commit": commit, "dbot.slurm_job": surroundings.slurm_job()}
     row = job.key.get("row")
     return Content(
         execution=execution,
@@ -111,7 +104,7 @@ def finished(job: Job, receipt: Receipt, history: History) -> Content:
     """What is known when a job has its receipt."""
     identity, circumstances = receipt.identity, receipt.circumstances
     tags = {
-        **begun(job, circumstances.execution).tags,
+        **_names(job, circumstances.execution),
         "dbot.receipt": receipt.id,
         "dbot.receipt_path": job.receipt.as_posix(),
         "dbot.host": circumstances.attempts[-1].host,
@@ -151,6 +144,11 @@ def points(history: History) -> list[Point]:
 def tracking_uri() -> str:
     """Where MLflow lives: ``MLFLOW_TRACKING_URI``, or a SQLite file in the project."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_FILE.resolve()}"
+
+
+def is_there() -> bool:
+    """Whether there is a store to ask; False where nothing was ever sent to the project's own file."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or DEFAULT_FILE.exists()
 
 
 def shown_uri() -> str:
@@ -208,6 +206,42 @@ class Store:
             run = self._open(content)
             sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._pictures, self._end)]
             return any(sent)
+
+    def disagreement(self, content: Content) -> str | None:
+        """The first thing in which the run of an execution differs from its content; None where there is none.
+
+        What a run lacks is no disagreement but work for `dbot sync`.
+
+        Raises:
+            LookupError: there is no such run, or it lacks something.
+        """
+        experiment = self.client.get_experiment_by_name(content.experiment)
+        run = self._tagged(experiment.experiment_id, "dbot.execution", content.execution) if experiment else None
+        if run is None:
+            raise LookupError("no run")
+        found = self.client.get_run(run).data
+        expected = {(name, epoch): value for name, value, epoch in content.points}
+        seen = set()
+        for name in sorted(found.metrics):
+            for point in self.client.get_metric_history(run, name):
+                here, value = (name, point.step), expected.get((name, point.step))
+                if value is None:
+                    return f"has metric {name} = {point.value!r} at epoch {point.step}, of which the job left nothing"
+                if point.value != value and not (math.isnan(point.value) and math.isnan(value)):
+                    return f"has metric {name} = {point.value!r} at epoch {point.step}, the job left {value!r}"
+                seen.add(here)
+        for what, there, wanted in (
+            ("parameter", found.params, content.params),
+            ("tag", _of_receipt(found.tags), _of_receipt(content.tags)),
+        ):
+            for key, value in there.items():
+                if wanted.get(key) != value:
+                    return f"has {what} {key} = {value}, the receipt {wanted.get(key, 'has none')}"
+            if wanted.keys() - there.keys():
+                raise LookupError(f"lacks {what}s")
+        if expected.keys() - seen:
+            raise LookupError("lacks metrics")
+        return None
 
     def _values(self, run: str, content: Content) -> bool:
         sent = self.sent(run)
@@ -283,6 +317,22 @@ class Store:
     def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
         found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return found[0].info.run_id if found else None
+
+
+def _of_receipt(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that say what stands on a receipt."""
+    return {key: value for key, value in tags.items() if key.startswith("dbot.") or key == "mlflow.source.git.commit"}
+
+
+def _names(job: Job, execution: str) -> dict[str, str | None]:
+    """The tags that say which job's execution a run is of."""
+    return {
+        "dbot.execution": execution,
+        "dbot.rule": job.verb,
+        "dbot.scale": job.scale,
+        **{f"dbot.{key}": value for key, value in job.key.items()},
+        "mlflow.source.name": job.command,
+    }
 
 
 def _params(settings: Any) -> dict[str, str]:
