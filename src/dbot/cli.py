@@ -44,6 +44,8 @@ OTHERS = {
     "status": "say what is built, stale, missing or running, and why",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
+    "gc": "show what no receipt needs, and free it",
+    "merge": "finish a git merge of two people's results",
     "adopt": "take over what `dvc pull` brought, so that nothing is retrained",
 }
 

@@ -109,7 +109,8 @@ class Execution:
         """Note the time spent, so that a killed attempt is counted too."""
         if not self.leads:
             return
-        content = {"name": self.name, "attempts": [attempt.model_dump() for attempt in self.attempts]}
+        job = {"verb": self.job.verb, "key": dict(self.job.key)}
+        content = {"name": self.name, **job, "attempts": [attempt.model_dump() for attempt in self.attempts]}
         write_whole(self.state / "execution.json", json.dumps(content).encode())
 
     def artifact(self, role: str, name: str) -> Path:

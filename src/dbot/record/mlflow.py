@@ -64,7 +64,7 @@ class Feed:
         except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
             self._live = False
             print(
-                f"MLflow at {runs.shown_uri()} does not answer ({_short(error)}): training goes on; `dbot sync` completes it later",
+                f"MLflow at {runs.shown_uri()} does not answer ({short(error)}): training goes on; `dbot sync` completes it later",
                 file=sys.stderr,
                 flush=True,
             )
@@ -96,7 +96,7 @@ def sync(plan: Plan) -> Synced:
         completed = sum(store.complete(content) for content in contents)
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
         raise UserError(
-            f"MLflow at {runs.shown_uri()} does not answer ({_short(error)}); "
+            f"MLflow at {runs.shown_uri()} does not answer ({short(error)}); "
             "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
         ) from None
     return Synced(len(done), completed)
@@ -139,7 +139,7 @@ def check_runs(jobs: Sequence[Job]) -> Checked:
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
-        found.notes.append(f"MLflow: not checked to the end, {runs.shown_uri()} does not answer ({_short(error)})")
+        found.notes.append(f"MLflow: not checked to the end, {runs.shown_uri()} does not answer ({short(error)})")
     if incomplete:
         found.notes.append(f"MLflow: {incomplete} of {len(contents)} executions are not there, or not whole; `dbot sync` completes them")
     return found
@@ -162,7 +162,7 @@ def _recorded(plan: Plan) -> list[Job]:
     return [job for job in jobs.values() if job.receipt.exists()]
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The root of an error in one line: MLflow wraps it in pages, which also repeat the address with its password."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper

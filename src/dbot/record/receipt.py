@@ -116,7 +116,8 @@ def make(identity: Identity, circumstances: Circumstances) -> Receipt:
 
 def write(receipt: Receipt, path: Path) -> None:
     """Write a receipt, whole or not at all."""
-    write_whole(path, (json.dumps(receipt.model_dump(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    content = {"format": receipt.format, **receipt.model_dump(exclude_unset=True)}
+    write_whole(path, (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def read(path: Path) -> Receipt:

@@ -234,14 +234,40 @@ class Store:
             ("parameter", found.params, content.params),
             ("tag", _of_receipt(found.tags), _of_receipt(content.tags)),
         ):
-            for key, value in there.items():
-                if wanted.get(key) != value:
-                    return f"has {what} {key} = {value}, the receipt {wanted.get(key, 'has none')}"
+            for key, text in there.items():
+                if wanted.get(key) != text:
+                    return f"has {what} {key} = {text}, the receipt {wanted.get(key, 'has none')}"
             if wanted.keys() - there.keys():
                 raise LookupError(f"lacks {what}s")
         if expected.keys() - seen:
             raise LookupError("lacks metrics")
         return None
+
+    def register(self, name: str, alias: str, execution: str, source: str, tags: dict[str, str]) -> bool:
+        """Have an alias of a registered model point at the version of a receipt; returns whether anything was lacking."""
+        with locked(LOCK, LOCK_SECONDS):
+            if not self.client.search_registered_models(f"name = '{name}'"):
+                self.client.create_registered_model(name)
+            versions = self.client.search_model_versions(f"name = '{name}'")
+            same = ("dbot.receipt", "dbot.sha256")
+            found = next((each for each in versions if all(each.tags.get(key) == tags[key] for key in same)), None)
+            if found is None:
+                version = self.client.create_model_version(name, source, self._run_of(execution), tags).version
+            else:
+                version = found.version
+                lacking = {key: value for key, value in tags.items() if found.tags.get(key) != value}
+                for key, value in lacking.items():
+                    self.client.set_model_version_tag(name, version, key, value)
+            pointed = str(self.client.get_registered_model(name).aliases.get(alias)) == str(version)
+            if not pointed:
+                self.client.set_registered_model_alias(name, alias, version)
+            return found is None or bool(lacking) or not pointed
+
+    def _run_of(self, execution: str) -> str | None:
+        """The run of an execution, in whatever experiment of ours."""
+        experiments = [each.experiment_id for each in self.client.search_experiments(filter_string="name LIKE 'dbot/%'")]
+        found = self.client.search_runs(experiments, f"tags.`dbot.execution` = '{execution}'", max_results=1) if experiments else []
+        return found[0].info.run_id if found else None
 
     def _values(self, run: str, content: Content) -> bool:
         sent = self.sent(run)
