@@ -75,6 +75,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_rows_of_two_people_come_together(two: tuple[Person, Person], capsys: pytest.CaptureFixture[str], sh: Shell) -> None:
     ada, bob = two
     ada.builds("B-B")
@@ -106,6 +107,7 @@ def test_rows_of_two_people_come_together(two: tuple[Person, Person], capsys: py
     assert "2 results" in said(capsys, "verify")
 
 
+@pytest.mark.slow
 def test_a_receipt_beside_is_checked_like_any_other(two: tuple[Person, Person], capsys: pytest.CaptureFixture[str]) -> None:
     ada, bob = two
     ada.builds("B-B")
@@ -123,6 +125,7 @@ def test_a_receipt_beside_is_checked_like_any_other(two: tuple[Person, Person], 
     assert "was made from another results/demo/" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_result_of_the_same_job_must_be_chosen(
     two: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +143,7 @@ def test_another_result_of_the_same_job_must_be_chosen(
     plan = ada.project.plan
     for job in plan.jobs([plan.evaluate("B-B", "cls", "0")]):
         assert receipts.read(job.receipt).identity.environment == {"python": "another"}
+    assert main(["table"]) == 0
     assert "1 results of scale demo" in said(capsys, "verify", "--skip-mlflow")
 
 

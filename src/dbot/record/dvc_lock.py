@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from dbot.errors import UserError
-from dbot.params.source import read_yaml
 from dbot.plan import RESULTS, Job, Plan
 from dbot.record.check import receipts_at
 from dbot.record.digest import canonical
@@ -43,7 +42,8 @@ class LockFiles:
         for path in (Path(LOCK_FILE), *sorted(RESULTS.glob(f"*/{LOCK_FILE}"))):
             if path.exists():
                 self._stages |= {name: Recorded(path, content) for name, content in read_stages(path).items()}
-        self._params = read_yaml(plan.resolved.file).data
+        # Which values there are is known by now (`load`); this only has them as they are written, quickly.
+        self._params = yaml.load(plan.resolved.file.read_text(encoding="utf-8"), _Loader)
 
     def has(self, job: Job) -> bool:
         return stage_name(job) in self._stages

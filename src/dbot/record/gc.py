@@ -20,6 +20,7 @@ from dbot.errors import UserError
 from dbot.params.load import load
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record import receipt as receipts
+from dbot.record import surroundings
 from dbot.record.dvc_lock import md5
 from dbot.record.execution import STATE, state_folder
 from dbot.record.keep import LOCK, LOCK_SECONDS
@@ -61,25 +62,36 @@ def free(of_all_scales: list[Plan]) -> list[Free]:
     return [*orphans, *_states(of_all_scales), *(part for part in _parts() if not gone & set(part.path.parents)), *_objects()]
 
 
-def delete(each: Free) -> bool:
-    """Remove it; returns False where a job has begun to work in it."""
-    if each.path.is_relative_to(STATE) and each.path.is_dir():
-        with (each.path / "lock").open("w") as handle:
+def delete(found: list[Free]) -> list[Free]:
+    """Remove what was found; returns what is needed by now, and stays."""
+    objects = [each for each in found if each.path.is_relative_to(CACHE)]
+    stay = [each for each in found if each not in objects and not _gone(each.path)]
+    if objects:
+        with locked(LOCK, LOCK_SECONDS):  # `dbot record` may have brought an object, and be about to name it
+            named = _named()
+            for each in objects:
+                if f"{each.path.parent.name}{each.path.name}" in named:
+                    stay.append(each)
+                else:
+                    each.path.unlink(missing_ok=True)
+    for each in found:
+        _prune(each.path.parent)
+    return stay
+
+
+def _gone(path: Path) -> bool:
+    """Remove a file or a folder; False where a job has begun to work in it."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+    elif not path.is_relative_to(STATE):
+        shutil.rmtree(path)
+    else:
+        with (path / "lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 return False
-            shutil.rmtree(each.path)
-    elif each.path.is_dir():
-        shutil.rmtree(each.path)
-    elif each.path.is_relative_to(CACHE):
-        with locked(LOCK, LOCK_SECONDS):  # `dbot record` may be about to name it
-            if each.path.name in {name[2:] for name in _named() if name[:2] == each.path.parent.name}:
-                return False
-            each.path.unlink(missing_ok=True)
-    else:
-        each.path.unlink(missing_ok=True)
-    _prune(each.path.parent)
+            shutil.rmtree(path)
     return True
 
 
@@ -170,8 +182,8 @@ def _parts() -> Iterator[Free]:
 
 def _objects() -> Iterator[Free]:
     """Objects in this project's own cache that no lock file names. A cache elsewhere may be shared, and is left alone."""
-    if not CACHE.is_dir() or not Path(".git").exists():
-        return  # without the history nobody knows what is needed
+    if not CACHE.is_dir() or not Path(".git").exists() or not surroundings.is_whole():
+        return  # without all of the history nobody knows what is needed
     named = _named()
     for path in sorted(CACHE.glob("[0-9a-f][0-9a-f]/*")):
         if path.is_file() and f"{path.parent.name}{path.name}" not in named:
@@ -180,7 +192,8 @@ def _objects() -> Iterator[Free]:
 
 def _named() -> set[str]:
     """MD5s that DVC's files name, here and in every commit of every branch, with those in the folders that they name."""
-    texts = [path.read_bytes() for path in (Path(LOCK_FILE), *RESULTS.glob(f"*/{LOCK_FILE}"), *Path().glob("*.dvc")) if path.exists()]
+    files = (Path(LOCK_FILE), *RESULTS.glob(f"*/{LOCK_FILE}"), *Path().glob("*.dvc"))
+    texts = [path.read_bytes() for path in files if path.is_file()]
     blobs = {
         line.split()[0]
         for line in _git("rev-list", "--all", "--reflog", "--objects").decode(errors="replace").splitlines()

@@ -65,17 +65,17 @@ def merge(plan: Plan, keep: Side | None = None) -> Merged:
         elif path != str(FILE):
             _take(path, versions, done.chosen.get(_folder(path), "ours"))
         done.resolved.append(path)
-    for path, content in others.items():
-        write_whole(path, content)
-        done.beside.append(path)
-        _git("add", "--", str(path))
+    for beside, content in others.items():
+        write_whole(beside, content)
+        done.beside.append(beside)
+        _git("add", "--", str(beside))
     if plan.scale == plan.params.scale:
         _git("checkout", "--ours", "--", str(FILE), may_fail=True)
         write_stages(plan)
         _git("add", "--", str(FILE))
     # It says which receipts DVC has; Snakemake writes it anew from all of them.
-    for path in RESULTS.glob(f"*/{MARK}"):
-        _git("rm", "-q", "--force", "--", str(path), may_fail=True)
+    for mark in RESULTS.glob(f"*/{MARK}"):
+        _git("rm", "-q", "--force", "--", str(mark), may_fail=True)
     return done
 
 

@@ -77,10 +77,10 @@ def code_of(commit: str) -> str | None:
         return None
     done = subprocess.run(["git", "cat-file", "--batch"], input="\n".join(blobs.values()).encode(), capture_output=True, check=True)
     contents, start = {}, 0
-    for name in blobs:
+    for path in blobs:
         end = done.stdout.index(b"\n", start)
         size = int(done.stdout[start:end].split()[2])
-        contents[name] = done.stdout[end + 1 : end + 1 + size]
+        contents[path] = done.stdout[end + 1 : end + 1 + size]
         start = end + size + 2
     digest = hashlib.sha256()
     for path in sorted(contents):

@@ -11,11 +11,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     found = free(plans(args.params))
-    freed = 0
+    stay = delete(found) if args.delete else []
+    freed = sum(each.bytes for each in found if each not in stay)
     for each in sorted(found, key=lambda each: -each.bytes):
-        gone = not args.delete or delete(each)
-        freed += each.bytes if gone else 0
-        print(f"{_size(each.bytes):>9}  {each.path}: {each.why if gone else 'is in use by now, and stays'}")
+        print(f"{_size(each.bytes):>9}  {each.path}: {'is in use by now, and stays' if each in stay else each.why}")
     if not found:
         print("nothing: every file is needed by a receipt or by a job that would go on from it")
     elif args.delete:

@@ -19,6 +19,6 @@ def run(args: argparse.Namespace) -> None:
         print(f"resolved  {path}")
     for folder, side in done.chosen.items():
         print(f"{side:8}  {folder}: the other side's result is dropped, and what was made from it runs again")
-    for path in done.beside:
-        print(f"beside    {path}: both had done this job, with the same result")
+    for beside in done.beside:
+        print(f"beside    {beside}: both had done this job, with the same result")
     print("now: git commit, dvc pull, dbot adopt, and snakemake for the table and the report")

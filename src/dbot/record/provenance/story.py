@@ -69,7 +69,8 @@ def story(plan: Plan, paths: list[Path]) -> Story:
         UserError: a receipt is missing or was changed.
     """
     found = walk(paths)
-    steps, sources = {}, {}
+    steps: dict[Path, Step] = {}
+    sources: dict[str, Source] = {}
     for path, receipt in found.items():
         used = {source.key: source for source in _sources(plan.resolved.params, receipt)}
         sources |= used

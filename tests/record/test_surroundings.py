@@ -1,4 +1,4 @@
-"""Receipts of before and after a field was added."""
+"""What a receipt says of the machine, and that older receipts, which did not say it, still hold."""
 
 import json
 from pathlib import Path
