@@ -39,7 +39,7 @@ OTHERS = {
     "record": "hand a job's artifacts to DVC",
     "sync": "complete MLflow from the receipts",
     "params": "show what a row resolves to, and where each value came from",
-    "schema": "write the JSON schema of params.yaml",
+    "schema": "write the JSON schemas of params.yaml and site.yaml",
     "stages": "write dvc.yaml from params.yaml",
     "status": "say what is built, stale, missing or running, and why",
     "lineage": "walk from a cell or a file to the data",

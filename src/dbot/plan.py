@@ -35,7 +35,7 @@ MODEL = "model.safetensors"
 """The checkpoint that a dense job leaves."""
 TRAINING_ONLY = {
     *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "non_finite", "seed"),
-    *("augmentation", "evaluate_every", "checkpointing"),
+    *("augmentation", "evaluate_every"),
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""
 GALLERY = "gallery.jpg"
@@ -531,6 +531,11 @@ class Plan:
         stated = {k: v for size in ("any", job.architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
         defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "memory_gb": 2.0, "minutes": 60}
         return Resources(**{**defaults, **stated})
+
+    def gpus(self, rule: str) -> int:
+        """How many GPUs on each node a rule's jobs ask for, whatever their size; 0 for rules that ask for nothing."""
+        verb = rule.removesuffix("_det").removesuffix("_seg")
+        return max((wanted.gpus or 0 for wanted in self.params.resources.get(verb, {}).values()), default=0)
 
     def keys(self, job: Job) -> list[str]:
         """The keys of params.yaml that a job's settings were read from, in the order of the file."""

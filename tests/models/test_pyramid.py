@@ -10,6 +10,7 @@ from torch import nn
 from dbot.errors import UserError
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.checkpoint import part
+from dbot.models.checkpointing import checkpoint_blocks
 from dbot.models.dense_encoder import relative_index
 from dbot.models.encoder import encode_all
 from dbot.models.positions import resize_positions
@@ -241,7 +242,9 @@ def test_checkpointing_gives_the_same_bits(relative):
     """Drop path included: the second forward pass drops what the first did."""
 
     def gradients(checkpointing: bool) -> dict[str, torch.Tensor]:
-        pyramid = pyramid_of(recipe(checkpointing=checkpointing, drop_path=0.5, relative_positions=relative, layer_scale=0.5)).train()
+        pyramid = pyramid_of(recipe(drop_path=0.5, relative_positions=relative, layer_scale=0.5)).train()
+        if checkpointing:
+            checkpoint_blocks(pyramid)
         scramble(pyramid)
         torch.manual_seed(0)
         images = torch.randn(4, 3, 32, 48)
@@ -403,7 +406,8 @@ def test_reduced_precision():
 
 def two_steps(group, folder):
     """Two steps of a pyramid with everything it can have."""
-    pyramid = pyramid_of(recipe(relative_positions=True, layer_scale=0.5, drop_path=0.3, checkpointing=True)).train()
+    pyramid = pyramid_of(recipe(relative_positions=True, layer_scale=0.5, drop_path=0.3)).train()
+    checkpoint_blocks(pyramid)
     model = group.wrap(pyramid)
     optimizer = build_optimizer(pyramid, figures(), CPU, dense_groups(pyramid, "", figures()))
     for group_ in optimizer.param_groups:

@@ -1,5 +1,6 @@
 """Two gloo processes against one."""
 
+import itertools
 import os
 import socket
 from pathlib import Path
@@ -58,12 +59,13 @@ def two_stages(group, folder):
     }
 
 
-def test_two_processes_train_as_one(tmp_path):
+@pytest.mark.parametrize("world", [2, 4])
+def test_several_processes_train_as_one(tmp_path, world):
     one = together(two_stages, tmp_path / "one", world=1)[0]
-    first, second = together(two_stages, tmp_path / "two")
-    for part in ("trained", "student", "teacher"):
-        assert all(torch.equal(tensor, second[part][name]) for name, tensor in first[part].items()), f"replicas differ in {part}"
-    assert first["steps"] == second["steps"] == one["steps"]
+    first, *others = together(two_stages, tmp_path / "several", world)
+    for part, other in itertools.product(("trained", "student", "teacher"), others):
+        assert all(torch.equal(tensor, other[part][name]) for name, tensor in first[part].items()), f"replicas differ in {part}"
+    assert {process["steps"] for process in (first, *others)} == {one["steps"]}
     assert first["losses"] == pytest.approx(one["losses"], rel=1e-5)
     assert all(torch.equal(tensor, first["student"][name]) for name, tensor in one["student"].items()), "a new student depends on processes"
 

@@ -72,7 +72,7 @@ def test_a_teacher_of_timm_is_fine_tuned_itself(
             "model: vit_base_patch16_224.dino\n    weights: hub\n    image_size: 224",
             "model: vit_tiny_patch16_224\n    weights: random\n    image_size: 32",
         ),
-        ("            taps: [0, 1, 2, 2]\n            checkpointing", "            taps: [3, 5, 7, 11]\n            checkpointing"),
+        ("            taps: [0, 1, 2, 2]", "            taps: [3, 5, 7, 11]"),
         ("            taps: [0, 0, 1, 2]", "            taps: [3, 5, 7, 11]"),
         (
             "            epochs: 20\n            warmup_epochs: 2\n            batch_size: 32\n            evaluate_every",

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
+from tests.workflow.conftest import PROFILES as NAMED
 from tests.workflow.conftest import PROJECT, snakemake
 
 PROFILES = {
@@ -12,17 +14,63 @@ PROFILES = {
 }
 
 
-def test_slurm_is_found_by_name_and_plans_the_paper(empty: Path) -> None:
-    planned = snakemake(empty, "--dry-run", "--profile", "slurm")
+@pytest.mark.parametrize(
+    ("profile", "scale"),
+    [("slurm", "paper"), ("slurm-preemptible", "paper"), ("kubernetes", "paper"), ("local-gpu", "single-gpu"), ("demo", "demo")],
+)
+def test_a_profile_is_found_by_name_and_plans_its_scale(empty: Path, profile: str, scale: str) -> None:
+    planned = snakemake(empty, "--dry-run", "--profile", profile)
     assert planned.returncode == 0, planned.stdout
-    assert "results/paper/table.csv" in planned.stdout
-    assert "results/demo" not in planned.stdout
+    assert f"results/{scale}/table.csv" in planned.stdout
+    assert not [other for other in ("paper", "single-gpu", "demo") if other != scale and f"results/{other}/" in planned.stdout]
+
+
+def test_every_profile_has_a_link() -> None:
+    assert set(NAMED) == set(PROFILES) - {"default"}
+    for name in NAMED:
+        assert (PROJECT / name).is_symlink()
+        assert (PROJECT / name).resolve() == PROJECT / "workflow" / "profiles" / name
+
+
+def test_the_plan_says_what_each_job_asks_for(empty: Path) -> None:
+    planned = snakemake(empty, "--dry-run", "--profile", "slurm").stdout
+    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480000 MB, 1440 min;" in planned
+    chunks = snakemake(empty, "--dry-run", "--profile", "slurm-preemptible").stdout
+    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480000 MB, 240 min;" in chunks
 
 
 def test_default_takes_nothing_from_another_profile() -> None:
     """Snakemake loads it besides the other, and lets each of its keys replace the other's."""
     others = {key for name, profile in PROFILES.items() if name != "default" for key in profile}
     assert not others & set(PROFILES["default"])
+
+
+def test_a_site_gives_every_job_its_account_and_queue(fresh: Path) -> None:
+    (fresh / "site.yaml").write_text("account: us\npartition: {cpu: small, gpu: big}\ngpu_model: h100\n")
+    shown = (
+        'onstart:\n    pass\nfor each in workflow.rules:\n    print("ASKS", each.name, '
+        '{k: each.resources[k].value for k in ("slurm_account", "slurm_partition", "gpu_model") if k in each.resources})\n'
+    )
+    with (fresh / "workflow" / "Snakefile").open("a") as snakefile:
+        snakefile.write(shown)
+    said = snakemake(fresh, "--dry-run", "--profile", "slurm").stdout
+    assert "ASKS distill {'slurm_account': 'us', 'slurm_partition': 'big', 'gpu_model': 'h100'}" in said
+    assert "ASKS prepare {'slurm_account': 'us', 'slurm_partition': 'small'}" in said
+    assert "ASKS evaluate_det {'slurm_account': 'us', 'slurm_partition': 'big', 'gpu_model': 'h100'}" in said
+
+
+def test_a_wrong_key_of_a_site_is_one_line(fresh: Path) -> None:
+    (fresh / "site.yaml").write_text("acount: us\n")
+    said = snakemake(fresh, "--dry-run").stdout
+    assert "site.yaml:1: acount is not a key: did you mean 'account'?" in said
+    assert "Traceback" not in said
+
+
+def test_a_sites_setup_comes_before_every_job(fresh: Path) -> None:
+    (fresh / "site.yaml").write_text('setup: ["echo loaded >> setup.log"]\n')
+    done = snakemake(fresh, "--cores", "2", "results/demo/prepare/digits/receipt.json")
+    assert done.returncode == 0, done.stdout
+    assert (fresh / "setup.log").read_text() == "loaded\n" * 2
 
 
 def test_every_entry_is_an_option_of_snakemake(empty: Path) -> None:

@@ -1,4 +1,5 @@
 # What the rules ask: always the plan, never params.yaml itself.
+import os
 from functools import cache
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from dbot.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
+from dbot.params.site import load_site
 from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
@@ -14,17 +16,25 @@ from dbot.record.digest import file_digest
 
 try:
     PLAN = Plan(load(DEFAULT_FILE, config.get("scale")))
+    SITE = load_site()
 except UserError as error:
     raise WorkflowError(*error.problems) from None
 
 RESULTS = f"{ROOT}/{PLAN.scale}"
 LOGS = f"logs/{PLAN.scale}"
 
+# A job that is asked to stop ends its step first, and the shell around it waits for that.
+shell.prefix("".join(f"{line}; " for line in ["trap : TERM", *SITE.setup]))
+
 UNITS = {
     "threads": lambda wanted: wanted.threads,
     "mem_mb": lambda wanted: int(wanted.memory_gb * 1000),
     "runtime": lambda wanted: wanted.minutes,
-    "gpu": lambda wanted: wanted.gpus,
+    "nodes": lambda wanted: wanted.nodes,
+    "gpu": lambda wanted: wanted.nodes * wanted.gpus,
+    # On several nodes the job itself starts its processes on each (`workflow/launch`); the executor must not.
+    "tasks": lambda wanted: wanted.nodes if wanted.nodes > 1 else None,
+    "mpi": lambda wanted: "srun" if wanted.nodes > 1 else None,
 }
 
 
@@ -73,16 +83,19 @@ def asks(verb, what):
     return lambda wildcards: UNITS[what](PLAN.resources(job(verb, wildcards)))
 
 
-def launch(wildcards, resources):
+def launch(verb):
     """How `dbot` is started: one process a GPU.
 
-    Because it is derived from the resources, another number of GPUs makes no job run again.
-    A job has one node for now, whatever `resources.*.nodes` says: accumulation completes the batch.
-    Without `--`, torchrun takes dbot's `--start` for an abbreviation of an option of its own.
+    Snakemake takes what depends on resources for no parameter, so another number of GPUs makes no job run again.
     """
-    if resources.gpu > 1:
-        return f"torchrun --standalone --nproc-per-node {resources.gpu} -m -- dbot"
-    return "dbot"
+
+    def started(wildcards, resources):
+        wanted = PLAN.resources(job(verb, wildcards))
+        if wanted.nodes == 1 and wanted.gpus <= 1 and "SLURM_JOB_ID" not in os.environ:
+            return "dbot"
+        return f"workflow/launch --nodes {wanted.nodes} --gpus {wanted.gpus} --threads {wanted.threads}"
+
+    return started
 
 
 def receipts(jobs):

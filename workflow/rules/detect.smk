@@ -18,13 +18,16 @@ rule detect:
     resources:
         mem_mb=asks("detect", "mem_mb"),
         runtime=asks("detect", "runtime"),
+        nodes=asks("detect", "nodes"),
         gpu=asks("detect", "gpu"),
+        tasks=asks("detect", "tasks"),
+        mpi=asks("detect", "mpi"),
     params:
         settings=settings("detect"),
-        launch=launch,
+        launch=launch("detect"),
         start=option("start"),
     message:
-        "train the detector of row {wildcards.row}, seed {wildcards.seed} (log: {log})"
+        "train the detector of row {wildcards.row}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} detect --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
         " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

@@ -21,13 +21,16 @@ rule distill:
     resources:
         mem_mb=asks("distill", "mem_mb"),
         runtime=asks("distill", "runtime"),
+        nodes=asks("distill", "nodes"),
         gpu=asks("distill", "gpu"),
+        tasks=asks("distill", "tasks"),
+        mpi=asks("distill", "mpi"),
     params:
         settings=settings("distill"),
-        launch=launch,
+        launch=launch("distill"),
         teacher=option("teacher"),
     message:
-        "distill row {wildcards.row}, stage {wildcards.stage} (log: {log})"
+        "distill row {wildcards.row}, stage {wildcards.stage} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} distill --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.teacher} --receipt {output.receipt} >> {log} 2>&1"

@@ -19,13 +19,16 @@ rule probe:
     resources:
         mem_mb=asks("probe", "mem_mb"),
         runtime=asks("probe", "runtime"),
+        nodes=asks("probe", "nodes"),
         gpu=asks("probe", "gpu"),
+        tasks=asks("probe", "tasks"),
+        mpi=asks("probe", "mpi"),
     params:
         settings=settings("probe"),
-        launch=launch,
+        launch=launch("probe"),
         student=option("student"),
     message:
-        "probe row {wildcards.row}, stage {wildcards.stage} (log: {log})"
+        "probe row {wildcards.row}, stage {wildcards.stage} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} probe --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"

@@ -1,5 +1,5 @@
 # What DVC keeps and MLflow shows. These run where Snakemake runs, not on a cluster's nodes: they
-# write to the repository. DVC takes one writer at a time (`dvc=1`, limited in profiles/default).
+# write to the repository. DVC takes one writer at a time; `dbot record` waits for its turn.
 
 
 # A checkpoint goes to DVC as soon as its job has ended.
@@ -15,8 +15,6 @@ rule record:
     localrule: True
     conda:
         "../../environment.yml"
-    resources:
-        dvc=1,
     message:
         "hand {wildcards.job} to DVC (log: {log})"
     shell:
@@ -34,8 +32,6 @@ rule record_cells:
     localrule: True
     conda:
         "../../environment.yml"
-    resources:
-        dvc=1,
     params:
         scale=PLAN.scale,
     message:

@@ -18,13 +18,16 @@ rule segment:
     resources:
         mem_mb=asks("segment", "mem_mb"),
         runtime=asks("segment", "runtime"),
+        nodes=asks("segment", "nodes"),
         gpu=asks("segment", "gpu"),
+        tasks=asks("segment", "tasks"),
+        mpi=asks("segment", "mpi"),
     params:
         settings=settings("segment"),
-        launch=launch,
+        launch=launch("segment"),
         start=option("start"),
     message:
-        "train the segmenter of row {wildcards.row}, seed {wildcards.seed} (log: {log})"
+        "train the segmenter of row {wildcards.row}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} segment --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
         " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

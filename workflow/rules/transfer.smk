@@ -18,13 +18,16 @@ rule transfer:
     resources:
         mem_mb=asks("transfer", "mem_mb"),
         runtime=asks("transfer", "runtime"),
+        nodes=asks("transfer", "nodes"),
         gpu=asks("transfer", "gpu"),
+        tasks=asks("transfer", "tasks"),
+        mpi=asks("transfer", "mpi"),
     params:
         settings=settings("transfer"),
-        launch=launch,
+        launch=launch("transfer"),
         start=option("start"),
     message:
-        "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} (log: {log})"
+        "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
     shell:
         "{params.launch} transfer --scale {wildcards.scale} --row {wildcards.row} --dataset {wildcards.dataset}"
         " --seed {wildcards.seed} --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

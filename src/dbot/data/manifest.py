@@ -92,24 +92,32 @@ class Manifest:
         Raises:
             UserError: `samples.tsv` is missing or is not what `dbot prepare` wrote.
         """
+        rows = self.rows(split)
+        text = np.dtypes.StringDType()
+        return Samples(
+            paths=np.array([row.path for row in rows], dtype=text),
+            labels=np.array([row.label for row in rows], dtype=np.int64),
+            bytes=np.array([row.bytes for row in rows], dtype=np.int64),
+            annotations=np.array([row.annotation for row in rows], dtype=text),
+        )
+
+    def rows(self, *splits: str) -> list[Row]:
+        """The lines of `samples.tsv` about some parts, in its order.
+
+        Raises:
+            UserError: the file is missing or is not what `dbot prepare` wrote.
+        """
         path = self.folder / SAMPLES
         # Split at line feeds only: names may hold other characters that Python takes for line ends.
         header, *lines = _read(path).decode().rstrip("\n").split("\n")
-        rows = [line.split("\t") for line in lines if line.startswith(f"{split}\t")]
+        wanted = [line.split("\t") for line in lines if line.split("\t", 1)[0] in splits]
         if (
             header.split("\t") != list(Row._fields)
-            or len(rows) != self.counts.get(split)
-            or any(len(row) != len(Row._fields) for row in rows)
+            or len(wanted) != sum(self.counts.get(split, -1) for split in splits)
+            or any(len(row) != len(Row._fields) for row in wanted)
         ):
             raise UserError(f"{path}: is not the table that {self.folder / MANIFEST} describes; delete both and run `dbot prepare` again")
-        text = np.dtypes.StringDType()
-        path_at, label_at, bytes_at, annotation_at = (Row._fields.index(name) for name in ("path", "label", "bytes", "annotation"))
-        return Samples(
-            paths=np.array([row[path_at] for row in rows], dtype=text),
-            labels=np.array([row[label_at] for row in rows], dtype=np.int64),
-            bytes=np.array([row[bytes_at] for row in rows], dtype=np.int64),
-            annotations=np.array([row[annotation_at] for row in rows], dtype=text),
-        )
+        return [Row(split, image, int(label), int(size), *rest) for split, image, label, size, *rest in wanted]  # type: ignore[arg-type]
 
 
 def read_manifest(folder: Path) -> Manifest:

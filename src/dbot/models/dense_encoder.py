@@ -12,7 +12,6 @@ from timm.layers import LayerScale, PatchEmbed, calculate_drop_path_rates
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from dbot.models.encoder import LayerNorm
 from dbot.models.positions import resize_positions, sincos_positions
@@ -76,13 +75,13 @@ class DenseEncoder(nn.Module):
 
     Args:
         architecture: its figures.
-        recipe: names the taps, the positions, the layer scale, the drop path, and whether blocks are computed again backwards.
+        recipe: names the taps, the positions, the layer scale and the drop path.
         grid: patches along one side of the square grid that its position tables are for.
     """
 
     def __init__(self, architecture: Architecture, recipe: Dense, grid: int) -> None:
         super().__init__()
-        self.taps, self.relative, self.checkpointing, self.grid = recipe.taps, recipe.relative_positions, recipe.checkpointing, grid
+        self.taps, self.relative, self.grid = recipe.taps, recipe.relative_positions, grid
         self.patch_embed = PatchEmbed(img_size=None, patch_size=architecture.patch_size, embed_dim=architecture.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, architecture.width))
         self.pos_embed = nn.Parameter(sincos_positions(architecture.width, grid)) if recipe.absolute_positions else None
@@ -99,10 +98,7 @@ class DenseEncoder(nn.Module):
         index_LL = relative_index(self.grid, rows, columns, images_BCHW.device) if self.relative else None
         tapped: dict[int, Tensor] = {}
         for number, block in enumerate(self.blocks):
-            if self.checkpointing and torch.is_grad_enabled():
-                tokens_BLD = checkpoint(block, tokens_BLD, index_LL, use_reentrant=False)
-            else:
-                tokens_BLD = block(tokens_BLD, index_LL)
+            tokens_BLD = block(tokens_BLD, index_LL)
             if number in self.taps:
                 tapped[number] = tokens_BLD[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
         return [tapped[number] for number in self.taps]

@@ -20,7 +20,5 @@ class Dense(Training):
     """A table of relative position biases in every block; from zeros where the student has none."""
     layer_scale: PositiveFloat | None
     """Initial value of the layer scale where the student has none. Null: no layer scale."""
-    checkpointing: bool = False
-    """Compute the blocks again in the backward pass: less memory, more time, the same numbers."""
     evaluate_every: PositiveInt | None = None
     """Measure on the validation images after every so many epochs. Null: only the job `evaluate` does."""

@@ -7,7 +7,10 @@ from pydantic import BaseModel
 
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
+from dbot.params.site import Site
 from dbot.params.source import KeyPath
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def model_at(model: Any, path: KeyPath, data: Any) -> type[BaseModel] | None:
@@ -60,4 +63,9 @@ def json_schema() -> dict[str, Any]:
         "properties": sections,
         "additionalProperties": False,
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dbot params.yaml"}
+    return {"$schema": DRAFT, **schema, "title": "dbot params.yaml"}
+
+
+def site_schema() -> dict[str, Any]:
+    """JSON schema of site.yaml."""
+    return {"$schema": DRAFT, **Site.model_json_schema(), "title": "dbot site.yaml"}

@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dbot.errors import UserError
@@ -19,6 +19,7 @@ from dbot.params.sweeps import expand_sweeps
 from dbot.params.teachers import Teacher
 
 DEFAULT_FILE = Path("params.yaml")
+Validated = TypeVar("Validated", bound=BaseModel)
 
 
 def _kinds(union: Any, tag: str) -> list[str]:
@@ -70,13 +71,22 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
     for kind in KINDS:
         tree = _extend(tree, ("recipes", kind), file)
 
-    try:
-        params = Params.model_validate(tree.data)
-    except ValidationError as error:
-        raise UserError(*_lines(file, tree, _problems(error, tree.data))) from None
+    params = validated(Params, tree, file)
     if problems := cross_check(params, scale):
         raise UserError(*_lines(file, tree, problems))
     return Resolved(params, scale, tree.origins, file)
+
+
+def validated(model: type[Validated], tree: Tree, file: Path) -> Validated:
+    """What a file holds, as its model has it.
+
+    Raises:
+        UserError: one line for each value that the model refuses.
+    """
+    try:
+        return model.model_validate(tree.data)
+    except ValidationError as error:
+        raise UserError(*_lines(file, tree, _problems(error, tree.data, model))) from None
 
 
 def _extend(tree: Tree, section: KeyPath, file: Path) -> Tree:
@@ -139,10 +149,10 @@ ALLOWED = {
 """What is allowed, by pydantic's kind of error, in the terms of the file."""
 
 
-def _problems(error: ValidationError, data: Any) -> Iterable[Problem]:
+def _problems(error: ValidationError, data: Any, model: type[BaseModel]) -> Iterable[Problem]:
     found: dict[tuple[KeyPath, str], Problem] = {}
     for e in error.errors(include_url=False):
-        problem = _problem(e, data)
+        problem = _problem(e, data, model)
         other = found.get((problem.path, problem.what))
         if other is not None and problem.remedy.startswith("must be "):
             # The kinds of a union each say what they allow.
@@ -151,10 +161,10 @@ def _problems(error: ValidationError, data: Any) -> Iterable[Problem]:
     return found.values()
 
 
-def _problem(e: ErrorDetails, data: Any) -> Problem:
+def _problem(e: ErrorDetails, data: Any, model: type[BaseModel]) -> Problem:
     path = _in_file(e["loc"], data, e["type"] == "missing")
     if e["type"] == "extra_forbidden":
-        allowed = _keys_of(Params, path[:-1], data)
+        allowed = _keys_of(model, path[:-1], data)
         near = difflib.get_close_matches(str(path[-1]), allowed, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return Problem(path, "is not a key", f"{hint}keys here are: {', '.join(allowed)}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from dbot.params.rows import Column
 from dbot.params.section import Section
@@ -19,6 +19,8 @@ class Resources(Section):
     """CPU cores of the job on each node."""
     batch_per_process: PositiveInt | None = None
     """Images in one forward pass of one process; the batch is completed by accumulation."""
+    checkpointing: bool | None = None
+    """Compute transformer blocks again in the backward pass instead of keeping their insides: less GPU memory, more time."""
     memory_gb: PositiveFloat | None = None
     """Main memory on each node, in GB."""
     minutes: PositiveInt | None = None
@@ -34,6 +36,8 @@ class Execution(Section):
     """Loader processes for each training process, as far as there are CPU cores. 0: load in the training process."""
     state_every_seconds: PositiveFloat
     """Write the training state at least this often, besides the end of every epoch."""
+    stop_before_limit_seconds: NonNegativeFloat
+    """How long before the end of a Slurm job's time to write the state and leave off, to go on in the next one."""
     states_kept: PositiveInt
     """How many training states are kept while a job runs."""
     progress_every_seconds: PositiveFloat

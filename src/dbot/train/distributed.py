@@ -1,7 +1,7 @@
 """Processes that train together: one on a laptop, one a GPU under torchrun."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +22,8 @@ class Processes:
     rank: int
     world: int
     device: torch.device
+    messages: distributed.ProcessGroup | None = None
+    """How processes exchange what is on their CPUs, whatever their devices are doing."""
 
     @property
     def leads(self) -> bool:
@@ -43,6 +45,19 @@ class Processes:
         if self.world > 1:
             distributed.all_reduce(values)
         return values
+
+    def largest(self, value: int) -> Callable[[], int]:
+        """Begin to find the largest of all processes' values; call what is returned to have it."""
+        if self.world == 1:
+            return lambda: value
+        found = torch.tensor([value])
+        work = distributed.all_reduce(found, distributed.ReduceOp.MAX, self.messages, async_op=True)
+
+        def wait() -> int:
+            work.wait()
+            return int(found)
+
+        return wait
 
     def gather(self, values: Tensor) -> Tensor:
         """The values of all processes, of one shape, by rank: (world, ...), on each of them."""
@@ -92,6 +107,13 @@ class Processes:
             raise RuntimeError(f"{int(differing)} of {self.world} processes hold other weights than process 0")
 
 
+def _messages() -> distributed.ProcessGroup:
+    """A group of all processes that exchanges what lies in main memory, without a word to the device."""
+    group = distributed.new_group(backend="gloo")
+    assert isinstance(group, distributed.ProcessGroup)
+    return group
+
+
 @contextmanager
 def processes(device: str, threads: int) -> Iterator[Processes]:
     """Join the other processes (torchrun's environment says whether there are any), and leave them at the end.
@@ -116,7 +138,7 @@ def processes(device: str, threads: int) -> Iterator[Processes]:
     if world > 1:
         distributed.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=world)
     try:
-        yield Processes(rank, world, chosen)
+        yield Processes(rank, world, chosen, _messages() if world > 1 else None)
     finally:
         if world > 1:
             distributed.destroy_process_group()

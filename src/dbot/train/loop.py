@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +21,8 @@ from dbot.train.progress import Progress
 from dbot.train.randomness import seed_step
 from dbot.train.schedule import rate_at, set_rate
 from dbot.train.state import StateStore
+from dbot.train.stopping import SIGNALS, Interrupted, Stop
 from dbot.train.task import Metrics, Step, Task
-
-STOP = (signal.SIGTERM, signal.SIGUSR1)
-"""Signals that come ahead of a time limit."""
-
-
-class Interrupted(SystemExit):
-    """The job was asked to stop, has written its state, and ends with the exit status of a terminated process."""
-
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
 
 
 @dataclass
@@ -127,7 +117,7 @@ def train(
             store.save(step, {**state, "meter": vars(meter), "history": history, "best": best})
 
     saved = time.monotonic()
-    with _stop_asked() as stop:
+    with Stop(processes, execution.stop_before_limit_seconds) as stop:
         for step in range(done, total):
             begun = time.monotonic()
             rate = rate_at(step / per_epoch, recipe)
@@ -167,14 +157,15 @@ def train(
                     best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
                 progress.say(_summary(metrics))
                 meter = Meter.new(device)
-            if end_of_epoch or stop.asked or time.monotonic() - saved > execution.state_every_seconds:
+            wish = stop.wish()
+            if end_of_epoch or wish or time.monotonic() - saved > execution.state_every_seconds:
                 save(step + 1)
                 saved = time.monotonic()
             if end_of_epoch and processes.leads:
                 after_epoch(history)
-            if stop.asked and step + 1 < total:
-                progress.say(f"was asked to stop; its state after step {step + 1} is in {store.folder}")
-                raise Interrupted
+            if wish and step + 1 < total:
+                progress.say(f"leaves off, as it was asked to; its state after step {step + 1} is in {store.folder}")
+                raise Interrupted(wish)
     return Outcome(history, optimizer, total, best)
 
 
@@ -274,26 +265,5 @@ def _on_device(batch: Any, device: torch.device) -> Any:
 
 def _outlive_the_wish_to_stop(worker: int) -> None:
     """A signal to the whole job also reaches its loaders, which have to serve the step that is still to be finished."""
-    for number in STOP:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-@dataclass
-class _Stop:
-    asked: bool = False
-
-
-@contextmanager
-def _stop_asked() -> Iterator[_Stop]:
-    """Turn the signals of a time limit into a wish that the loop fulfils after its step."""
-    stop = _Stop()
-
-    def ask(signum: int, frame: Any) -> None:
-        stop.asked = True
-
-    before = {number: signal.signal(number, ask) for number in STOP}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

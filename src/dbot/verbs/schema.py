@@ -1,19 +1,19 @@
-"""Write the JSON schema of params.yaml, which editors use for completion and checks."""
+"""Write the JSON schemas of params.yaml and site.yaml, which editors use for completion and checks."""
 
 import argparse
 import json
 from pathlib import Path
 
-from dbot.params.describe import json_schema
+from dbot.params.describe import json_schema, site_schema
 from dbot.record.digest import write_whole
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", type=Path, default=Path("schema/params.schema.json"), metavar="FILE", help="where (default: %(default)s)"
-    )
+    parser.add_argument("--folder", type=Path, default=Path("schema"), metavar="FOLDER", help="where (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
-    write_whole(args.output, (json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n").encode())
-    print(f"wrote {args.output}")
+    for name, schema in (("params", json_schema()), ("site", site_schema())):
+        path = args.folder / f"{name}.schema.json"
+        write_whole(path, (json.dumps(schema, indent=1, ensure_ascii=False) + "\n").encode())
+        print(f"wrote {path}")

@@ -10,8 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from dbot.data.manifest import Manifest, read_manifest
+from dbot.data.staging import stage
 from dbot.models import checkpoint
+from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load
+from dbot.params.site import load_site
 from dbot.plan import METRICS, STUDENT, Plan
 from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
@@ -32,6 +35,7 @@ class TrainingJob:
     processes: Processes
     manifest: Manifest
     batch_per_process: int
+    checkpointing: bool
     feed: Feed
     artifacts: list[str] = field(default_factory=list)
     history: list[Metrics] = field(default_factory=list)
@@ -39,6 +43,8 @@ class TrainingJob:
     def train(self, task: Task) -> Outcome:
         """Run the loop, with the history written beside the state and MLflow fed after every epoch."""
         execution = self.plan.params.execution
+        if self.checkpointing:
+            checkpoint_blocks(task.model)
         store = StateStore(self.run.state, execution.states_kept)
         outcome = train(task, store, self.processes, execution, self.batch_per_process, self._after_epoch)
         self.history = outcome.history
@@ -110,5 +116,7 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
         # A job of seconds is left to `dbot sync`: loading MLflow would take as long as its work.
         feed = Feed(job, run.name, enabled=plan.params.execution.mlflow and group.leads and METRICS in job.artifacts)
         manifest = read_manifest(inputs["data"].parent)
-        yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, feed)
+        if (scratch := load_site().scratch) is not None:
+            manifest = stage(manifest, scratch)
+        yield TrainingJob(plan, run, group, manifest, resources.batch_per_process or 1, bool(resources.checkpointing), feed)
         group.barrier()

@@ -1,0 +1,82 @@
+"""When a training leaves off before its end: a signal, or the end of its Slurm allocation coming near."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from dbot.train.distributed import Processes
+
+
+class Wish(IntEnum):
+    """What a training has been asked for. The larger prevails where processes were asked for different things."""
+
+    GO_ON = 0
+    GO_ON_LATER = 1
+    """Leave off; somebody will start the job again."""
+    END = 2
+
+
+SIGNALS = {signal.SIGUSR1: Wish.GO_ON_LATER, signal.SIGTERM: Wish.END}
+STATUS = {Wish.GO_ON_LATER: os.EX_TEMPFAIL, Wish.END: 128 + signal.SIGTERM}
+"""Exit statuses of a job that left off with its state written."""
+END_OF_ALLOCATION = "SLURM_JOB_END_TIME"
+"""Variable with the time at which Slurm will end the job, in seconds since 1970 (`workflow/launch` sets it where Slurm doesn't)."""
+
+
+class Interrupted(SystemExit):
+    """The job was asked to stop, has written its state, and ends with the status that says so.
+
+    torchrun makes a failure with a long report of any status but 0; whoever runs it (`workflow/launch`)
+    tells a job that will go on later by its missing receipt.
+    """
+
+    def __init__(self, wish: Wish = Wish.END) -> None:
+        under_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+        super().__init__(0 if wish is Wish.GO_ON_LATER and under_torchrun else STATUS[wish])
+
+
+class Stop:
+    """Turns signals and the end of the allocation into a wish, of which all processes learn after the same step."""
+
+    def __init__(self, processes: Processes, seconds_before: float) -> None:
+        """Begin to listen when entered.
+
+        Args:
+            processes: this process among all.
+            seconds_before: how long before the end of the allocation to leave off.
+        """
+        self.processes = processes
+        end = os.environ.get(END_OF_ALLOCATION, "")
+        self.deadline = int(end) - seconds_before if end.isdigit() else None
+        self.heard = Wish.GO_ON
+        self._asking: Callable[[], int] | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if error is None and self._asking is not None:
+            self._asking()
+
+    def wish(self) -> Wish:
+        """What is to be done after this step; to be asked by every process after every step.
+
+        Several processes hear of a wish one step late: their answers are exchanged while the next step computes.
+        """
+        if self.deadline is not None and time.time() > self.deadline:
+            self.heard = max(self.heard, Wish.GO_ON_LATER)
+        asked, self._asking = self._asking, self.processes.largest(self.heard)
+        if self.processes.world == 1:
+            return self.heard
+        return Wish.GO_ON if asked is None else Wish(asked())
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self.heard = max(self.heard, SIGNALS[signal.Signals(number)])

@@ -1,0 +1,127 @@
+"""`snakemake --profile slurm` on a real Slurm: rows, concurrency, time limits, cancellation, failures, several nodes."""
+
+import json
+import subprocess
+import time
+from itertools import pairwise
+
+import pytest
+
+from dbot.record import receipt as receipts
+from tests.slurm.conftest import ids
+
+pytestmark = pytest.mark.slurm
+
+STAGE = "results/demo/distill/B-B/stage1/receipt.json"
+MARGIN = {"stop_before_limit_seconds": 25}
+"""Leaves half a minute of each minute to start and to train in."""
+LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 300}}}}
+"""A stage that takes longer than the time limits below."""
+
+
+def attempts(copy, job):
+    return receipts.read(copy.folder / job.receipt).circumstances.attempts
+
+
+def until(condition, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what the test waits for did not come about"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The long stage, trained in one go without Slurm: the id of its receipt."""
+    from tests.e2e.project import Copy
+
+    copy = Copy.made(tmp_path_factory.mktemp("undisturbed") / "project")
+    copy.change(LONG)
+    for job in copy.plan.jobs([copy.plan.distill("B-B", 1)]):
+        copy.run(*job.command.split())
+    return receipts.read(copy.folder / STAGE).id
+
+
+def test_rows_go_through_with_mlflow_and_dvc_complete(project, cluster):
+    copy = project("rows", build={"rows": ["B-B", "B-CLIP"], "columns": ["cls"]}, recipes={"pretrain": {"symmetric": {"epochs": 2}}})
+    cluster.run(copy, "all")
+    table = (copy.folder / "results/demo/table.csv").read_text()
+    assert "B-CLIP" in table
+    plan = copy.plan
+    jobs = [job for job in plan.jobs() if job.verb not in ("generate", "prepare")]
+    for job in jobs:
+        assert all(attempt.slurm_job for attempt in attempts(copy, job)), f"{job.name} names no Slurm job"
+        assert (copy.folder / "logs" / f"{job.name.replace(job.verb, f'demo/{job.verb}', 1)}.log").is_file()
+    spans = sorted((a.started, a.seconds) for job in jobs if job.verb == "distill" for a in attempts(copy, job))
+    begun = [time.mktime(time.strptime(started[:19], "%Y-%m-%dT%H:%M:%S")) for started, _ in spans]
+    assert any(after < before + seconds for (before, after), (_, seconds) in zip(pairwise(begun), spans, strict=False)), (
+        "no two stages overlapped"
+    )
+    assert "match" in copy.run("dbot", "verify", "B-B/cls").stdout
+    assert copy.run("dvc", "status").stdout.strip().endswith("up to date.")
+    assert json.loads((copy.folder / "results/demo/mlflow.json").read_text())["receipts"] == len(plan.jobs())
+
+
+def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_one(project, cluster, undisturbed):
+    copy = project("cut", **LONG, execution=MARGIN)
+    copy.change({"resources": {"distill": {"any": {"minutes": 1}, "B": {"minutes": 1}}}})
+    said = cluster.run(copy, STAGE)
+    assert "Error" not in said, "Snakemake counted a failure"
+    assert len(attempts(copy, copy.plan.distill("B-B", 1))) >= 2
+    assert len({attempt.slurm_job for attempt in attempts(copy, copy.plan.distill("B-B", 1))}) == 1, "a requeued job keeps its number"
+    assert receipts.read(copy.folder / STAGE).id == undisturbed
+    assert "is in the queue again" in (copy.folder / "logs/demo/distill/B-B/stage1.earlier.log").read_text()
+
+
+def test_a_cancelled_job_is_submitted_again_and_loses_nothing(project, cluster, undisturbed):
+    copy = project("cancelled", **LONG)
+    run = cluster.start(copy, STAGE)
+    log = copy.folder / "logs/demo/distill/B-B/stage1.log"
+    until(lambda: log.exists() and "epoch 20 done" in log.read_text())
+    subprocess.run(["scancel", *(number for number, name in cluster.jobs("running").items() if "distill" in name)], check=True)
+    assert run.wait(timeout=300) == 0
+    first, second = attempts(copy, copy.plan.distill("B-B", 1))
+    assert first.slurm_job != second.slurm_job
+    assert receipts.read(copy.folder / STAGE).id == undisturbed
+
+
+def test_a_row_that_fails_leaves_the_others_running(project, cluster):
+    broken = {"recipes": {"pretrain": {"asymmetric-L": {"extends": "asymmetric", "optimizer": {"learning_rate": 1.0e30}}}}}
+    copy = project("failing", **broken)
+    whole = project("whole")
+    said = cluster.run(copy, "row_B-B", "row_L-L", status=1)
+    assert "stopped being finite" in said, "the reason is not shown"
+    whole.run("snakemake", "--cores", "2", "row_B-B")
+    assert ids(copy, "B-B") == ids(whole, "B-B")
+    assert not (copy.folder / "results/demo/distill/L-L/stage1/receipt.json").exists()
+
+
+@pytest.mark.parametrize(("nodes", "gpus"), [(2, 1), (2, 2)])
+def test_a_job_on_two_nodes_trains_as_one_process_does(project, cluster, nodes, gpus):
+    alone = project("alone")
+    for job in alone.plan.jobs([alone.plan.distill("B-B", 1)]):
+        alone.run(*job.command.split())
+    copy = project("together", resources={"distill": {"any": {"nodes": nodes, "gpus": gpus}, "B": {"batch_per_process": 4}}})
+    cluster.run(copy, STAGE)
+    one, several = (receipts.read(each.folder / STAGE) for each in (alone, copy))
+    assert several.identity.processes == nodes * gpus
+    assert several.identity.results["steps"] == one.identity.results["steps"]
+    assert several.identity.results["loss"] == pytest.approx(one.identity.results["loss"], rel=1e-4)
+
+
+def test_a_job_on_two_nodes_is_cut_and_goes_on(project, cluster):
+    two = {"distill": {"any": {"nodes": 2, "gpus": 1}, "B": {"batch_per_process": 8}}}
+    recipes = {"pretrain": {"asymmetric": {"epochs": 200}}}
+    whole = project("whole", resources=two, recipes=recipes)
+    cluster.run(whole, STAGE)
+    cut = project("cut", resources=two, recipes=recipes, execution=MARGIN)
+    cut.change({"resources": {"distill": {"any": {"minutes": 1}, "B": {"minutes": 1}}}})
+    cluster.run(cut, STAGE)
+    assert len(attempts(cut, cut.plan.distill("B-B", 1))) > len(attempts(whole, whole.plan.distill("B-B", 1)))
+    assert receipts.read(cut.folder / STAGE).id == receipts.read(whole.folder / STAGE).id
+
+
+def test_the_preemptible_profile_plans_chunks(project, cluster):
+    copy = project("chunks")
+    said = copy.run("snakemake", "--nocolor", "-n", "--profile", "slurm-preemptible", "--config", "scale=demo", "--", STAGE)
+    assert "240 min" in said.stdout + said.stderr
