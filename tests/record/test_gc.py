@@ -16,8 +16,9 @@ from dbot.record import receipt as receipts
 from dbot.record import surroundings
 from dbot.record.check import check
 from dbot.record.execution import Execution
-from dbot.record.gc import CACHE, Free, free, plans
+from dbot.record.gc import CACHE, Free, free
 from dbot.record.keep import keep
+from dbot.record.target import plans
 from tests.fakes import FakeProject
 
 Shell = Callable[..., str]

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbot.errors import UserError
-from dbot.params.load import load
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
@@ -42,12 +41,6 @@ class Free:
     path: Path
     bytes: int
     why: str
-
-
-def plans(file: Path) -> list[Plan]:
-    """The plans of all scales: what one of them names is needed."""
-    scales = load(file).params.scales
-    return [Plan(load(file, scale)) for scale in scales]
 
 
 def free(of_all_scales: list[Plan]) -> list[Free]:

@@ -40,11 +40,11 @@ class Merged:
     """By folder, whose result stays, where both have another one of the same job."""
 
 
-def merge(plan: Plan, keep: Side | None = None) -> Merged:
+def merge(of_all_scales: list[Plan], keep: Side | None = None) -> Merged:
     """Resolve the generated files of the merge that is under way, and stage them.
 
     Args:
-        plan: which parameters decide between two results of a job.
+        of_all_scales: whose parameters decide between two results of a job; the first is that of the default scale.
         keep: whose result stays where the parameters don't decide.
 
     Raises:
@@ -58,7 +58,7 @@ def merge(plan: Plan, keep: Side | None = None) -> Merged:
             *(f"{path}: is in conflict and written by people; resolve it, `git add` it and run `dbot merge` again" for path in foreign)
         )
     done = Merged()
-    others = _shared(plan, conflicts, keep, done)
+    others = _shared(of_all_scales, conflicts, keep, done)
     for path, versions in conflicts.items():
         if path.endswith(LOCK_FILE) or path.endswith(f"/{FILE}"):
             _unite(path, versions, done.chosen)
@@ -69,9 +69,8 @@ def merge(plan: Plan, keep: Side | None = None) -> Merged:
         write_whole(beside, content)
         done.beside.append(beside)
         _git("add", "--", str(beside))
-    if plan.scale == plan.params.scale:
-        _git("checkout", "--ours", "--", str(FILE), may_fail=True)
-        write_stages(plan)
+    if str(FILE) in conflicts:
+        write_stages(of_all_scales[0])
         _git("add", "--", str(FILE))
     # It says which receipts DVC has; Snakemake writes it anew from all of them.
     for mark in RESULTS.glob(f"*/{MARK}"):
@@ -79,7 +78,7 @@ def merge(plan: Plan, keep: Side | None = None) -> Merged:
     return done
 
 
-def _shared(plan: Plan, conflicts: dict[str, dict[int, str]], keep: Side | None, done: Merged) -> dict[Path, bytes]:
+def _shared(of_all_scales: list[Plan], conflicts: dict[str, dict[int, str]], keep: Side | None, done: Merged) -> dict[Path, bytes]:
     """Look at every receipt that both sides have and that differs; returns those that go beside, by path."""
     ours, theirs = _receipts("HEAD"), _receipts("MERGE_HEAD")
     beside: dict[Path, bytes] = {}
@@ -94,7 +93,7 @@ def _shared(plan: Plan, conflicts: dict[str, dict[int, str]], keep: Side | None,
             other: Side = "theirs" if lies == contents["ours"] else "ours"
             beside[Path(path).parent / BESIDE / f"{found[other].seal[:SEAL]}.json"] = contents[other]
         elif path in conflicts:
-            side = _as_planned(plan, found) or keep
+            side = _as_planned(of_all_scales, found) or keep
             if side is None:
                 undecided.append(
                     f"{path}: both sides have another result of this job ({found['ours'].id[:SHORT]} and {found['theirs'].id[:SHORT]}), "
@@ -107,17 +106,17 @@ def _shared(plan: Plan, conflicts: dict[str, dict[int, str]], keep: Side | None,
     return beside
 
 
-def _as_planned(plan: Plan, found: dict[Side, Receipt]) -> Side | None:
+def _as_planned(of_all_scales: list[Plan], found: dict[Side, Receipt]) -> Side | None:
     """The side whose result is by the parameters that params.yaml has now, if only one's is."""
     fit: list[Side] = []
     for side, receipt in found.items():
         identity = receipt.identity
+        plan = next((each for each in of_all_scales if each.scale == identity.scale), None)
         try:
-            job = plan.job(identity.verb, **identity.key)
+            if plan is not None and plan.job(identity.verb, **identity.key).settings == identity.settings:
+                fit.append(side)
         except UserError:
             continue
-        if job.scale == identity.scale and job.settings == identity.settings:
-            fit.append(side)
     return fit[0] if len(fit) == 1 else None
 
 

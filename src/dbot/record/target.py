@@ -3,9 +3,17 @@
 from pathlib import Path
 
 from dbot.errors import UserError
+from dbot.params.load import load
 from dbot.params.rows import COLUMNS, Column
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record.check import job_of
+
+
+def plans(file: Path) -> list[Plan]:
+    """The plans of all scales of a params.yaml, that of the default scale first."""
+    default = load(file)
+    others = [scale for scale in default.params.scales if scale != default.scale]
+    return [Plan(default), *(Plan(load(file, scale)) for scale in others)]
 
 
 def jobs_at(plan: Plan, target: str) -> list[Job]:

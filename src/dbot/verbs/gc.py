@@ -2,7 +2,8 @@
 
 import argparse
 
-from dbot.record.gc import delete, free, plans
+from dbot.record.gc import delete, free
+from dbot.record.target import plans
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,8 @@
 
 import argparse
 
-from dbot.params.load import load
-from dbot.plan import Plan
 from dbot.record.merge import merge
+from dbot.record.target import plans
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    done = merge(Plan(load(args.params, args.scale)), args.keep)
+    done = merge(plans(args.params), args.keep)
     for path in done.resolved:
         print(f"resolved  {path}")
     for folder, side in done.chosen.items():
