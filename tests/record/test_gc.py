@@ -158,6 +158,7 @@ def test_whatever_was_done_nothing_that_a_receipt_needs_is_freed(
     assert free(plans(Path("params.yaml"))) == []
 
 
+@pytest.mark.slow
 def test_an_object_that_no_commit_names_goes(kept: FakeProject, sh: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     job = kept.plan.distill("B-B", "1")
     kept.run_chain(job)

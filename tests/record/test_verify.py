@@ -13,6 +13,7 @@ import pytest
 
 from dbot.cli import main
 from dbot.errors import UserError
+from dbot.params.load import Resolved, load
 from dbot.plan import Job
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
@@ -112,6 +113,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Pat
         sync(project.plan)
         assert main(["table"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def parameters(recorded: Path) -> Resolved:
+    """Its parameters, read once: none of what is spoilt is in params.yaml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(recorded)
+        return load(Path("params.yaml"))
 
 
 @pytest.fixture
@@ -224,8 +233,14 @@ STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
     ],
 )
 def test_a_record_that_was_changed_is_named(
-    spoilable: Path, spoil: Callable[[], object], says: str, capsys: pytest.CaptureFixture[str]
+    spoilable: Path,
+    parameters: Resolved,
+    spoil: Callable[[], object],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr("dbot.verbs.verify.load", lambda file, scale: parameters)
     spoil()
     assert main(["verify"]) == 2
     line = capsys.readouterr().err

@@ -101,6 +101,6 @@ def _sources(params: Params, receipt: Receipt) -> Iterator[Source]:
         row = params.rows.get(identity.key.get("row", ""))
         name = next((name for name in names if row is not None and name in (row.teacher, row.from_teacher)), next(iter(names), None))
         licence, saw = (params.teachers[name].licence, params.teachers[name].data) if name is not None else (NOT_STATED, NOT_STATED)
-        title = " ".join(str(value) for key, value in teacher.items() if key in ("kind", "model", "network", "file") and value is not None)
+        title = " ".join(str(value) for key, value in teacher.items() if key in ("kind", "model", "network", "path") and value is not None)
         taken = identity.results.get("teacher_sha256")
         yield Source(f"teacher/{name or title}", "teacher", title, licence, str(taken) if taken else None, f"data it saw: {saw}")
