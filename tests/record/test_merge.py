@@ -144,7 +144,7 @@ def test_another_result_of_the_same_job_must_be_chosen(
     for job in plan.jobs([plan.evaluate("B-B", "cls", "0")]):
         assert receipts.read(job.receipt).identity.environment == {"python": "another"}
     assert main(["table"]) == 0
-    assert "1 results of scale demo" in said(capsys, "verify", "--skip-mlflow")
+    assert "1 result of scale demo" in said(capsys, "verify", "--skip-mlflow")
 
 
 def test_what_people_wrote_is_left_to_them(two: tuple[Person, Person], capsys: pytest.CaptureFixture[str], sh: Shell) -> None:

@@ -142,7 +142,7 @@ def git(*arguments: str) -> None:
 def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "1 results of scale demo and all that is behind them match:",
+        "1 result of scale demo and all that is behind them match:",
         "  6 receipts, 11 files of jobs, 4 files of data sets",
         "  17 files as DVC has them, 6 receipts with the code of their commit in git",
         "  6 runs as MLflow has them",

@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> None:
     found = verify(plan, jobs, images=not args.skip_images)
     table = _table(plan) if not args.target else None
     runs = check_runs(jobs) if not args.skip_mlflow else None
-    print(f"{len(cells)} results of scale {plan.scale} and all that is behind them match:")
+    print(f"{len(cells)} result{'s' * (len(cells) != 1)} of scale {plan.scale} and all that is behind them match:")
     print(f"  {found.receipts} receipts, {found.files} files of jobs, {found.images} files of data sets")
     print(f"  {found.kept} files as DVC has them, {found.commits} receipts with the code of their commit in git")
-    if runs is not None:
+    if runs is not None and runs.same:
         print(f"  {runs.same} runs as MLflow has them")
     if table is not None:
         print(f"  {table}, written from these receipts")

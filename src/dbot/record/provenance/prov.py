@@ -22,6 +22,7 @@ Record = dict[str, Any]
 class _Document:
     def __init__(self) -> None:
         self.content: dict[str, dict[str, Any]] = {"prefix": dict(PREFIXES)}
+        self._related: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
 
     def add(self, kind: str, name: str, attributes: Mapping[str, Any]) -> str:
         """An entity, activity or agent, once."""
@@ -29,9 +30,12 @@ class _Document:
         return name
 
     def relate(self, kind: str, **ends: str | None) -> None:
-        """A relation between two or three of them."""
-        known = self.content.setdefault(kind, {})
-        known[f"_:{kind}{len(known) + 1}"] = {f"prov:{end}": name for end, name in ends.items() if name is not None}
+        """A relation between two or three of them, once."""
+        given = tuple((f"prov:{end}", name) for end, name in ends.items() if name is not None)
+        if (kind, given) not in self._related:
+            self._related.add((kind, given))
+            known = self.content.setdefault(kind, {})
+            known[f"_:{kind}{len(known) + 1}"] = dict(given)
 
 
 def prov(story: Story) -> dict[str, Any]:
