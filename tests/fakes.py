@@ -29,13 +29,17 @@ class FakeProject:
     def __init__(self, folder: Path, scale: str = "demo") -> None:
         self.folder = folder
         self.scale = scale
+        self._text = ""
         if not (folder / "params.yaml").exists():
             (folder / "params.yaml").write_text(params_with_few_rows())
 
     @property
     def plan(self) -> Plan:
-        """As params.yaml now has it."""
-        return Plan(load(self.folder / "params.yaml", self.scale))
+        """As params.yaml now has it; it is read again when it has changed."""
+        text = (self.folder / "params.yaml").read_text()
+        if text != self._text:
+            self._text, self._plan = text, Plan(load(self.folder / "params.yaml", self.scale))
+        return self._plan
 
     def set(self, old: str, new: str) -> None:
         """Edit params.yaml."""

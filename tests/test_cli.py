@@ -93,7 +93,9 @@ def test_params_says_where_each_value_came_from() -> None:
     assert not any(line.startswith("architectures.L") for line in lines), "only what the row uses"
 
 
-@pytest.mark.parametrize("arguments", [["params"], ["table"], ["schema", "--folder", "schema"], ["forecast", "--scale", "paper"]])
+@pytest.mark.parametrize(
+    "arguments", [["params"], ["status"], ["table"], ["schema", "--folder", "schema"], ["forecast", "--scale", "paper"]]
+)
 def test_light_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     """What a command has loaded by its end: this keeps it quick."""
     heavy = "{'torch', 'torchvision', 'timm', 'numpy', 'mlflow', 'dvc', 'snakemake', 'sklearn', 'skimage', 'matplotlib'}"

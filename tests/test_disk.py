@@ -78,11 +78,11 @@ def test_a_verb_says_it_in_one_line(tmp_path: Path) -> None:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    command = [sys.executable, "-B", "-m", "dbot", "schema", "--output", str(tmp_path / "schema.json")]
+    command = [sys.executable, "-B", "-m", "dbot", "schema", "--folder", str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, preexec_fn=limited)
     assert done.returncode == 2
     what = "file too large; raise the limit on the size of a file, and run this again"
-    assert done.stderr == f"dbot schema: {tmp_path}/schema.json: {what}\n"
+    assert done.stderr == f"dbot schema: {tmp_path}/params.schema.json: {what}\n"
     assert list(tmp_path.iterdir()) == []
 
 

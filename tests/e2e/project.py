@@ -13,7 +13,10 @@ from dbot.params.load import load
 from dbot.plan import Plan
 from tests.conftest import PROJECT
 
-TOP = ("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm", "slurm-preemptible", "demo", ".dvc", ".dvcignore", ".gitignore")
+TOP = (
+    *("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm", "slurm-preemptible", "demo"),
+    *(".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
+)
 SMALL = {
     "build": {"rows": ["B-B", "L-L", "H-H", "H448-H"]},
     "datasets": {"digits": {"embedded": {"train": 80, "validation": 30}}},

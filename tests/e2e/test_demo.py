@@ -161,6 +161,31 @@ def test_a_second_clone_retrains_nothing(built, tmp_path):
     clone.run("dvc", "pull")
     clone.run("dbot", "adopt")
     assert planned(clone) & {"generate", "prepare", "distill", "finetune", "evaluate"} == set()
-    assert "match" in clone.run("dbot", "verify").stdout
+    said = clone.run("dbot", "verify").stdout
+    assert "match" in said
+    assert "MLflow: not checked" in said, "it stays where it was filled"
+    assert {result["state"] for result in json.loads(clone.run("dbot", "status", "--format", "json").stdout)["results"]} == {"built"}
     clone.run("workflow/run", "--cores", "2")
-    assert table(clone)["B-B"]["cls_measured"] == table(built)["B-B"]["cls_measured"]
+    for name in ("table.csv", "table.md"):
+        assert (clone.folder / "results/demo" / name).read_bytes() == (built.folder / "results/demo" / name).read_bytes()
+    for job in built.plan.jobs():
+        assert (clone.folder / job.receipt).read_bytes() == (built.folder / job.receipt).read_bytes(), "nothing ran again"
+    assert clone.run("dbot", "gc").stdout.startswith("nothing: ")
+
+
+def test_what_stands_on_record_is_said_in_every_form(built):
+    for form in ("json", "prov", "ro-crate"):
+        assert json.loads(built.run("dbot", "lineage", "--format", form).stdout)
+    assert built.run("dbot", "lineage", "--format", "mermaid").stdout.startswith("flowchart")
+
+
+def test_the_best_model_of_each_row_is_registered(built):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{built.folder}/mlflow.db")
+    assert {model.name for model in client.search_registered_models()} == {f"dbot-demo-{name}" for name in FILLED}
+    for name in FILLED:
+        version = client.get_model_version_by_alias(f"dbot-demo-{name}", "best-cls")
+        receipt = receipts.read(built.folder / version.tags["dbot.receipt_path"])
+        assert version.tags["dbot.receipt"] == receipt.id
+        assert version.tags["dvc.md5"] in (built.folder / "dvc.lock").read_text()

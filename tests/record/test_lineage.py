@@ -31,6 +31,8 @@ def test_a_cell_leads_to_the_data(measured: FakeProject, capsys: pytest.CaptureF
     assert "data set digits on photographs; licence: digits CC BY 4.0" in tree
     assert "student.safetensors  sha256 " in tree
     assert tree.count("(above)") == 3  # the prepared data behind fine-tuning and both stages
+    for fact in ("software  ", "hardware  1 x cpu; ", "licence   teacher random: none"):
+        assert fact in tree
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,11 @@ def test_the_table_leads_to_all_measured_cells(measured: FakeProject, capsys: py
     Path("results/demo/table.csv").write_text("")
     assert main(["lineage", "results/demo/table.csv"]) == 0
     assert capsys.readouterr().out.startswith("evaluate row B-B")
+
+
+def test_without_a_target_it_is_every_result(measured: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lineage", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["targets"] == ["results/demo/evaluate/B-B/cls/seed0/receipt.json"]
 
 
 def test_a_cell_that_was_not_measured_is_one_line(measured: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,15 +1,29 @@
 """Whatever is changed behind a cell is found, and named."""
 
 import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dbot.cli import main
 from dbot.errors import UserError
+from dbot.params.load import Resolved, load
 from dbot.plan import Job
+from dbot.record import receipt as receipts
+from dbot.record import surroundings
+from dbot.record.keep import keep
+from dbot.record.mlflow import sync
 from dbot.record.verify import Verified, verify
-from tests.fakes import FakeProject
+from tests.fakes import PROJECT, FakeProject
+
+NO_DVC = "DVC: 6 of 6 jobs are not in its lock files; `dbot record` hands them over"
+NO_GIT = "git: not checked, this folder is in no repository"
 
 
 @pytest.fixture
@@ -26,9 +40,9 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_an_untouched_chain_holds(chain: list[Job]) -> None:
-    assert verify(chain) == Verified(receipts=6, files=11, images=4, kept=0)
-    assert verify(chain, images=False).images == 0
+def test_an_untouched_chain_holds(project: FakeProject, chain: list[Job]) -> None:
+    assert verify(project.plan, chain) == Verified(receipts=6, files=11, images=4, notes=[NO_DVC, NO_GIT])
+    assert verify(project.plan, chain, images=False).images == 0
 
 
 @pytest.mark.parametrize(
@@ -50,10 +64,10 @@ def test_one_flipped_bit_is_named(chain: list[Job], path: str, capsys: pytest.Ca
     assert line.count("\n") == 1
 
 
-def test_a_missing_image_is_named(chain: list[Job]) -> None:
+def test_a_missing_image_is_named(project: FakeProject, chain: list[Job]) -> None:
     Path("data/digits/val/0/0.png").unlink()
     with pytest.raises(UserError, match=r"data/digits/val/0/0\.png: is missing"):
-        verify(chain)
+        verify(project.plan, chain)
 
 
 def test_changed_parameters_are_named(project: FakeProject, chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,14 +83,227 @@ def test_an_ancestor_that_ran_again_is_named(project: FakeProject, chain: list[J
     assert before["id"] == after["id"]
     assert before["seal"] != after["seal"]
     with pytest.raises(UserError, match=r"stage2/receipt\.json: was made from another results/demo/distill/B-B/stage1/receipt\.json"):
-        verify(chain)
+        verify(project.plan, chain)
 
 
-def test_what_dvc_has_on_record_is_compared(chain: list[Job]) -> None:
-    path = chain[2].folder / "student.safetensors"
-    Path("dvc.lock").write_text(f"stages:\n  x:\n    outs:\n    - path: {path}\n      md5: {'0' * 32}\n")
-    with pytest.raises(UserError, match=r"student\.safetensors: is not the file that dvc\.lock has on record"):
-        verify(chain)
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """A project with git, DVC and MLflow in which a cell was made and recorded, whose every record can be spoilt."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in [name for name in os.environ if name.startswith(("MLFLOW_", "DVC_"))]:
+            patch.delenv(name)
+        shutil.copy(empty_store, folder)
+        (folder / "src/dbot").mkdir(parents=True)
+        for source in sorted((PROJECT / "src/dbot").rglob("*.py")):
+            target = folder / "src/dbot" / source.relative_to(PROJECT / "src/dbot")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+        for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes((PROJECT / name).read_bytes())
+        project = FakeProject(folder)
+        git("init", "-q", ".")
+        git("add", "src", "params.yaml")
+        git("commit", "-qm", "code")
+        cell = project.plan.evaluate("B-B", "cls", "0")
+        project.run_chain(cell)
+        keep(project.plan, [job.receipt for job in project.plan.jobs([cell])])
+        sync(project.plan)
+        assert main(["table"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parameters(recorded: Path) -> Resolved:
+    """Its parameters, read once: none of what is spoilt is in params.yaml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(recorded)
+        return load(Path("params.yaml"))
+
+
+@pytest.fixture
+def spoilable(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in which the test is."""
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "DVC_"))]:
+        monkeypatch.delenv(name)
+    copy = tmp_path / "copy"
+    shutil.copytree(recorded, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def git(*arguments: str) -> None:
+    identity = ["-c", "user.name=a person", "-c", "user.email=person@example.org"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1 result of scale demo and all that is behind them match:",
+        "  6 receipts, 11 files of jobs, 4 files of data sets",
+        "  17 files as DVC has them, 6 receipts with the code of their commit in git",
+        "  6 runs as MLflow has them",
+        "  results/demo/table.csv, written from these receipts",
+    ]
+
+
+STAGE2 = "results/demo/distill/B-B/stage2"
+
+
+def rewritten(path: str, pattern: str, by: str) -> Callable[[], object]:
+    """Replaces what a pattern finds first in a file."""
+
+    def spoil() -> None:
+        text, count = re.subn(pattern, by, Path(path).read_text(), count=1)
+        assert count == 1
+        Path(path).write_text(text)
+
+    return spoil
+
+
+def in_mlflow(statement: str) -> Callable[[], object]:
+    """Changes MLflow's database behind its back."""
+
+    def spoil() -> None:
+        with sqlite3.connect("mlflow.db") as database:
+            assert database.execute(statement).rowcount > 0
+
+    return spoil
+
+
+def forged() -> None:
+    """Another learning rate, with id and seal computed again as a forger would."""
+    path = Path(STAGE2, "receipt.json")
+    receipt = receipts.read(path)
+    settings = {**receipt.identity.settings, "recipe": {**receipt.identity.settings["recipe"], "mask_ratio": 0.9}}
+    receipts.write(receipts.make(receipt.identity.model_copy(update={"settings": settings}), receipt.circumstances), path)
+
+
+def elsewhere(**what: object) -> Callable[[], object]:
+    """Other circumstances of the first job, sealed anew: nothing else speaks of a first job's circumstances but the receipts above."""
+
+    def spoil() -> None:
+        path = Path("results/demo/generate/digits/receipt.json")
+        receipt = receipts.read(path)
+        receipts.write(receipts.make(receipt.identity, receipt.circumstances.model_copy(update=what)), path)
+
+    return spoil
+
+
+STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda: flip(Path(STAGE2, "student.safetensors")), "student.safetensors: is not the file on its receipt"),
+        (lambda: flip(Path(STAGE2, "metrics.csv")), "metrics.csv: is not the file on its receipt"),
+        (lambda: flip(Path("results/demo/evaluate/B-B/cls/seed0/metrics.json")), "metrics.json: is not the file on its receipt"),
+        (rewritten(f"{STAGE2}/receipt.json", '"mask_ratio": 0.75', '"mask_ratio": 0.76'), "was changed after it was written"),
+        (rewritten(f"{STAGE2}/receipt.json", '"loss": 0.25', '"loss": 0.2'), "was changed after it was written"),
+        (rewritten(f"{STAGE2}/receipt.json", '"host": "', '"host": "x'), "was changed after it was written"),
+        (forged, "stage2/receipt.json: was made with recipe.mask_ratio = 0.9, now it is 0.75"),
+        (elsewhere(ended="2031-05-06T07:00:00+00:00"), "MD5"),
+        (
+            rewritten("dvc.lock", STAGE_IN_LOCK + r"student.safetensors\n      hash: md5\n      md5: )\w{4}", r"\g<1>0000"),
+            "dvc.lock: stage",
+        ),
+        (rewritten("dvc.lock", STAGE_IN_LOCK + r"deps:.*?md5: )\w{8}", r"\g<1>00000000"), "depends on results/demo/"),
+        (rewritten("dvc.lock", STAGE_IN_LOCK + r"size: )\d+", r"\g<1>7"), "dvc.lock: stage demo-distill-B-B-stage2"),
+        (
+            rewritten("dvc.lock", STAGE_IN_LOCK + r"mask_ratio: )0.75", r"\g<1>0.8"),
+            "was made with recipes.pretrain.asymmetric.mask_ratio = 0.8",
+        ),
+        (rewritten("dvc.lock", STAGE_IN_LOCK + r"mask_)ratio: 0.75", r"\g<1>ration: 0.75"), "lacks the parameter"),
+        (rewritten("dvc.lock", STAGE_IN_LOCK + r"cmd: dbot) distill", r"\g<1> destill"), "has another command"),
+        (rewritten("dvc.lock", r"(path: data/digits\n      hash: md5\n      md5: )\w{4}", r"\g<1>0000"), "has data/digits with MD5 0000"),
+        (rewritten("dvc.lock", "schema: '2.0'", "schema: '9"), "dvc.lock: is not a lock file of DVC"),
+        (rewritten("results/demo/table.csv", r",50\.00,", ",51.00,"), "table.csv:2: row B-B says something else"),
+        (in_mlflow("update metrics set value = 0.26 where key = 'result/loss'"), "has metric result/loss = 0.26"),
+        (in_mlflow("update metrics set value = 0.31 where key = 'loss' and step = 1"), "has metric loss = 0.31 at epoch 1"),
+        (in_mlflow("update metrics set step = 7 where key = 'top1' and step = 1"), "has metric top1 = 12.5 at epoch 7"),
+        (
+            in_mlflow("update params set value = '0.8' where key = 'recipe.mask_ratio'"),
+            "has parameter recipe.mask_ratio = 0.8, the receipt 0.75",
+        ),
+        (in_mlflow("update tags set value = 'x' where key = 'dbot.receipt'"), "has tag dbot.receipt = x"),
+    ],
+)
+def test_a_record_that_was_changed_is_named(
+    spoilable: Path,
+    parameters: Resolved,
+    spoil: Callable[[], object],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("dbot.verbs.verify.load", lambda file, scale: parameters)
+    spoil()
+    assert main(["verify"]) == 2
+    line = capsys.readouterr().err
+    assert says in line
+    assert line.count("\n") == 1
+
+
+def test_other_code_than_that_of_the_commit_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The commit that the receipts name is there, and holds something else than what ran."""
+    Path("src/dbot/plan.py").write_text("# nothing of what ran\n")
+    git("commit", "-qam", "other code")
+    other = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    path = Path("results/demo/evaluate/B-B/cls/seed0/receipt.json")
+    receipt = receipts.read(path)
+    receipts.write(receipts.make(receipt.identity, receipt.circumstances.model_copy(update={"commit": other})), path)
+    keep(FakeProject(spoilable).plan, [path])
+    assert main(["verify", "--skip-mlflow"]) == 2
+    assert f"names commit {other[:12]} without changes, but its code is not the one there" in capsys.readouterr().err
+
+
+def test_a_commit_that_is_nowhere_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(".git")
+    git("init", "-q", ".")
+    assert main(["verify", "--skip-mlflow"]) == 2
+    assert "which this repository doesn't have" in capsys.readouterr().err
+
+
+def test_a_shallow_clone_says_what_it_can_t_check(
+    spoilable: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git("add", "dvc.lock", "results")
+    git("commit", "-qm", "results")
+    git("clone", "-q", "--depth", "1", f"file://{spoilable}", "../shallow")
+    for name in ("data", "results"):
+        shutil.copytree(name, f"../shallow/{name}", dirs_exist_ok=True)
+    monkeypatch.chdir("../shallow")
+    assert main(["verify"]) == 0
+    said = capsys.readouterr().out
+    assert "git: this clone is shallow and lacks " in said
+    assert "MLflow: not checked, there is no mlflow.db here" in said
+
+
+def test_a_run_that_mlflow_lacks_is_work_for_sync(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_mlflow("delete from metrics where key = 'result/loss'")()
+    assert main(["verify"]) == 0
+    assert "executions are not there, or not whole; `dbot sync` completes them" in capsys.readouterr().out
+
+
+def test_a_changed_tree_is_on_the_receipt(spoilable: Path) -> None:
+    """With the digest of what differs, be it changed, removed or new."""
+    seen = {surroundings.git_commit()[1]}
+    for change in (
+        lambda: Path("src/dbot/plan.py").write_text("changed"),
+        lambda: Path("src/dbot/plan.py").unlink(),
+        lambda: Path("src/dbot/new.py").write_text("new"),
+        lambda: Path("params.yaml").write_text("scale: other"),
+    ):
+        change()
+        seen.add(surroundings.git_commit()[1])
+    assert None in seen
+    assert len(seen) == 5
+    Path("notes.txt").write_text("")
+    assert surroundings.git_commit()[1] in seen, "beside the code nothing counts"
 
 
 def test_targets_that_are_nothing_are_one_line(chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,9 @@ from dbot.record import receipt as receipts
 from dbot.record.flat import first_difference
 from dbot.record.receipt import Receipt
 
+BESIDE = "beside"
+"""Folder beside a receipt with further ones of the same result."""
+
 
 def job_of(plan: Plan, path: Path) -> Job:
     """The planned job that a receipt belongs to.
@@ -44,8 +47,32 @@ def check(job: Job) -> Receipt:
         raise UserError(f"{path}: was made from other inputs ({', '.join(identity.inputs)}) than the plan has; run its job again")
     for role, read in identity.inputs.items():
         now = receipts.read(Path(read.path))
-        if now.id != read.id or now.seal != receipt.circumstances.sealed_inputs[role]:
+        if now.id != read.id or receipt.circumstances.sealed_inputs[role] not in seals_at(Path(read.path)):
             raise UserError(f"{path}: was made from another {read.path} than lies there now; run its job again (`snakemake {path}`)")
     for name, recorded in {**identity.artifacts, **receipt.circumstances.logs}.items():
         receipts.verified(job.folder, name, recorded)
     return receipt
+
+
+def receipts_at(path: Path) -> list[Path]:
+    """The receipt at a path, and those that `dbot merge` put beside it: the same job with the same result, done twice."""
+    return [path, *sorted(path.parent.glob(f"{BESIDE}/*.json"))]
+
+
+def seals_at(path: Path) -> set[str]:
+    """The seals of the receipts at a path.
+
+    Raises:
+        UserError: one of them was changed, or has another result.
+    """
+    here, *others = receipts_at(path)
+    first = receipts.read(here)
+    seals = {first.seal}
+    for other in others:
+        beside = receipts.read(other)
+        if beside.id != first.id:
+            raise UserError(
+                f"{other}: is of another result than {path}, beside which it lies; delete it and run again what was made from it"
+            )
+        seals.add(beside.seal)
+    return seals

@@ -66,7 +66,15 @@ class Execution:
             for left in (*self.state.glob(".*.part"), *self.job.folder.glob(".*.part")):
                 left.unlink()
         self._started = time.monotonic()
-        self._attempt = Attempt(started=surroundings.now(), seconds=0, host=surroundings.host(), slurm_job=surroundings.slurm_job())
+        # Now, because a person may edit the code while the job runs.
+        self._code, self._commit = surroundings.code_digest(), surroundings.git_commit() if self.leads else (None, None)
+        self._attempt = Attempt(
+            started=surroundings.now(),
+            seconds=0,
+            host=surroundings.host(),
+            slurm_job=surroundings.slurm_job(),
+            hardware=surroundings.hardware(),
+        )
         self.name, self._earlier = self._history()
         self.tick()
         return self
@@ -81,14 +89,16 @@ class Execution:
 
     def _locked(self) -> IO[str]:
         handle = (self.state / "lock").open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            raise UserError(
-                f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it"
-            ) from None
-        return handle
+        for patience in (0.2, 0.2, 0.2, None):  # `dbot status` and `dbot gc` hold it for an instant
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except OSError:
+                if patience is None:
+                    break
+                time.sleep(patience)
+        handle.close()
+        raise UserError(f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it")
 
     def _history(self) -> tuple[str, list[Attempt]]:
         try:
@@ -107,7 +117,8 @@ class Execution:
         """Note the time spent, so that a killed attempt is counted too."""
         if not self.leads:
             return
-        content = {"name": self.name, "attempts": [attempt.model_dump() for attempt in self.attempts]}
+        job = {"verb": self.job.verb, "key": dict(self.job.key)}
+        content = {"name": self.name, **job, "attempts": [attempt.model_dump() for attempt in self.attempts]}
         write_whole(self.state / "execution.json", json.dumps(content).encode())
 
     def artifact(self, role: str, name: str) -> Path:
@@ -136,7 +147,7 @@ class Execution:
                 state that takes seconds.
         """
         folder = self.job.folder
-        commit, changes = surroundings.git_commit()
+        commit, changes = self._commit
         identity = Identity(
             verb=self.job.verb,
             scale=self.job.scale,
@@ -145,7 +156,7 @@ class Execution:
             inputs={role: Input(path=self.paths[role].as_posix(), id=found.id) for role, found in self.inputs.items()},
             artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
             results=dict(results),
-            code=surroundings.code_digest(),
+            code=self._code,
             environment=surroundings.environment(),
             device=device,
             processes=processes,

@@ -1,6 +1,6 @@
 """Nested settings as one mapping from dotted keys to plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -16,10 +16,14 @@ def flattened(data: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first dotted key at which two settings differ, with both values; a key that is not there counts as None."""
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each dotted key at which two settings differ, with both values; a key that is not there counts as None."""
     left, right = flattened(one), flattened(other)
     for key in [*left, *(key for key in right if key not in left)]:
         if (key in left) != (key in right) or left[key] != right[key]:
-            return key, left.get(key), right.get(key)
-    return None
+            yield key, left.get(key), right.get(key)
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first of the differences, or None."""
+    return next(differences(one, other), None)

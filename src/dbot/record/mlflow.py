@@ -3,8 +3,8 @@
 import random
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from dbot.errors import UserError
 from dbot.plan import METRICS, RECEIPT, RESULTS, Job, Plan
@@ -74,7 +74,7 @@ class Feed:
         except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
             self._live = False
             print(
-                f"MLflow at {runs.shown_uri()} does not answer ({_short(error)}): training goes on; `dbot sync` completes it later",
+                f"MLflow at {runs.shown_uri()} does not answer ({short(error)}): training goes on; `dbot sync` completes it later",
                 file=sys.stderr,
                 flush=True,
             )
@@ -100,18 +100,63 @@ def sync(plan: Plan) -> Synced:
     done = [(job, receipts.read(job.receipt)) for job in _recorded(plan)]
     if not done:
         return Synced(0, 0)
-    contents = [
-        runs.finished(job, receipt, read_history(job.folder / METRICS) if METRICS in job.artifacts else ()) for job, receipt in done
-    ]
+    contents = [_content(job, receipt) for job, receipt in done]
     try:
         store = runs.Store()
         completed = sum(store.complete(content) for content in contents)
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
         raise UserError(
-            f"MLflow at {runs.shown_uri()} does not answer ({_short(error)}); "
+            f"MLflow at {runs.shown_uri()} does not answer ({short(error)}); "
             "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
         ) from None
     return Synced(len(done), completed)
+
+
+@dataclass
+class Checked:
+    """What a comparison with MLflow found."""
+
+    same: int = 0
+    """Runs with the values, parameters and tags of their receipts."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be compared, and why."""
+
+
+def check_runs(jobs: Sequence[Job]) -> Checked:
+    """Compare the runs of some jobs, each of which has a receipt, with what the jobs left.
+
+    Raises:
+        UserError: names the first run that says something else.
+    """
+    if not runs.is_there():
+        return Checked(notes=[f"MLflow: not checked, there is no {runs.DEFAULT_FILE} here"])
+    contents = [(job, _content(job, receipts.read(job.receipt))) for job in jobs]
+    found, incomplete = Checked(), 0
+    try:
+        store = runs.Store()
+        for job, content in contents:
+            try:
+                different = store.disagreement(content)
+            except LookupError:
+                incomplete += 1
+                continue
+            if different is not None:
+                raise UserError(
+                    f"MLflow at {runs.shown_uri()}: the run of {job.name} ({content.execution}) {different}; "
+                    "delete that run and `dbot sync` sends it anew"
+                )
+            found.same += 1
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
+        found.notes.append(f"MLflow: not checked to the end, {runs.shown_uri()} does not answer ({short(error)})")
+    if incomplete:
+        found.notes.append(f"MLflow: {incomplete} of {len(contents)} executions are not there, or not whole; `dbot sync` completes them")
+    return found
+
+
+def _content(job: Job, receipt: Receipt) -> runs.Content:
+    return runs.finished(job, receipt, read_history(job.folder / METRICS) if METRICS in job.artifacts else ())
 
 
 def _recorded(plan: Plan) -> list[Job]:
@@ -127,7 +172,7 @@ def _recorded(plan: Plan) -> list[Job]:
     return [job for job in jobs.values() if job.receipt.exists()]
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The root of an error in one line: MLflow wraps it in pages, which also repeat the address with its password."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper

@@ -65,6 +65,8 @@ class Attempt(_Part):
     seconds: float
     host: str
     slurm_job: str | None
+    hardware: dict[str, str | int] | None = None
+    """Processor, cores, memory, driver. None: an older receipt, which did not say."""
 
 
 class Circumstances(_Part):
@@ -79,7 +81,7 @@ class Circumstances(_Part):
     commit: str | None
     """Git commit of the working tree. None: no git."""
     changes: str | None
-    """Digest of what differed from that commit. None: nothing."""
+    """Digest of what differed from that commit when the last attempt began. None: nothing."""
     execution: str
     """Name of this execution, also the tag of its MLflow run."""
     logs: dict[str, Artifact]
@@ -104,10 +106,11 @@ class Receipt(_Part):
 
 
 def make(identity: Identity, circumstances: Circumstances) -> Receipt:
-    """A receipt with its id and seal computed."""
+    """A receipt with its id and seal computed, over what it says: not over fields that are newer than it."""
+    said, around = identity.model_dump(exclude_unset=True), circumstances.model_dump(exclude_unset=True)
     return Receipt(
-        id=data_digest(identity.model_dump()),
-        seal=data_digest({"identity": identity.model_dump(), "circumstances": circumstances.model_dump()}),
+        id=data_digest(said),
+        seal=data_digest({"identity": said, "circumstances": around}),
         identity=identity,
         circumstances=circumstances,
     )
@@ -115,7 +118,8 @@ def make(identity: Identity, circumstances: Circumstances) -> Receipt:
 
 def write(receipt: Receipt, path: Path) -> None:
     """Write a receipt, whole or not at all."""
-    write_whole(path, (json.dumps(receipt.model_dump(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    content = {"format": receipt.format, **receipt.model_dump(exclude_unset=True)}
+    write_whole(path, (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def read(path: Path) -> Receipt:

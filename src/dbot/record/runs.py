@@ -8,6 +8,7 @@ the tags name the receipt, and DVC keeps the files.
 
 import json
 import logging
+import math
 import os
 import re
 import time
@@ -89,15 +90,7 @@ class Content:
 def begun(job: Job, execution: str) -> Content:
     """What is known when a job starts."""
     commit, _ = surroundings.git_commit()
-    tags = {
-        "dbot.execution": execution,
-        "dbot.rule": job.verb,
-        "dbot.scale": job.scale,
-        **{f"dbot.{key}": value for key, value in job.key.items()},
-        "mlflow.source.name": job.command,
-        "mlflow.source.git.commit": commit,
-        "dbot.slurm_job": surroundings.slurm_job(),
-    }
+    tags = {**_names(job, execution), "mlflow.source.git.commit": commit, "dbot.slurm_job": surroundings.slurm_job()}
     row = job.key.get("row")
     return Content(
         execution=execution,
@@ -115,7 +108,7 @@ def finished(job: Job, receipt: Receipt, history: History) -> Content:
     """What is known when a job has its receipt."""
     identity, circumstances = receipt.identity, receipt.circumstances
     tags = {
-        **begun(job, circumstances.execution).tags,
+        **_names(job, circumstances.execution),
         "dbot.receipt": receipt.id,
         "dbot.receipt_path": job.receipt.as_posix(),
         "dbot.host": circumstances.attempts[-1].host,
@@ -155,6 +148,11 @@ def points(history: History) -> list[Point]:
 def tracking_uri() -> str:
     """Where MLflow lives: ``MLFLOW_TRACKING_URI``, or a SQLite file in the project."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_FILE.resolve()}"
+
+
+def is_there() -> bool:
+    """Whether there is a store to ask; False where nothing was ever sent to the project's own file."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or DEFAULT_FILE.exists()
 
 
 def shown_uri() -> str:
@@ -261,6 +259,68 @@ class Store:
             sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._pictures, self._end)]
             return any(sent)
 
+    def disagreement(self, content: Content) -> str | None:
+        """The first thing in which the run of an execution differs from its content; None where there is none.
+
+        What a run lacks is no disagreement but work for `dbot sync`.
+
+        Raises:
+            LookupError: there is no such run, or it lacks something.
+        """
+        experiment = self.client.get_experiment_by_name(content.experiment)
+        run = self._tagged(experiment.experiment_id, "dbot.execution", content.execution) if experiment else None
+        if run is None:
+            raise LookupError("no run")
+        found = self.client.get_run(run).data
+        expected = {(name, epoch): value for name, value, epoch in content.points}
+        seen = set()
+        for name in sorted(found.metrics):
+            for point in self.client.get_metric_history(run, name):
+                here, value = (name, point.step), expected.get((name, point.step))
+                if value is None:
+                    return f"has metric {name} = {point.value!r} at epoch {point.step}, of which the job left nothing"
+                if point.value != value and not (math.isnan(point.value) and math.isnan(value)):
+                    return f"has metric {name} = {point.value!r} at epoch {point.step}, the job left {value!r}"
+                seen.add(here)
+        for what, there, wanted in (
+            ("parameter", found.params, content.params),
+            ("tag", _of_receipt(found.tags), _of_receipt(content.tags)),
+        ):
+            for key, text in there.items():
+                if wanted.get(key) != text:
+                    return f"has {what} {key} = {text}, the receipt {wanted.get(key, 'has none')}"
+            if wanted.keys() - there.keys():
+                raise LookupError(f"lacks {what}s")
+        if expected.keys() - seen:
+            raise LookupError("lacks metrics")
+        return None
+
+    def register(self, name: str, alias: str, execution: str, source: str, tags: dict[str, str]) -> bool:
+        """Have an alias of a registered model point at the version of a receipt; returns whether anything was lacking."""
+        with locked(LOCK, LOCK_SECONDS):
+            if not self.client.search_registered_models(f"name = '{name}'"):
+                self.client.create_registered_model(name)
+            versions = self.client.search_model_versions(f"name = '{name}'")
+            same = ("dbot.receipt", "dbot.sha256")
+            found = next((each for each in versions if all(each.tags.get(key) == tags[key] for key in same)), None)
+            if found is None:
+                version = self.client.create_model_version(name, source, self._run_of(execution), tags).version
+            else:
+                version = found.version
+                lacking = {key: value for key, value in tags.items() if found.tags.get(key) != value}
+                for key, value in lacking.items():
+                    self.client.set_model_version_tag(name, version, key, value)
+            pointed = str(self.client.get_registered_model(name).aliases.get(alias)) == str(version)
+            if not pointed:
+                self.client.set_registered_model_alias(name, alias, version)
+            return found is None or bool(lacking) or not pointed
+
+    def _run_of(self, execution: str) -> str | None:
+        """The run of an execution, in whatever experiment of ours."""
+        experiments = [each.experiment_id for each in self.client.search_experiments(filter_string="name LIKE 'dbot/%'")]
+        found = self.client.search_runs(experiments, f"tags.`dbot.execution` = '{execution}'", max_results=1) if experiments else []
+        return found[0].info.run_id if found else None
+
     def _values(self, run: str, content: Content) -> bool:
         sent = self.sent(run)
         missing = [point for point in content.points if (point[0], point[2]) not in sent]
@@ -337,6 +397,22 @@ class Store:
     def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
         found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return found[0].info.run_id if found else None
+
+
+def _of_receipt(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that say what stands on a receipt."""
+    return {key: value for key, value in tags.items() if key.startswith("dbot.") or key == "mlflow.source.git.commit"}
+
+
+def _names(job: Job, execution: str) -> dict[str, str | None]:
+    """The tags that say which job's execution a run is of."""
+    return {
+        "dbot.execution": execution,
+        "dbot.rule": job.verb,
+        "dbot.scale": job.scale,
+        **{f"dbot.{key}": value for key, value in job.key.items()},
+        "mlflow.source.name": job.command,
+    }
 
 
 def _params(settings: Any) -> dict[str, str]:

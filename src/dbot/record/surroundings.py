@@ -8,12 +8,17 @@ import socket
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import dbot
+from dbot.record.digest import data_digest, file_digest
 
 COMPUTING_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
 """Packages whose version may change a result."""
+SOURCES = "src/dbot"
+"""Where the repository has the package."""
+CODE = ("src", "workflow", "params.yaml", "pyproject.toml", "requirements.lock")
+"""What of the working tree decides a result."""
 
 
 def now() -> str:
@@ -45,12 +50,54 @@ def environment() -> dict[str, str]:
 
 
 def git_commit() -> tuple[str | None, str | None]:
-    """Commit of the working tree, and the digest of what differs from it (None: nothing differs, or no git)."""
+    """Commit of the working tree, and the digest of what differs from it (None: nothing differs, or no git).
+
+    The digest is over the names and contents of the files of `CODE` that were changed, removed or
+    added and are not ignored, so no setting of git's plays a part in it.
+    """
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None, None
-    changes = _git("diff", "HEAD", "--", "src", "workflow", "params.yaml") or ""
-    return commit, hashlib.sha256(changes.encode()).hexdigest() if changes else None
+    changed = _git("diff", "--name-only", "--relative", "--no-ext-diff", "-z", "HEAD", "--", *CODE) or ""
+    added = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or ""
+    names = sorted({name for name in (*changed.split("\0"), *added.split("\0")) if name})
+    found = {name: file_digest(Path(name)) if Path(name).is_file() else None for name in names}
+    return commit, data_digest(found) if found else None
+
+
+def code_of(commit: str) -> str | None:
+    """What `code_digest` gave at a commit of this repository; None where that has no sources of the package."""
+    listed = _git("ls-tree", "-r", "-z", "--full-tree", commit, "--", SOURCES)
+    blobs = {}
+    for entry in (listed or "").split("\0"):
+        about, _, name = entry.partition("\t")
+        if name.endswith(".py"):
+            blobs[PurePosixPath(name).relative_to(SOURCES)] = about.split()[2]
+    if not blobs:
+        return None
+    done = subprocess.run(["git", "cat-file", "--batch"], input="\n".join(blobs.values()).encode(), capture_output=True, check=True)
+    contents, start = {}, 0
+    for path in blobs:
+        end = done.stdout.index(b"\n", start)
+        size = int(done.stdout[start:end].split()[2])
+        contents[path] = done.stdout[end + 1 : end + 1 + size]
+        start = end + size + 2
+    digest = hashlib.sha256()
+    for path in sorted(contents):
+        digest.update(f"{path.as_posix()}\0".encode())
+        digest.update(hashlib.sha256(contents[path]).digest())
+    return digest.hexdigest()
+
+
+def has_commit(commit: str) -> bool:
+    """Whether this repository has a commit."""
+    return _git("cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+
+def is_whole() -> bool | None:
+    """Whether this repository has all of its history; None without git."""
+    shallow = _git("rev-parse", "--is-shallow-repository")
+    return None if shallow is None else shallow == "false"
 
 
 def _git(*arguments: str) -> str | None:
@@ -59,6 +106,31 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+@functools.cache
+def hardware() -> dict[str, str | int]:
+    """The machine: system, processor, the cores that this process may use, memory in bytes, NVIDIA's driver where there is one.
+
+    The kind of GPU is a receipt's `device`, and their number that of its processes.
+    """
+    found: dict[str, str | int] = {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _named(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+    driver = _named(Path("/proc/driver/nvidia/version"), "NVRM version")
+    return found if driver is None else {**found, "driver": driver}
+
+
+def _named(path: Path, name: str) -> str | None:
+    """The first value of a name in one of the kernel's files."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((" ".join(line.partition(":")[2].split()) for line in lines if line.startswith(name)), None)
 
 
 def host() -> str:

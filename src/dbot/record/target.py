@@ -3,13 +3,23 @@
 from pathlib import Path
 
 from dbot.errors import UserError
-from dbot.params.rows import COLUMNS
+from dbot.params.load import load
+from dbot.params.rows import COLUMNS, Column
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record.check import job_of
 
 
+def plans(file: Path) -> list[Plan]:
+    """The plans of all scales of a params.yaml, that of the default scale first."""
+    default = load(file)
+    others = [scale for scale in default.params.scales if scale != default.scale]
+    return [Plan(default), *(Plan(load(file, scale)) for scale in others)]
+
+
 def jobs_at(plan: Plan, target: str) -> list[Job]:
     """The jobs behind a target: all seeds of ``B-B/cls``, one for ``B-B/cls/seed0`` or a path, the measured cells for a table.
+
+    A row's name stands for its cells in the table's columns.
 
     Raises:
         UserError: there is nothing of that name.
@@ -19,10 +29,18 @@ def jobs_at(plan: Plan, target: str) -> list[Job]:
         return _jobs_of_path(plan, path)
     row, _, rest = target.partition("/")
     column, _, seed = rest.partition("/")
+    if row in plan.params.rows and not rest:
+        return [job for each in plan.params.build.columns if each in plan.params.columns(row) for job in _cell(plan, row, each)]
     if row not in plan.params.rows or column not in COLUMNS or (seed and not _is_seed(seed)):
-        raise UserError(f"{target}: is neither a file nor a cell; name a cell as B-B/cls or B-B/cls/seed0, a receipt, or a file beside one")
-    jobs = plan.cells([row], [column])[: len(plan.params.build.seeds)]  # what follows are the row's control
-    return [plan.evaluate(row, column, seed.removeprefix("seed"))] if seed else jobs
+        raise UserError(
+            f"{target}: is neither a file nor a cell; name a cell as B-B/cls or B-B/cls/seed0, a row, a receipt, or a file beside one"
+        )
+    return [plan.evaluate(row, column, seed.removeprefix("seed"))] if seed else _cell(plan, row, column)
+
+
+def _cell(plan: Plan, row: str, column: Column) -> list[Job]:
+    """All seeds of one cell."""
+    return plan.cells([row], [column])[: len(plan.params.build.seeds)]  # what follows are the row's control
 
 
 def _jobs_of_path(plan: Plan, path: Path) -> list[Job]:

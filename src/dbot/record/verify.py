@@ -1,16 +1,16 @@
-"""Re-hashing a chain: receipts, files, logs, images, and what DVC has on record."""
+"""Checking a chain against itself and against what else keeps or shows it: receipts, files, images, DVC, git."""
 
-import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbot.errors import UserError
-from dbot.plan import Job
+from dbot.plan import Job, Plan
 from dbot.record.check import check
+from dbot.record.commits import check_commits
 from dbot.record.digest import file_digest
-from dbot.record.stages import recorded_digests
+from dbot.record.dvc_lock import LockFiles
 
 CHUNK = 256
 """Files that are handed to a thread at once."""
@@ -19,19 +19,23 @@ THREADS = 8
 
 @dataclass
 class Verified:
-    """How much was found to match."""
+    """How much was found to match, and what could not be compared."""
 
     receipts: int = 0
     files: int = 0
     images: int = 0
     kept: int = 0
     """Files that are also the ones in DVC's lock files."""
+    commits: int = 0
+    """Receipts whose commit is in git and holds the code that ran."""
+    notes: list[str] = field(default_factory=list)
 
 
-def verify(jobs: list[Job], images: bool = True) -> Verified:
+def verify(plan: Plan, jobs: list[Job], images: bool = True) -> Verified:
     """Verify jobs in the given order, which should be from the data to the cells.
 
     Args:
+        plan: what the jobs are of.
         jobs: each with a receipt.
         images: hash every image of a prepared data set as well.
 
@@ -39,28 +43,23 @@ def verify(jobs: list[Job], images: bool = True) -> Verified:
         UserError: names the first thing that doesn't match.
     """
     found = Verified()
-    recorded = recorded_digests()
+    locks, unkept, receipts = LockFiles(plan), 0, {}
     for job in jobs:
-        receipt = check(job)
+        receipt = receipts[job.receipt] = check(job)
         found.receipts += 1
-        names = [*receipt.identity.artifacts, *receipt.circumstances.logs]
-        found.files += len(names)
-        for path in (job.receipt, *(job.folder / name for name in names)):
-            if path in recorded:
-                _same_as_kept(path, recorded[path])
-                found.kept += 1
+        found.files += len(receipt.identity.artifacts) + len(receipt.circumstances.logs)
+        if locks.has(job):
+            found.kept += locks.check(job, images)
+        else:
+            unkept += 1
         if images and job.verb == "prepare":
             found.images += _images(job)
+    commits = check_commits(receipts)
+    found.commits = commits.confirmed
+    if unkept:
+        found.notes.append(f"DVC: {unkept} of {len(jobs)} jobs are not in its lock files; `dbot record` hands them over")
+    found.notes += commits.notes
     return found
-
-
-def _same_as_kept(path: Path, md5: str) -> None:
-    with path.open("rb") as stream:
-        if hashlib.file_digest(stream, "md5").hexdigest() != md5:
-            raise UserError(
-                f"{path}: is not the file that dvc.lock has on record (MD5 differs); "
-                "if the job ran again, run `dbot record` for its receipt, else `dvc checkout` restores it"
-            )
 
 
 def _images(job: Job) -> int:

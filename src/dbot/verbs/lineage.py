@@ -1,4 +1,4 @@
-"""Walk the receipts from a cell, or from a file that a job wrote, back to the data."""
+"""Walk the receipts from results, or from files that jobs wrote, back to the data."""
 
 import argparse
 import json
@@ -6,19 +6,44 @@ import json
 from dbot.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record.lineage import as_json, as_text, walk
+from dbot.record.provenance.crate import crate
+from dbot.record.provenance.mermaid import mermaid
+from dbot.record.provenance.prov import prov
+from dbot.record.provenance.story import story
+from dbot.record.provenance.text import as_json, as_text
 from dbot.record.target import jobs_at
+
+FORMATS = ("text", "json", "mermaid", "prov", "ro-crate")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="a cell (B-B/cls, B-B/cls/seed0), a receipt, a file beside one, or the table")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="a tree to read, or all of the receipts (default: text)")
+    parser.add_argument(
+        "target",
+        nargs="*",
+        metavar="TARGET",
+        help="a cell (B-B/cls, B-B/cls/seed0), a row, a receipt, a file beside one, or the table (default: all results)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="a tree to read; all of the receipts; a chart for Markdown; PROV-JSON; the metadata file of an RO-Crate (default: text)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
-    paths = [job.receipt for job in jobs_at(plan, args.target)]
+    jobs = [job for target in args.target for job in jobs_at(plan, target)]
+    if not args.target:
+        jobs = [job for job in plan.targets() if job.receipt.exists()]
+    paths = list(dict.fromkeys(job.receipt for job in jobs))
     if not paths:
-        raise UserError(f"{args.target}: no cell of scale {plan.scale} has a receipt yet; run `snakemake --config scale={plan.scale}`")
-    found = walk(paths)
-    print(json.dumps(as_json(paths, found), indent=1) if args.format == "json" else as_text(paths, found))
+        what = ", ".join(args.target) or f"results/{plan.scale}"
+        raise UserError(f"{what}: no cell of scale {plan.scale} has a receipt yet; run `snakemake --config scale={plan.scale}`")
+    found = story(plan, paths)
+    writers = {"text": as_text, "mermaid": mermaid}
+    if args.format in writers:
+        print(writers[args.format](found).rstrip("\n"))
+    else:
+        documents = {"json": as_json, "prov": prov, "ro-crate": crate}
+        print(json.dumps(documents[args.format](found), indent=1, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Complete MLflow from the receipts: everything that a live feed could not send, and nothing twice."""
+"""Complete MLflow from the receipts: everything that a live feed could not send, nothing twice, and each row's best model by an alias."""
 
 import argparse
 import json
@@ -9,7 +9,9 @@ from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.record.digest import write_whole
 from dbot.record.mlflow import sync
+from dbot.record.registry import register
 from dbot.record.runs import shown_uri
+from dbot.report.best import best_models
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
     done = sync(plan)
+    models = best_models(plan)
+    moved = register(models)
     if args.output is not None:
-        write_whole(args.output, (json.dumps({"uri": shown_uri(), **asdict(done)}, indent=1) + "\n").encode())
+        content = {"uri": shown_uri(), **asdict(done), "models": {f"{model.name}@{model.alias}": model.receipt.id for model in models}}
+        write_whole(args.output, (json.dumps(content, indent=1) + "\n").encode())
     print(f"MLflow at {shown_uri()}: {done.receipts} receipts of scale {plan.scale}, {done.completed} runs completed just now")
+    print(f"{len(models)} models are the best of their rows, {moved} registered or moved just now")

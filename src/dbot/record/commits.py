@@ -1,0 +1,71 @@
+"""Receipts against git: the commit that one names is there, and holds the code that it names by digest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dbot.errors import UserError
+from dbot.record import surroundings
+from dbot.record.receipt import Receipt
+
+SHORT = 12
+
+
+@dataclass
+class Commits:
+    """What git confirms of some receipts."""
+
+    confirmed: int = 0
+    """Receipts whose commit holds the code that ran."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be checked, and why."""
+
+
+def check_commits(receipts: Mapping[Path, Receipt]) -> Commits:
+    """Compare each receipt's commit and digest of code with the repository.
+
+    Raises:
+        UserError: names the first receipt whose commit is not there or holds other code.
+    """
+    whole, found = surroundings.is_whole(), Commits()
+    if whole is None:
+        found.notes.append("git: not checked, this folder is in no repository")
+        return found
+    absent, changed, without, unnamed = set[str](), 0, 0, 0
+    code = {commit: _code(commit) for commit in {receipt.circumstances.commit for receipt in receipts.values()} if commit is not None}
+    for path, receipt in receipts.items():
+        commit = receipt.circumstances.commit
+        if commit is None:
+            unnamed += 1
+        elif code[commit] is None:
+            if whole:
+                raise UserError(
+                    f"{path}: names commit {commit[:SHORT]}, which this repository doesn't have; `git fetch --all` may bring it"
+                )
+            absent.add(commit[:SHORT])
+        elif receipt.circumstances.changes is not None:
+            changed += 1
+        elif not code[commit]:
+            without += 1
+        elif code[commit] != receipt.identity.code:
+            raise UserError(
+                f"{path}: names commit {commit[:SHORT]} without changes, but its code is not the one there "
+                f"(SHA-256 {receipt.identity.code[:SHORT]}, there {str(code[commit])[:SHORT]}); run its job again from a commit"
+            )
+        else:
+            found.confirmed += 1
+    if absent:
+        found.notes.append(f"git: this clone is shallow and lacks {', '.join(sorted(absent))}; `git fetch --unshallow` brings it")
+    for count, what in (
+        (changed, "ran from a tree with changes, of which they have the digest"),
+        (without, "name a commit that holds no src/dbot"),
+        (unnamed, "were made without git"),
+    ):
+        if count:
+            found.notes.append(f"git: the code of {count} receipts can't be compared: they {what}")
+    return found
+
+
+def _code(commit: str) -> str | None:
+    """The digest of the code at a commit: empty where it has none, None where there is no such commit."""
+    return (surroundings.code_of(commit) or "") if surroundings.has_commit(commit) else None

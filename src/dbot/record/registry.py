@@ -1,0 +1,77 @@
+"""MLflow's registry of models: for each row a registered model, with an alias for the best in each column.
+
+A version holds no weights. Its tags name the receipt and the file as DVC has it, and its run is the one that trained it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbot.errors import UserError
+from dbot.record import runs
+from dbot.record.dvc_lock import md5
+from dbot.record.mlflow import short
+from dbot.record.receipt import Receipt
+from dbot.record.stages import recorded_digests
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that fills a cell of the table."""
+
+    name: str
+    """Of the registered model: ``dbot-demo-B-B``."""
+    alias: str
+    """``best-cls``."""
+    checkpoint: Path
+    receipt: Receipt
+    """Of the job that trained it."""
+    path: Path
+    """Of that receipt."""
+    cell: Receipt
+    """Of the measurement that fills the cell."""
+    metric: str
+    """The finding that fills it."""
+
+    @property
+    def sha256(self) -> str:
+        return self.receipt.identity.artifacts[self.checkpoint.name].sha256
+
+
+def register(models: Sequence[Model]) -> int:
+    """Give every model its version and its alias; returns how many lacked one or pointed elsewhere.
+
+    Done twice, the second time does nothing.
+
+    Raises:
+        UserError: MLflow can't be reached.
+    """
+    if not models:
+        return 0
+    try:
+        store = runs.Store()
+        digests = recorded_digests()
+        return sum(
+            store.register(model.name, model.alias, model.receipt.circumstances.execution, *_version(model, digests)) for model in models
+        )
+    except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
+        raise UserError(
+            f"MLflow's registry at {runs.shown_uri()} does not answer ({short(error)}); "
+            "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
+        ) from None
+
+
+def _version(model: Model, digests: dict[Path, str]) -> tuple[str, dict[str, str]]:
+    """Where a version says that its weights are, and its tags."""
+    path = model.checkpoint
+    # DVC may not have it yet, where `dbot sync` comes before `dbot record`; its MD5 is that of the file.
+    kept = digests.get(path) or (md5(path) if path.is_file() else None)
+    tags = {
+        "dbot.receipt": model.receipt.id,
+        "dbot.receipt_path": model.path.as_posix(),
+        "dbot.cell": model.cell.id,
+        f"dbot.result.{model.metric}": str(model.cell.identity.results[model.metric]),
+        "dbot.path": path.as_posix(),
+        "dbot.sha256": model.sha256,
+    }
+    return f"dvc:///{path.as_posix()}", tags if kept is None else {**tags, "dvc.md5": kept}

@@ -1,0 +1,36 @@
+"""The model behind each cell of the table: that of its best seed."""
+
+from dbot.params.rows import COLUMNS
+from dbot.plan import MODEL, STUDENT, Plan
+from dbot.record.registry import Model
+from dbot.report.evidence import Evidence
+from dbot.report.table import RESULT, build
+
+
+def best_models(plan: Plan) -> list[Model]:
+    """For every row but the controls, by column, the model that measured best; rows without a measured cell have none."""
+    found = []
+    for line in build(plan, Evidence()).lines:
+        for column in COLUMNS:
+            seeds = [seed for seed in line.cells[column].seeds if seed.value is not None and seed.found is not None]
+            if line.declared.from_scratch or not seeds:
+                continue
+            best = max(seeds, key=lambda seed: (seed.value or 0.0, -seed.seed)).found
+            assert best is not None
+            trained = best.inputs["model"]
+            if best.receipt is None or trained.receipt is None:
+                continue
+            select = best.receipt.identity.settings["recipe"].get("select")
+            file = STUDENT.get(trained.job.verb, f"{select}.safetensors" if trained.job.verb == "finetune" else MODEL)
+            found.append(
+                Model(
+                    name=f"dbot-{plan.scale}-{line.name}",
+                    alias=f"best-{column}",
+                    checkpoint=trained.path.parent / file,
+                    receipt=trained.receipt,
+                    path=trained.path,
+                    cell=best.receipt,
+                    metric=RESULT[column],
+                )
+            )
+    return found
