@@ -154,7 +154,7 @@ class Counting(Colours):
 
     def forward(self, pixels):
         self.batches.append(len(pixels))
-        return super().forward(pixels)
+        return super().forward(torch.nn.functional.interpolate(pixels, 32))
 
 
 @pytest.mark.parametrize("design", ["asymmetric-B", "symmetric"])

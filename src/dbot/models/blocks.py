@@ -20,7 +20,8 @@ def add_branch(tokens_BLD: Tensor, branch: Callable[[Tensor], Tensor], drop_path
     """
     kept, scale = kept_samples(tokens_BLD, drop_path)
     if kept is None:
-        return tokens_BLD + drop_path(branch(tokens_BLD))
+        added: Tensor = tokens_BLD + drop_path(branch(tokens_BLD))
+        return added
     return tokens_BLD.index_add(0, kept, branch(tokens_BLD.index_select(0, kept)).to(tokens_BLD.dtype), alpha=scale)
 
 
