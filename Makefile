@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null && echo $$p && break; done)
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment demo demo-dense test test-slow test-faults test-slurm lint audit plan report lock clean
+.PHONY: help environment demo demo-dense test test-slow test-faults test-slurm bench lint audit plan report lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ test-faults: $(ENVIRONMENT) ## the tests that kill every kind of job, fill disks
 
 test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian) one that is installed, started and stopped
 	.venv/bin/pytest -m slurm tests/slurm
+
+bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
+	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))
+	$(if $(IMAGES),.venv/bin/python -m benchmarks.loader --images $(IMAGES),@echo "loading is not measured: name photographs with IMAGES=<folder>")
+	.venv/bin/python -m benchmarks.workflow
 
 lint: $(ENVIRONMENT) ## style, types and the workflow's declarations
 	ruff check . && ruff format --check . && mypy && snakefmt --check workflow && snakemake --lint

@@ -34,7 +34,7 @@ DENSE: Mapping[Column, str] = {"det": "detect", "seg": "segment"}
 MODEL = "model.safetensors"
 """The checkpoint that a dense job leaves."""
 TRAINING_ONLY = {
-    *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "non_finite", "seed"),
+    *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "shortcuts", "non_finite", "seed"),
     *("augmentation", "evaluate_every"),
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""

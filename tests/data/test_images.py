@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dbot.data.images import decode_image, image_size, read_image, read_label_map
+from dbot.data.images import _by_pillow, decode_image, image_size, read_image, read_label_map
 from dbot.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -144,3 +144,48 @@ def test_coloured_label_map_is_refused(tmp_path: Path, picture: Callable[..., Pa
 def test_size_of_what_is_no_image_is_an_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UserError, match=r"a\.png: is not an image"):
         image_size(content, tmp_path / "a.png")
+
+
+def photograph(mode: str, **settings: object) -> bytes:
+    """A JPEG file with smooth colours."""
+    stream = io.BytesIO()
+    Image.fromarray(PIXELS).resize((83, 61), Image.Resampling.BICUBIC).convert(mode).save(stream, "JPEG", **settings)
+    return stream.getvalue()
+
+
+JPEGS = [
+    *(photograph("RGB", subsampling=colours, quality=90) for colours in (0, 1, 2)),
+    *(photograph(mode) for mode in ("L", "CMYK")),
+    photograph("RGB", progressive=True),
+]
+
+
+def outcome(decode: Callable[[bytes, Path], torch.Tensor], content: bytes) -> torch.Tensor | str:
+    try:
+        return decode(content, Path("a.jpg"))
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@given(
+    content=st.sampled_from(JPEGS),
+    damage=st.dictionaries(st.integers(0, 20_000), st.integers(1, 255), max_size=4),
+    cut=st.none() | st.integers(1, 20_000),
+)
+def test_jpeg_is_what_pillow_makes_of_it_damaged_or_not(content: bytes, damage: dict[int, int], cut: int | None) -> None:
+    """The same bits, or the same words."""
+    damaged = bytearray(content)
+    for position, flip in damage.items():
+        damaged[position % len(damaged)] ^= flip
+    whole = bytes(damaged[: None if cut is None else cut % len(damaged)])
+    if not whole:
+        return
+    ours, theirs = outcome(decode_image, whole), outcome(_by_pillow, whole)
+    assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor) else ours == theirs
+
+
+def test_a_photograph_on_its_side_is_set_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert decode_image(photograph("RGB", exif=exif), Path("a.jpg")).shape == (3, 83, 61)

@@ -112,16 +112,17 @@ class TestShrunkCopy:
         assert read_image(manifest.root / "train/cat/big.png").shape == (3, 10, 20)
         assert (manifest.root / "train/cat/ein bild 0.png").read_bytes() == small
 
-    def test_jpeg_stays_jpeg_with_full_chroma_and_all_else_becomes_png(
-        self, declare: Declare, folders: Path, prepared: Prepared, picture: Picture
+    @pytest.mark.parametrize(("jpeg", "luma"), [({}, (2, 2)), ({"colours": "full"}, (1, 1))])
+    def test_jpeg_stays_jpeg_as_it_is_asked_for_and_all_else_becomes_png(
+        self, declare: Declare, folders: Path, prepared: Prepared, picture: Picture, jpeg: dict[str, str], luma: tuple[int, int]
     ) -> None:
         picture(folders / "train/cat/a.jpg", size=(40, 20))
         picture(folders / "train/cat/b.bmp", size=(40, 20))
         picture(folders / "train/cat/c.JPEG", size=(40, 20), format="PNG")
-        manifest = prepared(declare(folders, short_side=10))
+        manifest = prepared(declare(folders, short_side=10, jpeg=jpeg))
         with Image.open(manifest.root / "train/cat/a.jpg") as image:
             assert image.format == "JPEG"
-            assert {layer[1:3] for layer in image.layer} == {(1, 1)}  # type: ignore[attr-defined]
+            assert [layer[1:3] for layer in image.layer] == [luma, (1, 1), (1, 1)]  # type: ignore[attr-defined]
         for name in ("b.bmp.png", "c.JPEG.png"):
             with Image.open(manifest.root / "train/cat" / name) as image:
                 assert image.format == "PNG"

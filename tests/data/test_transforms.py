@@ -3,8 +3,9 @@
 import pytest
 import torch
 from torch.nn import functional
+from torchvision.transforms import v2
 
-from dbot.data.transforms import views_transform
+from dbot.data.transforms import pretrain_transform, views_transform
 from dbot.train.randomness import seed_host
 
 
@@ -52,3 +53,22 @@ def test_without_jitter_colours_stay(augmentation):
     flat = torch.full((3, 64, 64), 128, dtype=torch.uint8)
     (view,) = views_transform(augmentation.model_copy(update={"color_jitter": 0.0}), (16,))(flat)
     assert torch.equal(view, flat[:, :16, :16])
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_crops_are_torchvisions_to_the_bit(paper, together):
+    """Draws included, however the image's channels lie in memory."""
+    figures = paper.recipes.pretrain["asymmetric"].augmentation
+    box = v2.RandomResizedCrop(
+        32, scale=tuple(figures.crop_scale), ratio=tuple(figures.crop_ratio), interpolation=v2.InterpolationMode.BICUBIC, antialias=True
+    )
+    theirs, ours = v2.Compose([box, v2.RandomHorizontalFlip(figures.flip)]), pretrain_transform(figures, 32)
+    for seed in range(40):
+        seed_host("sizes", seed)
+        height, width = torch.randint(5, 120, (2,)).tolist()
+        image = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8).permute(2, 0, 1)
+        image = image if together else image.contiguous()
+        seed_host("crop", seed)
+        expected = theirs(image)
+        seed_host("crop", seed)
+        assert torch.equal(ours(image), expected)

@@ -333,7 +333,7 @@ def test_groups_without_layer_decay_and_of_the_pyramid_alone():
     groups = dense_groups(pyramid, "", figures(layer_decay=1.0))
     assert [(group["lr_scale"], group["weight_decay"]) for group in groups] == [(1.0, 0.0), (1.0, 0.05)]
     assert set(by_name(pyramid, groups)) == {name for name, p in pyramid.named_parameters() if p.requires_grad}
-    assert len(build_optimizer(pyramid, figures(), CPU, groups).param_groups) == 2
+    assert len(build_optimizer(pyramid, figures(), groups).param_groups) == 2
 
 
 def test_groups_need_a_pyramid():
@@ -409,7 +409,7 @@ def two_steps(group, folder):
     pyramid = pyramid_of(recipe(relative_positions=True, layer_scale=0.5, drop_path=0.3)).train()
     checkpoint_blocks(pyramid)
     model = group.wrap(pyramid)
-    optimizer = build_optimizer(pyramid, figures(), CPU, dense_groups(pyramid, "", figures()))
+    optimizer = build_optimizer(pyramid, figures(), dense_groups(pyramid, "", figures()))
     for group_ in optimizer.param_groups:
         group_["lr"] = 1e-3
     for _ in range(2):

@@ -114,7 +114,7 @@ def test_gradients_and_step(pretrain, student, recipe):
         scale = gradient.abs().max().clamp(min=1e-6)
         assert_close(parameters[name].grad / scale, gradient / scale, atol=1e-5, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
 
-    optimizer = build_optimizer(student, recipe.optimizer, torch.device("cpu"))
+    optimizer = build_optimizer(student, recipe.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(student.parameters(), recipe.optimizer.clip_grad)
     assert_close(norm, pretrain["grad_norm"].squeeze(), atol=1e-6, rtol=1e-5)
     set_rate(optimizer, peak_rate(recipe.optimizer, recipe.batch_size))

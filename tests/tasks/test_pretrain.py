@@ -1,5 +1,7 @@
 """A symmetric stage in the loop: its samples, that it learns, that it repeats itself."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from dbot.distill.samples import MaskedViews
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import Blocks
 from dbot.tasks.pretrain import pretrain_task
-from tests.train.small import ARCHITECTURE, AS_THEY_ARE, RANDOM, execution_like, recipe_like, run, without_times
+from tests.train.small import ALONE, ARCHITECTURE, AS_THEY_ARE, RANDOM, execution_like, recipe_like, run, without_times
 from tests.train.test_distributed import together
 
 BLOCKS = Blocks(patches=6, minimum=2, aspect=0.3)
@@ -51,8 +53,8 @@ def test_a_sample_depends_on_seed_epoch_and_image_alone(manifest, demo):
     for a, b in zip(forward, reversed(backward), strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     view, mask, larger = forward[0]
-    assert (view.shape, mask.shape, larger.shape) == ((3, 16, 16), (16,), (3, 32, 32))
-    masks = [samples(manifest, demo, (16, 16), seed)[epoch, 1][1] for seed in range(3) for epoch in range(3)]
+    assert (view.shape, mask.shape, larger.shape) == ((3, 16, 16), (1, 16), (3, 32, 32))
+    masks = [samples(manifest, demo, (16, 16), seed)[epoch, 1][1][0] for seed in range(3) for epoch in range(3)]
     assert len({tuple(m.tolist()) for m in masks}) > 5, "other seeds and epochs, other masks"
 
 
@@ -141,3 +143,65 @@ def test_a_momentum_teacher_follows_and_resumes(manifest, demo, tmp_path, design
     for part in ("model", "companion"):
         theirs = getattr(cut, part).state_dict()
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in getattr(whole, part).state_dict().items()), part
+
+
+class Counting(Colours):
+    """Counts how often, and how many images, it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, pixels):
+        self.batches.append(len(pixels))
+        return super().forward(torch.nn.functional.interpolate(pixels, 32))
+
+
+@pytest.mark.parametrize("design", ["asymmetric-B", "symmetric"])
+def test_several_masks_share_one_pass_of_the_teacher(manifest, demo, tmp_path, design):
+    changes = {"epochs": 1, "warmup_epochs": 0, "class_token_in_loss": False, "masks_per_image": 3}
+    recipe = recipe_like(demo.recipes.pretrain[design], **changes)
+    recipe = recipe.model_copy(update={"target": recipe.target.model_copy(update={"normalise": False})})
+    teacher = Counting()
+    task = begun(recipe, manifest, demo, teacher)
+    seen = []
+    task.model.register_forward_hook(lambda model, given, found: seen.append(given))
+    outcome = run(task, tmp_path, execution_like(demo.execution))
+    assert teacher.batches == [8] * outcome.steps
+    assert [len(given[0]) for given in seen] == [24] * outcome.steps
+    views, hides = seen[0][0], seen[0][1]
+    assert torch.equal(views[:8], views[8:16]), "the same crops"
+    assert not torch.equal(hides[:8], hides[8:16]), "under other masks"
+
+
+def test_the_first_mask_is_the_same_however_many_there_are(manifest, demo):
+    images = TrainingImages(manifest, views_transform(demo.recipes.pretrain["symmetric"].augmentation, (16,)), 0)
+    one, three = (MaskedViews(images, 4, BLOCKS, 0, masks)[0, 1][1] for masks in (1, 3))
+    assert one.shape == (1, 16)
+    assert torch.equal(one[0], three[0])
+    assert len({tuple(mask.tolist()) for mask in three}) > 1
+
+
+def of_several_masks(group, folder):
+    from pathlib import Path
+
+    from dbot.data.manifest import read_manifest
+    from dbot.params.load import load
+    from tests.conftest import PROJECT
+
+    demo = load(PROJECT / "params.yaml", "demo").params
+    recipe = recipe_like(demo.recipes.pretrain["asymmetric-B"], epochs=1, warmup_epochs=0, masks_per_image=2)
+    task = begun(recipe, read_manifest(Path((folder / "manifest").read_text())), demo)
+    run(task, folder / "state", execution_like(demo.execution), group)
+    return {"weights": task.model.state_dict()}
+
+
+def test_several_masks_on_two_processes_are_those_of_one(manifest, tmp_path):
+    (tmp_path / "manifest").write_text(str(manifest.folder))
+    first, second = together(of_several_masks, tmp_path)
+    (tmp_path / "alone").mkdir()
+    shutil.copy(tmp_path / "manifest", tmp_path / "alone")
+    alone = of_several_masks(ALONE, tmp_path / "alone")
+    for name, tensor in first["weights"].items():
+        assert torch.equal(tensor, second["weights"][name]), name
+        torch.testing.assert_close(tensor, alone["weights"][name], atol=1e-4, rtol=1e-3)

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from dbot.data.images import read_image
 from dbot.data.manifest import Manifest, Samples
@@ -84,6 +85,16 @@ class ValidationImages(Dataset[Any]):
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
         pixels, label = self.pixels[number]
         return self.transform(pixels), label
+
+
+def together(samples: list[tuple[Any, ...]]) -> list[Any]:
+    """A batch of samples whose first part is a crop: as torch's default, but the crops stay as they lie in memory.
+
+    Resizing leaves the channels of a pixel together; to part them here would take as long as to resize again.
+    """
+    crops, *others = zip(*samples, strict=True)
+    batch_BCHW = torch.stack([crop.permute(1, 2, 0) for crop in crops]).permute(0, 3, 1, 2)
+    return [batch_BCHW, *(default_collate(list(part)) for part in others)]
 
 
 def evenly(labels: Numbers, fraction: float, seed: int) -> Numbers:

@@ -14,16 +14,16 @@ import numpy as np
 from PIL import Image
 
 from dbot.data.folders import whole_folder
-from dbot.data.images import decode_image, image_size, read_label_map
+from dbot.data.images import JPEG_MAGIC, decode_image, image_size, read_label_map
 from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
-from dbot.data.shrink import JPEG_MAGIC, encoded, shrunk
+from dbot.data.shrink import encoded, shrunk
 from dbot.errors import UserError
-from dbot.params.datasets import Dataset, LabelMaps
+from dbot.params.datasets import Dataset
 from dbot.record.digest import file_digest
 
 CHUNK = 256
@@ -65,7 +65,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         _settle(name, dataset, defects)
         _say_objects(name, listing, audits)
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
-        inspector = _Inspector(root, listing, dataset.short_side, dataset.label_maps, target)
+        inspector = _Inspector(root, listing, dataset, target)
         findings = list(_inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds))
         unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
         if unreadable and dataset.check.unreadable == "refuse":
@@ -133,8 +133,7 @@ class _Inspector:
 
     root: Path
     listing: Listing
-    short_side: int | None
-    label_maps: LabelMaps
+    dataset: Dataset
     target: Path | None
     """Where the copies go; None: nothing is copied."""
 
@@ -147,7 +146,7 @@ class _Inspector:
     def _look(self, part: Part, sample: Sample, decode: bool) -> Row | Defect:
         path = self.root / sample.path
         content = self._content(path, sample)
-        pixels = decode_image(content, path) if decode or self.short_side is not None or not content else None
+        pixels = decode_image(content, path) if decode or self.dataset.short_side is not None or not content else None
         if sample.size is not None:
             size = image_size(content, path) if pixels is None else tuple(pixels.shape[1:])
             if size != sample.size:
@@ -155,8 +154,8 @@ class _Inspector:
                 return Defect("image of another size", part, f"{path}: is {size} pixels (height, width), {stated}")
         name = sample.path
         if self.target is not None:
-            if self.short_side is not None and pixels is not None:
-                content = shrunk(content, pixels, self.short_side)
+            if self.dataset.short_side is not None and pixels is not None:
+                content = shrunk(content, pixels, self.dataset.short_side, self.dataset.jpeg)
             name = _copy_name(name, content)
             self._write(self.target / name, content)
         annotation_digest = ""
@@ -179,7 +178,7 @@ class _Inspector:
             values = read_label_map(path)
             if values.shape != size:
                 raise UserError(f"{path}: has {tuple(values.shape)} pixels, its image {tuple(size)}")
-            classes_of(values, self.label_maps, len(self.listing.classes), path)
+            classes_of(values, self.dataset.label_maps, len(self.listing.classes), path)
         try:
             return file_digest(path)
         except OSError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from timm.data import create_transform
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop, v2
+from torchvision.transforms import v2
 from torchvision.transforms.functional import to_pil_image
 
 from dbot.params.recipes import Augmentation, FinetuneAugmentation
@@ -20,22 +20,13 @@ ViewsTransform = Callable[[Tensor], tuple[Tensor, ...]]
 
 def pretrain_transform(augmentation: Augmentation, size: int) -> Transform:
     """Random resized crop (bicubic), flip and, where asked for, colour jitter."""
-    steps: list[Callable[[Tensor], Tensor]] = []
-    if augmentation.color_jitter:
-        strength = augmentation.color_jitter
-        steps.append(v2.ColorJitter(strength, strength, strength))
-    steps += [
-        v2.RandomResizedCrop(
-            size,
-            scale=(augmentation.crop_scale[0], augmentation.crop_scale[1]),
-            ratio=(augmentation.crop_ratio[0], augmentation.crop_ratio[1]),
-            interpolation=v2.InterpolationMode.BICUBIC,
-            antialias=True,
-        ),
-        v2.RandomHorizontalFlip(augmentation.flip),
-    ]
-    composed: Transform = v2.Compose(steps)
-    return composed
+    jitter, box = _jitter(augmentation), _box(augmentation)
+
+    def crop(image: Tensor) -> Tensor:
+        image = jitter(image)
+        return _flipped(_resized(image, size, **box.make_params([image])), augmentation.flip)
+
+    return crop
 
 
 def views_transform(augmentation: Augmentation, sizes: Iterable[int]) -> ViewsTransform:
@@ -45,20 +36,42 @@ def views_transform(augmentation: Augmentation, sizes: Iterable[int]) -> ViewsTr
         augmentation: the figures.
         sizes: sides of the views in pixels; sizes that agree are one view.
     """
-    strength = augmentation.color_jitter
-    steps: list[Callable[[Tensor], Tensor]] = [v2.ColorJitter(strength, strength, strength)] if strength else []
-    whole = v2.Compose([*steps, v2.RandomHorizontalFlip(augmentation.flip)])
+    jitter, box = _jitter(augmentation), _box(augmentation)
     different = tuple(dict.fromkeys(sizes))
 
     def views(image: Tensor) -> tuple[Tensor, ...]:
-        image = whole(image)
-        box = RandomResizedCrop.get_params(image, augmentation.crop_scale, augmentation.crop_ratio)
-        return tuple(
-            v2.functional.resized_crop(image, *box, size=[size, size], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
-            for size in different
-        )
+        image = _flipped(jitter(image), augmentation.flip)
+        drawn = box.make_params([image])
+        return tuple(_resized(image, size, **drawn) for size in different)
 
     return views
+
+
+def _jitter(augmentation: Augmentation) -> Transform:
+    strength = augmentation.color_jitter
+    jitter: Transform = v2.ColorJitter(strength, strength, strength) if strength else lambda image: image
+    return jitter
+
+
+def _box(augmentation: Augmentation) -> v2.RandomResizedCrop:
+    """What draws a crop's box; it is cut out and resized by `_resized`."""
+    scale, ratio = augmentation.crop_scale, augmentation.crop_ratio
+    return v2.RandomResizedCrop(1, scale=(scale[0], scale[1]), ratio=(ratio[0], ratio[1]))
+
+
+def _flipped(image: Tensor, probability: float) -> Tensor:
+    """The image, mirrored with a probability, by the draw of torchvision's RandomHorizontalFlip."""
+    return image.flip(-1) if torch.rand(1) < probability else image
+
+
+def _resized(image: Tensor, size: int, top: int, left: int, height: int, width: int) -> Tensor:
+    """A part of the image as a square (bicubic), its channels together in memory where those of the image are.
+
+    Cut out first, it takes torchvision's quickest kernel; called by itself, that goes without the dispatch around it.
+    """
+    part = image[:, top : top + height, left : left + width].permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    square: Tensor = v2.functional.resize_image(part, [size, size], interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+    return square
 
 
 def finetune_transform(augmentation: FinetuneAugmentation, size: int) -> Transform:
@@ -87,9 +100,14 @@ def evaluation_transform(size: int, resize: float) -> Transform:
     return composed
 
 
+def in_unit_range(images_BCHW: Tensor) -> Tensor:
+    """uint8 pixels to float32 in 0..1, each channel by itself in memory, however the loader left them."""
+    return images_BCHW.to(torch.float32, memory_format=torch.contiguous_format) / 255
+
+
 def normalise(images_BCHW: Tensor, statistics: Normalisation) -> Tensor:
     """uint8 pixels to float32, minus mean over standard deviation."""
     shape = (1, 3, 1, 1)
     mean = torch.tensor(statistics.mean, device=images_BCHW.device).view(shape)
     std = torch.tensor(statistics.std, device=images_BCHW.device).view(shape)
-    return (images_BCHW.float() / 255 - mean) / std
+    return (in_unit_range(images_BCHW) - mean) / std

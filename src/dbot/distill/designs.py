@@ -34,7 +34,7 @@ class Design:
 
 
 def _asymmetric_student(architecture: Architecture, recipe: AsymmetricPretrain, target_width: int) -> AsymmetricStudent:
-    return AsymmetricStudent(architecture, recipe.decoder, target_width, recipe.drop_path)
+    return AsymmetricStudent(architecture, recipe.decoder, target_width, recipe.drop_path, recipe.shortcuts)
 
 
 def _initialise_asymmetric(module: nn.Module, draws: torch.Generator, recipe: AsymmetricPretrain) -> None:
@@ -51,7 +51,7 @@ def _promoted_asymmetric(architecture: Architecture, weights: Mapping[str, Tenso
 
 
 def _symmetric_student(architecture: Architecture, recipe: SymmetricPretrain, target_width: int) -> SymmetricStudent:
-    return SymmetricStudent(architecture, _positions(recipe), recipe.layer_scale, target_width, recipe.drop_path)
+    return SymmetricStudent(architecture, _positions(recipe), recipe.layer_scale, target_width, recipe.drop_path, recipe.shortcuts)
 
 
 def _initialise_symmetric(module: nn.Module, draws: torch.Generator, recipe: SymmetricPretrain) -> None:

@@ -30,6 +30,14 @@ def scored_mean(distance_BN: Tensor, scored_BN: Tensor) -> Tensor:
     return (distance_BN * scored_BN).sum() / scored_BN.sum()
 
 
+def mean_over_masks(distance_BN: Tensor, scored_BN: Tensor, masks: int) -> Tensor:
+    """Mean over the scored tokens under each of so many masks, and the mean of these; the batch holds mask after mask."""
+    if masks == 1:
+        return scored_mean(distance_BN, scored_BN)
+    parts = zip(distance_BN.chunk(masks), scored_BN.chunk(masks), strict=True)
+    return torch.stack([scored_mean(distance, scored) for distance, scored in parts]).mean()
+
+
 def with_class_token(masked_BN: Tensor, scored: bool) -> Tensor:
     """The mask with a first column for the class token: (B, 1 + N)."""
     return torch.cat([masked_BN.new_full((len(masked_BN), 1), float(scored)), masked_BN], dim=1)

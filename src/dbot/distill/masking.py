@@ -15,6 +15,8 @@ class Mask(NamedTuple):
     """For every patch its place among visible-then-masked."""
     masked_BN: Tensor
     """1 where the patch is masked, else 0; float."""
+    hidden_BM: Tensor
+    """Indices of the M = N - K masked patches."""
 
 
 def random_mask(noise_BN: Tensor, ratio: float) -> Mask:
@@ -28,4 +30,5 @@ def random_mask(noise_BN: Tensor, ratio: float) -> Mask:
     visible = int(patches * (1 - ratio))
     shuffle_BN = noise_BN.argsort(dim=1, stable=True)
     restore_BN = shuffle_BN.argsort(dim=1, stable=True)
-    return Mask(shuffle_BN[:, :visible], restore_BN, (restore_BN >= visible).to(torch.float32))
+    masked_BN = (restore_BN >= visible).to(torch.float32)
+    return Mask(shuffle_BN[:, :visible], restore_BN, masked_BN, shuffle_BN[:, visible:])

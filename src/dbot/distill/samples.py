@@ -1,8 +1,9 @@
-"""What a symmetric student is trained on: the views of an image's crop, and a mask."""
+"""What a symmetric student is trained on: the views of an image's crop, and its masks."""
 
 from random import Random
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -13,31 +14,34 @@ from dbot.train.randomness import seed_of
 
 
 class MaskedViews(Dataset[Any]):
-    """(student's pixels, mask) or, where the teacher sees another size, (student's pixels, mask, teacher's pixels).
+    """(student's pixels, masks) or, where the teacher sees another size, (student's pixels, masks, teacher's pixels).
 
-    Asked for (epoch, number): like the crop, the mask depends on the seed, the epoch and the image
-    alone.
+    Asked for (epoch, number): like the crop, the masks (M, N) depend on the seed, the epoch and the image
+    alone; the first is the same however many there are.
 
     Args:
         images: training images whose transform gives one view or two.
         grid: patches along one side of the student's view.
         blocks: figures of the masks.
         seed: of the masks.
+        masks: M, how many of each image.
     """
 
-    def __init__(self, images: TrainingImages, grid: int, blocks: Blocks, seed: int) -> None:
+    def __init__(self, images: TrainingImages, grid: int, blocks: Blocks, seed: int, masks: int = 1) -> None:
         self.images = images
         self.grid = grid
         self.blocks = blocks
         self.seed = seed
+        self.masks = masks
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, where: tuple[int, int]) -> tuple[Tensor, ...]:
         (view, *others), _ = self.images[where]
-        mask = block_mask(self.grid, self.blocks, Random(seed_of(self.seed, "blocks", *where)))
-        return (view, mask, *others)
+        draws = Random(seed_of(self.seed, "blocks", *where))
+        masks = torch.stack([block_mask(self.grid, self.blocks, draws) for _ in range(self.masks)])
+        return (view, masks, *others)
 
     @property
     def paths(self) -> Any:

@@ -118,7 +118,7 @@ class Works:
             job,
             images,
             None,
-            cost.training(recipe.precision, self._checkpointing(job)) + seen,
+            sum([cost.training(recipe.precision, self._checkpointing(job))] * recipe.masks_per_image, seen),
             recipe,
             BYTES * numbers * (1 + MOMENTS * recipe.boundary.keep_optimizer),
             BYTES * numbers * (1 + MOMENTS),

@@ -4,6 +4,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from dbot.models.blocks import at_places, take, through
 from dbot.models.encoder import LayerNorm, build_encoder, encode_visible
 from dbot.models.positions import sincos_positions
 from dbot.params.architectures import Architecture
@@ -19,10 +20,14 @@ class Decoder(nn.Module):
         target_width: width of the teacher's features.
         grid: patches along one side of the student's image.
         drop_path: stochastic depth of its last block; the ramp starts again at 0 with its first.
+        shortcuts: leave out what can't change the outcome.
     """
 
-    def __init__(self, figures: DecoderFigures, source_width: int, target_width: int, grid: int, drop_path: float) -> None:
+    def __init__(
+        self, figures: DecoderFigures, source_width: int, target_width: int, grid: int, drop_path: float, shortcuts: bool = False
+    ) -> None:
         super().__init__()
+        self.shortcuts = shortcuts
         self.embed = nn.Linear(source_width, figures.width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, figures.width))
         self.pos_embed = nn.Parameter(sincos_positions(figures.width, grid), requires_grad=False)
@@ -33,15 +38,16 @@ class Decoder(nn.Module):
         self.norm = LayerNorm(figures.width)
         self.predict = nn.Linear(figures.width, target_width)
 
-    def forward(self, latent_BLD: Tensor, restore_BN: Tensor) -> Tensor:
+    def forward(self, latent_BLD: Tensor, restore_BN: Tensor, scored_BS: Tensor | None = None) -> Tensor:
         """Predictions in image order, class token first.
 
         Args:
             latent_BLD: the encoder's tokens, class token first: (B, 1 + K, D).
             restore_BN: for every patch its place among visible-then-masked: (B, N).
+            scored_BS: numbers of the tokens to predict at, 0 being the class token. None: all.
 
         Returns:
-            (B, 1 + N, target width).
+            (B, 1 + N or S, target width).
         """
         tokens_BLE = self.embed(latent_BLD)
         batch, patches = restore_BN.shape
@@ -49,8 +55,12 @@ class Decoder(nn.Module):
         shuffled_BNE = torch.cat([tokens_BLE[:, 1:], masked.to(tokens_BLE.dtype)], dim=1)
         ordered_BNE = shuffled_BNE.gather(1, restore_BN.unsqueeze(-1).expand(-1, -1, shuffled_BNE.shape[-1]))
         tokens = torch.cat([tokens_BLE[:, :1], ordered_BNE], dim=1) + self.pos_embed
-        for block in self.blocks:
-            tokens = block(tokens)
+        if scored_BS is None:
+            tokens = through(self.blocks, tokens, self.shortcuts)
+        elif len(self.blocks):
+            tokens = at_places(self.blocks[-1], through(self.blocks[:-1], tokens, self.shortcuts), scored_BS)
+        else:
+            tokens = take(tokens, scored_BS)
         prediction: Tensor = self.predict(self.norm(tokens))
         return prediction
 
@@ -63,14 +73,19 @@ class AsymmetricStudent(nn.Module):
         decoder: the decoder's figures.
         target_width: width of the teacher's features.
         drop_path: stochastic depth, of the encoder and of the decoder.
+        shortcuts: leave out what can't change the outcome.
     """
 
-    def __init__(self, architecture: Architecture, decoder: DecoderFigures, target_width: int, drop_path: float = 0.0) -> None:
+    def __init__(
+        self, architecture: Architecture, decoder: DecoderFigures, target_width: int, drop_path: float = 0.0, shortcuts: bool = False
+    ) -> None:
         super().__init__()
+        self.shortcuts = shortcuts
         self.encoder = build_encoder(architecture, drop_path=drop_path)
-        self.decoder = Decoder(decoder, architecture.width, target_width, architecture.grid, drop_path)
+        self.decoder = Decoder(decoder, architecture.width, target_width, architecture.grid, drop_path, shortcuts)
 
-    def forward(self, images_BCHW: Tensor, keep_BK: Tensor, restore_BN: Tensor) -> Tensor:
-        """Predicted teacher features at the class token and all patches: (B, 1 + N, target width)."""
-        prediction: Tensor = self.decoder(encode_visible(self.encoder, images_BCHW, keep_BK), restore_BN)
+    def forward(self, images_BCHW: Tensor, keep_BK: Tensor, restore_BN: Tensor, scored_BS: Tensor | None = None) -> Tensor:
+        """Predicted teacher features at the class token and all patches (B, 1 + N, target width), or at ``scored_BS`` of them."""
+        latent_BLD = encode_visible(self.encoder, images_BCHW, keep_BK, self.shortcuts)
+        prediction: Tensor = self.decoder(latent_BLD, restore_BN, scored_BS)
         return prediction

@@ -22,6 +22,11 @@ def checkpoint_blocks(model: nn.Module) -> None:
             _checkpoint(block)
 
 
+def is_checkpointed(block: nn.Module) -> bool:
+    """Whether a block is computed again in the backward pass; it has to be called as a whole then."""
+    return getattr(block, "checkpointed", False)
+
+
 def _checkpoint(block: nn.Module) -> None:
     forward = block.forward
 
@@ -31,3 +36,4 @@ def _checkpoint(block: nn.Module) -> None:
         return checkpoint(forward, *tokens, use_reentrant=False, **more)
 
     block.forward = again
+    block.checkpointed = True  # type: ignore[assignment] # a plain attribute, no part of its state

@@ -7,6 +7,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from dbot.models.blocks import take, through
 from dbot.models.positions import sincos_positions
 from dbot.params.architectures import Architecture
 
@@ -73,13 +74,10 @@ def _(encoder: VisionTransformer, images_BCHW: Tensor, final_norm: bool) -> Tens
     return encoder.norm(tokens_BND) if final_norm else tokens_BND
 
 
-def encode_visible(encoder: VisionTransformer, images_BCHW: Tensor, keep_BK: Tensor) -> Tensor:
+def encode_visible(encoder: VisionTransformer, images_BCHW: Tensor, keep_BK: Tensor, shortcuts: bool = False) -> Tensor:
     """Normed tokens of the visible patches, class token first: (B, 1 + K, D)."""
-    patches_BND = embed_patches(encoder, images_BCHW)
-    visible_BKD = patches_BND.gather(1, keep_BK.unsqueeze(-1).expand(-1, -1, patches_BND.shape[-1]))
-    tokens_BLD = prepend_class_token(encoder, visible_BKD)
-    for block in encoder.blocks:
-        tokens_BLD = block(tokens_BLD)
+    visible_BKD = take(embed_patches(encoder, images_BCHW), keep_BK)
+    tokens_BLD = through(encoder.blocks, prepend_class_token(encoder, visible_BKD), shortcuts)
     normed: Tensor = encoder.norm(tokens_BLD)
     return normed
 

@@ -6,6 +6,7 @@ A student is an encoder and one linear layer. Its parts have the published names
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from timm.models.beit import Attention, Beit, Block, RelativePositionBias
 from timm.models.vision_transformer import Block as PlainBlock
 from torch import Tensor, nn
 
+from dbot.models.blocks import add_branch
+from dbot.models.checkpointing import is_checkpointed
 from dbot.models.encoder import LayerNorm, encode_all
 from dbot.models.relative import TABLE
 from dbot.params.architectures import Architecture
@@ -120,12 +123,20 @@ class SymmetricStudent(nn.Module):
         layer_scale: initial value of the layer scale.
         target_width: width of the teacher's features.
         drop_path: stochastic depth of the last block.
+        shortcuts: leave out what can't change the outcome.
     """
 
     def __init__(
-        self, architecture: Architecture, positions: Positions, layer_scale: float, target_width: int, drop_path: float = 0.0
+        self,
+        architecture: Architecture,
+        positions: Positions,
+        layer_scale: float,
+        target_width: int,
+        drop_path: float = 0.0,
+        shortcuts: bool = False,
     ) -> None:
         super().__init__()
+        self.shortcuts = shortcuts
         self.encoder = build_symmetric_encoder(architecture, positions, layer_scale, drop_path=drop_path)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, architecture.width))
         self.predict = nn.Linear(architecture.width, target_width)
@@ -142,7 +153,7 @@ class SymmetricStudent(nn.Module):
         """
         patches_BND = self.encoder.patch_embed(images_BCHW)
         seen_BND = torch.where(masked_BN.unsqueeze(-1), self.mask_token, patches_BND)
-        prediction: Tensor = self.predict(self.encoder.norm(_through_blocks(self.encoder, seen_BND)))
+        prediction: Tensor = self.predict(self.encoder.norm(_through_blocks(self.encoder, seen_BND, self.shortcuts)))
         return prediction
 
     def no_weight_decay(self) -> set[str]:
@@ -150,15 +161,29 @@ class SymmetricStudent(nn.Module):
         return {f"encoder.{name}" for name in self.encoder.no_weight_decay()}
 
 
-def _through_blocks(encoder: SymmetricViT, patches_BND: Tensor) -> Tensor:
+def _through_blocks(encoder: SymmetricViT, patches_BND: Tensor, shortcuts: bool = False) -> Tensor:
     """Tokens of the last block, class token first: (B, 1 + N, D)."""
     tokens_BLD = torch.cat([encoder.cls_token.expand(len(patches_BND), -1, -1), patches_BND], dim=1)
     if encoder.pos_embed is not None:
         tokens_BLD = tokens_BLD + encoder.pos_embed
     bias = None if encoder.rel_pos_bias is None else encoder.rel_pos_bias()
     for block in encoder.blocks:
-        tokens_BLD = block(tokens_BLD, shared_rel_pos_bias=bias)
+        if shortcuts and not is_checkpointed(block):
+            tokens_BLD = add_branch(tokens_BLD, partial(_attention, block, bias), block.drop_path1)
+            tokens_BLD = add_branch(tokens_BLD, partial(_mlp, block), block.drop_path2)
+        else:
+            tokens_BLD = block(tokens_BLD, shared_rel_pos_bias=bias)
     return tokens_BLD
+
+
+def _attention(block: Any, bias: Tensor | None, tokens_BLD: Tensor) -> Tensor:
+    found: Tensor = block.gamma_1 * block.attn(block.norm1(tokens_BLD), shared_rel_pos_bias=bias)
+    return found
+
+
+def _mlp(block: Any, tokens_BLD: Tensor) -> Tensor:
+    found: Tensor = block.gamma_2 * block.mlp(block.norm2(tokens_BLD))
+    return found
 
 
 @encode_all.register

@@ -80,6 +80,15 @@ class LabelMaps(Section):
     """Values of pixels without a class: neither trained on nor measured."""
 
 
+class Jpeg(Section):
+    """How shrunk copies of JPEG files are written. The defaults are read in half the time that quality 95 with full colours takes."""
+
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """JPEG's quality."""
+    colours: Literal["full", "half"] = "half"
+    """Resolution of the colours, along each side: that of the image, or half of it, as most photographs have it."""
+
+
 class Dataset(Section):
     """A data set that a scale may use."""
 
@@ -109,3 +118,5 @@ class Dataset(Section):
     """Use only this many images of each part, drawn evenly over the classes. Null: all."""
     short_side: PositiveInt | None = None
     """Write a copy of the images shrunk to this short side, in pixels, and read that. Null: read the originals."""
+    jpeg: Jpeg = Field(default_factory=Jpeg)
+    """How `short_side` writes what came as JPEG."""

@@ -133,6 +133,9 @@ class Training(Section):
     """Autocast type; fp16 brings a gradient scaler."""
     compile: bool
     """Compile the network with torch.compile, on a GPU; a CPU runs it as it is."""
+    shortcuts: bool = True
+    """Leave out what can't change the outcome (a last block's tokens that no loss reads; on a CPU, branches that drop path
+    drops) and step AdamW in one kernel. Numbers agree with those of False, the plain path, up to rounding."""
     non_finite: Literal["stop", "skip", "rewind"]
     """What a loss or gradient that is not finite does: stop the job, skip the step, or go back to the last good state and pass over it."""
     seed: NonNegativeInt
@@ -156,6 +159,9 @@ class Distillation(Training):
     """What survives a stage."""
     augmentation: Augmentation
     """The crop, of which both views are made where student and teacher see two."""
+    masks_per_image: PositiveInt = 1
+    """Masks of one crop in a step, which share its decoding and its pass through the teacher; the loss is their mean. The paper
+    has 1. The student takes this many times the memory of `batch_per_process`."""
     monitor: Monitor | None = None
     """k-NN of the student while it is trained; nothing else changes with it. Null: none."""
 

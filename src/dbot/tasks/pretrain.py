@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from dbot.data.labelled import TrainingImages
+from dbot.data.labelled import TrainingImages, together
 from dbot.data.manifest import Manifest
-from dbot.data.transforms import normalise, pretrain_transform, views_transform
+from dbot.data.transforms import in_unit_range, normalise, pretrain_transform, views_transform
 from dbot.distill.designs import Student
 from dbot.distill.objective import AsymmetricObjective, SymmetricObjective
 from dbot.distill.samples import MaskedViews
@@ -56,6 +56,7 @@ def pretrain_task(
         images=images,
         loss=loss,
         seed=recipe.seed,
+        collate=together,
         companion=None if follows is None else teacher,
         after_step=follows,
         evaluate=evaluate,
@@ -69,10 +70,10 @@ def _asymmetric(
 ) -> Parts:
     """Student and teacher see the same pixels.
 
-    The mask of an image depends on the step and its place in the effective batch, so it is the
+    The masks of an image depend on the step and its place in the effective batch, so they are the
     same however the batch is laid over processes.
     """
-    seed = recipe.seed
+    seed, masks = recipe.seed, recipe.masks_per_image
     images = TrainingImages(manifest, pretrain_transform(recipe.augmentation, student.encoder.patch_embed.img_size[0]), seed)
     objective = AsymmetricObjective(teacher, recipe)
     patches = student.encoder.patch_embed.num_patches
@@ -80,8 +81,9 @@ def _asymmetric(
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor], step: Step) -> Tensor:
         crops = normalise(batch[0], statistics)
         draws = generator(seed, "mask", stage, step.number, device=crops.device)
-        noise = torch.rand(step.layout.batch, patches, generator=draws, device=crops.device)
-        return objective(model, crops, noise[step.layout.places(step.pass_number)], batch[0].float() / 255)
+        noise_MBN = torch.rand(masks, step.layout.batch, patches, generator=draws, device=crops.device)
+        noise_VN = noise_MBN[:, step.layout.places(step.pass_number)].flatten(0, 1)
+        return objective(model, crops, noise_VN, in_unit_range(batch[0]))
 
     return images, loss
 
@@ -98,12 +100,13 @@ def _symmetric(
     patches = student.encoder.patch_embed
     transform = views_transform(recipe.augmentation, (patches.img_size[0], teacher.image_size))
     crops = TrainingImages(manifest, transform, recipe.seed)
-    images = MaskedViews(crops, patches.grid_size[0], recipe.blocks, seed_of(recipe.seed, stage))
+    images = MaskedViews(crops, patches.grid_size[0], recipe.blocks, seed_of(recipe.seed, stage), recipe.masks_per_image)
     objective = SymmetricObjective(teacher, recipe)
 
     def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
-        view, masked, *others = batch
+        view, masked_BMN, *others = batch
         seen_by_teacher = others[0] if others else view
-        return objective(model, normalise(view, statistics), masked, seen_by_teacher.float() / 255)
+        masked_VN = masked_BMN.transpose(0, 1).flatten(0, 1)
+        return objective(model, normalise(view, statistics), masked_VN, in_unit_range(seen_by_teacher))
 
     return images, loss

@@ -122,7 +122,7 @@ def _train(
     total = recipe.epochs * per_epoch
 
     model = task.model.to(device)
-    optimizer = build_optimizer(model, recipe.optimizer, device, task.groups)
+    optimizer = build_optimizer(model, recipe.optimizer, task.groups, fused=recipe.shortcuts)
     if task.moments is not None:
         restore_moments(optimizer, task.moments)
     autocast = autocast_type(recipe.precision)

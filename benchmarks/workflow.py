@@ -1,0 +1,157 @@
+"""What the machinery costs: planning the paper's table, a run with nothing to do, an empty job, receipts and MLflow."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import pages
+
+PROJECT = Path(__file__).parents[1]
+EPOCH_SECONDS = 109
+"""Of pre-training ViT-B at paper scale, on its 32 GPUs, as the paper's table of costs is quoted."""
+
+
+def main() -> None:
+    parser = pages.parser("workflow", __doc__)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = [
+            ["plan of the paper's whole table", *_spread(args.rounds, lambda: _plan_paper())],
+            [
+                "`snakemake -n` of the paper's whole table",
+                *_spread(args.rounds, lambda: _run(_copy(folder / "paper"), "-n", "-q", "all", *PAPER)),
+            ],
+        ]
+        done = _copy(folder / "done")
+        _run(done, "--cores", "2", "-q", "all", *DEMO)
+        rows.append(
+            ["`snakemake` with nothing to do (demo scale)", *_spread(args.rounds, lambda: _run(done, "--cores", "2", "-q", "all", *DEMO))]
+        )
+        rows.append(["start of a training job: `dbot` and all that `distill` imports", *_spread(args.rounds, _imports)])
+        costs = [_record(folder / f"record{number}") for number in range(args.rounds)]
+        for what in costs[0]:
+            found = [cost[what] for cost in costs]
+            share = f"{statistics.median(found) / EPOCH_SECONDS:.3%}"
+            rows.append([what, f"{statistics.median(found):.4f}", f"{min(found):.4f} to {max(found):.4f}", share])
+    filled = [row if len(row) == 4 else [*row, ""] for row in rows]
+    notes = (
+        f"Medians of {args.rounds}. The jobs of the run with nothing to do are stand-ins that write their outputs at once; Snakemake's own "
+        f"work is whole. The last column is the share of an epoch of ViT-B at paper scale, {EPOCH_SECONDS} s on 32 GPUs as quoted from the "
+        "paper. MLflow writes to SQLite on this machine."
+    )
+    pages.write(args.output, "The workflow", [pages.table(["what", "seconds", "range", "of an epoch"], filled), notes])
+
+
+PAPER = ("--config", "scale=paper")
+DEMO = ("--config", "scale=demo")
+
+
+def _spread(rounds: int, run: Callable[[], Any]) -> list[str]:
+    """Median and range of the seconds that something takes, after once that is not counted."""
+    seconds = []
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - begun)
+    return [f"{statistics.median(seconds[1:]):.2f}", f"{min(seconds[1:]):.2f} to {max(seconds[1:]):.2f}"]
+
+
+def _plan_paper() -> None:
+    from dbot.params.load import load
+    from dbot.plan import Plan
+
+    plan = Plan(load(PROJECT / "params.yaml", "paper"))
+    assert plan.jobs()
+
+
+def _copy(folder: Path) -> Path:
+    """The workflow and its parameters, with a stand-in for the jobs."""
+    if not folder.exists():
+        shutil.copytree(PROJECT / "workflow", folder / "workflow", symlinks=True)
+        for name in ("params.yaml", "environment.yml"):
+            shutil.copy(PROJECT / name, folder)
+        (folder / "stand-in").mkdir()
+        shutil.copy(PROJECT / "tests/workflow/stand_in_for_dbot", folder / "stand-in/dbot")
+    return folder
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    programs = os.pathsep.join((str(folder / "stand-in"), str(Path(sys.executable).parent), os.environ["PATH"]))
+    return {**os.environ, "PATH": programs, "PYTHONPATH": str(PROJECT / "src")}
+
+
+def _run(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(["snakemake", *arguments], cwd=folder, env=_environment(folder), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+
+
+def _imports() -> None:
+    names = "dbot.verbs.training, dbot.distill.boundary, dbot.tasks.pretrain, dbot.tasks.monitor, dbot.train.loop"
+    subprocess.run([sys.executable, "-c", f"import {names}"], check=True, env=_environment(PROJECT))
+
+
+def _record(folder: Path) -> dict[str, float]:
+    """Seconds of what the record room does for one job, and for one of its epochs."""
+    from dbot.params.load import load
+    from dbot.plan import Plan
+    from dbot.record.execution import Execution
+    from dbot.record.history import write_history
+    from dbot.record.mlflow import Feed
+
+    folder.mkdir()
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        shutil.copy(PROJECT / "params.yaml", ".")
+        job = Plan(load(Path("params.yaml"), "demo")).generate("digits")
+        clock = _Clock()
+        with Execution(job) as run:
+            opened = clock.lap()
+            feed = Feed(job, run.name, enabled=True)
+            fed = clock.lap()
+            history: list[dict[str, float]] = []
+            for epoch in range(1, 21):
+                history.append({"epoch": epoch, "loss": 1 / epoch, "learning_rate": 1e-3, "images_per_second": 1e3, "data_wait": 0.01})
+                run.tick()
+                write_history(run.state / "metrics.csv", history)
+                feed.log(history)
+            epochs = clock.lap()
+            job.folder.mkdir(parents=True)
+            (job.folder / "files.tsv").write_bytes(bytes(400_000_000))
+            clock.lap()
+            receipt = run.finish(["files.tsv"], {"loss": 0.5})
+            finished = clock.lap()
+            feed.complete(receipt, history)
+            completed = clock.lap()
+    finally:
+        os.chdir(before)
+    return {
+        "inputs checked, state opened: a job": opened,
+        "MLflow's run opened, MLflow loaded for the first: a job": fed,
+        "metrics written and fed to MLflow: an epoch": epochs / 20,
+        "receipt over an artifact of 400 MB: a job": finished,
+        "MLflow's run completed: a job": completed,
+    }
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        seconds, self.last = now - self.last, now
+        return seconds
+
+
+if __name__ == "__main__":
+    main()
