@@ -47,7 +47,7 @@ class PublishedStep:
         self.student = models.MaskedAutoencoderViT(**sizes, depth=depth, drop_path_rate=drop_path, norm_feature_loss=True, **norm).to(
             device
         )
-        self.teacher = models.MaskedAutoencoderViT(**sizes, depth=depth, decoder_depth=0, **norm).to(device).requires_grad_(False)
+        self.teacher = models.MaskedAutoencoderViT(**{**sizes, "decoder_depth": 0}, depth=depth, **norm).to(device).requires_grad_(False)
         self.teacher.load_state_dict(self.student.state_dict(), strict=False)
         self.optimizer = torch.optim.AdamW(param_groups_weight_decay(self.student, 0.05), lr=1e-4, betas=(0.9, 0.95))
         with warnings.catch_warnings(action="ignore"):
