@@ -14,8 +14,8 @@ PRETRAIN = load(PROJECT / "params.yaml", "demo").params.recipes.pretrain
 
 @pytest.mark.parametrize("name", ["asymmetric-B", "symmetric-B"])
 def test_same_bits_and_names_with_drop_path(name):
-    def trained(again: bool) -> dict[str, torch.Tensor]:
-        student, _ = begin_stage(ARCHITECTURE, recipe_like(PRETRAIN[name], drop_path=0.5), 1, RANDOM, AS_THEY_ARE)
+    def trained(again: bool, shortcuts: bool = False) -> dict[str, torch.Tensor]:
+        student, _ = begin_stage(ARCHITECTURE, recipe_like(PRETRAIN[name], drop_path=0.5, shortcuts=shortcuts), 1, RANDOM, AS_THEY_ARE)
         student.train()
         if again:
             checkpoint_blocks(student)
@@ -28,6 +28,9 @@ def test_same_bits_and_names_with_drop_path(name):
     plain, again = trained(False), trained(True)
     assert plain.keys() == again.keys()
     assert all(torch.equal(gradient, again[key]) for key, gradient in plain.items())
+    shorter = trained(True, shortcuts=True)
+    for key, gradient in plain.items():
+        torch.testing.assert_close(shorter[key], gradient, msg=key)
 
 
 def test_less_is_kept():
