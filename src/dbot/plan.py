@@ -533,7 +533,7 @@ class Plan:
         """What a rule's jobs ask for: its `any`, with the architecture's own figures laid on top."""
         sizes = self.params.resources.get(rule, {})
         stated = {k: v for size in ("any", architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
-        defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "memory_gb": 2.0, "minutes": 60}
+        defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "checkpointing": False, "memory_gb": 2.0, "minutes": 60}
         return Resources(**{**defaults, **stated})
 
     def gpus(self, rule: str) -> int:

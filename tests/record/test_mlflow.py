@@ -17,6 +17,7 @@ import pytest
 
 from dbot.cli import main
 from dbot.errors import UserError
+from dbot.record import receipt as receipts
 from dbot.record import runs
 from dbot.record.execution import Execution
 from dbot.record.mlflow import Feed, Synced, sync
@@ -176,6 +177,21 @@ def test_a_resumed_job_goes_on_in_its_run(stored: FakeProject) -> None:
     Feed(job, "e" * 32, enabled=True).log(HISTORY)
     run = everything()[job.name]
     assert [point for point in run["points"] if point[0] == "loss"] == [("loss", 0, 1.5), ("loss", 1, 0.1 + 0.2)]
+
+
+def test_of_a_job_that_ended_twice_the_last_word_counts(stored: FakeProject) -> None:
+    """A workflow that was killed before it saw the first end has the job end again, with other costs."""
+    job = stored.plan.distill("B-B", 1)
+    for needed in stored.plan.jobs([job]):
+        stored.run(needed)
+    receipt, store = receipts.read(job.receipt), runs.Store()
+    costly = receipt.circumstances.model_copy(update={"device_hours": receipt.circumstances.device_hours + 1})
+    first, second = (runs.finished(job, receipt.model_copy(update={"circumstances": c}), HISTORY) for c in (receipt.circumstances, costly))
+    assert store.complete(first)
+    assert store.disagreement(second) is not None
+    assert store.complete(second)
+    assert store.disagreement(second) is None
+    assert not store.complete(second)
 
 
 def test_receipts_beyond_the_table_are_synced(stored: FakeProject) -> None:

@@ -166,7 +166,7 @@ def test_a_row_is_measured_from_released_weights(released: Path, capsys: pytest.
     assert main(["report"]) == 0
     assert "released weights" in Path("results/demo/report.html").read_text()
     assert main(["lineage", "B-B/cls"]) == 0
-    assert "released weights ten.pth; layout: vit-classifier" in capsys.readouterr().out
+    assert "released weights ten.pth: of the test" in capsys.readouterr().out
     assert main(["verify", "B-B/cls"]) == 0
 
     assert main(["export", str(plan.fetch("finetuned").receipt), "--output", "exported"]) == 0

@@ -61,7 +61,7 @@ class Feed:
     def _send(self, history: History) -> None:
         unsent = [point for point in runs.points(history) if (point[0], point[2]) not in self._sent]
         self._store.log(self._run, unsent, runs.now())
-        self._sent.update((name, epoch) for name, _, epoch in unsent)
+        self._sent.update({(name, epoch): value for name, value, epoch in unsent})
 
     def _attempt(self, action: Callable[[], object]) -> None:
         if not self._live:

@@ -235,10 +235,14 @@ class Store:
         with locked(LOCK, LOCK_SECONDS):
             return self._open(content)
 
-    def sent(self, run: str) -> set[tuple[str, int]]:
-        """Names and epochs of the values that a run has."""
-        names = self.client.get_run(run).data.metrics
-        return {(name, point.step) for name in names for point in self.client.get_metric_history(run, name)}
+    def sent(self, run: str) -> dict[tuple[str, int], float]:
+        """By name and epoch, the newest of the values that a run has.
+
+        There are several where a job did an epoch again, or ended twice, after a kill that nobody could foresee.
+        """
+        names = sorted(self.client.get_run(run).data.metrics)
+        points = [(name, point) for name in names for point in self.client.get_metric_history(run, name)]
+        return {(name, point.step): point.value for name, point in sorted(points, key=lambda found: found[1].timestamp)}
 
     def log(self, run: str, points: Sequence[Point], at: int) -> None:
         """Send values."""
@@ -273,15 +277,13 @@ class Store:
             raise LookupError("no run")
         found = self.client.get_run(run).data
         expected = {(name, epoch): value for name, value, epoch in content.points}
-        seen = set()
-        for name in sorted(found.metrics):
-            for point in self.client.get_metric_history(run, name):
-                here, value = (name, point.step), expected.get((name, point.step))
-                if value is None:
-                    return f"has metric {name} = {point.value!r} at epoch {point.step}, of which the job left nothing"
-                if point.value != value and not (math.isnan(point.value) and math.isnan(value)):
-                    return f"has metric {name} = {point.value!r} at epoch {point.step}, the job left {value!r}"
-                seen.add(here)
+        sent = self.sent(run)
+        for (name, epoch), newest in sent.items():
+            value = expected.get((name, epoch))
+            if value is None:
+                return f"has metric {name} = {newest!r} at epoch {epoch}, of which the job left nothing"
+            if not _same(newest, value):
+                return f"has metric {name} = {newest!r} at epoch {epoch}, the job left {value!r}"
         for what, there, wanted in (
             ("parameter", found.params, content.params),
             ("tag", _of_receipt(found.tags), _of_receipt(content.tags)),
@@ -291,7 +293,7 @@ class Store:
                     return f"has {what} {key} = {text}, the receipt {wanted.get(key, 'has none')}"
             if wanted.keys() - there.keys():
                 raise LookupError(f"lacks {what}s")
-        if expected.keys() - seen:
+        if expected.keys() - sent.keys():
             raise LookupError("lacks metrics")
         return None
 
@@ -324,8 +326,10 @@ class Store:
     def _values(self, run: str, content: Content) -> bool:
         sent = self.sent(run)
         missing = [point for point in content.points if (point[0], point[2]) not in sent]
+        changed = [point for point in content.points if not _same(sent.get((point[0], point[2]), point[1]), point[1])]
         self.log(run, missing, content.ended or now())
-        return bool(missing)
+        self.log(run, changed, now())
+        return bool(missing or changed)
 
     def _facts(self, run: str, content: Content) -> bool:
         from mlflow.entities import Param, RunTag
@@ -397,6 +401,10 @@ class Store:
     def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
         found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return found[0].info.run_id if found else None
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _of_receipt(tags: dict[str, str]) -> dict[str, str]:

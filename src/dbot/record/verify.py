@@ -48,6 +48,8 @@ def verify(plan: Plan, jobs: list[Job], images: bool = True) -> Verified:
         receipt = receipts[job.receipt] = check(job)
         found.receipts += 1
         found.files += len(receipt.identity.artifacts) + len(receipt.circumstances.logs)
+        if images and job.verb == "generate":
+            _check_files(job, Path(job.settings["root"]), _listed(job))
         if locks.has(job):
             found.kept += locks.check(job, images)
         else:
@@ -74,20 +76,31 @@ def _images(job: Job) -> int:
         files.append((cells[column["path"]], cells[column["digest"]]))
         if cells[column["annotation_digest"]]:
             files.append((cells[column["annotation"]], cells[column["annotation_digest"]]))
+    _check_files(job, root, files)
+    return len(files)
+
+
+def _listed(job: Job) -> list[tuple[str, str]]:
+    """The files that a job drew, and their digests, by its list of them."""
+    rows = [line.split("\t") for line in (job.folder / "files.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    return [(name, digest) for name, _, digest in rows]
+
+
+def _check_files(job: Job, root: Path, files: list[tuple[str, str]]) -> None:
+    """Check files below a folder, and name the first that is not what it was."""
     parts = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     with ThreadPoolExecutor(THREADS) as pool:
         for problem in pool.map(lambda part: _first_problem(root, part), parts):
             if problem is not None:
                 pool.shutdown(cancel_futures=True)
                 raise UserError(f"{problem}; restore it, or run: {job.command}")
-    return len(files)
 
 
 def _first_problem(root: Path, files: list[tuple[str, str]]) -> str | None:
     for name, digest in files:
         path = root / name
         if not path.is_file():
-            return f"{path}: is missing, and the data set's samples.tsv lists it"
+            return f"{path}: is missing, and the list of the data set's files has it"
         if file_digest(path) != digest:
-            return f"{path}: is not the file in the data set's samples.tsv (SHA-256 differs)"
+            return f"{path}: is not the file in the list of the data set's files (SHA-256 differs)"
     return None
