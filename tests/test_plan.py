@@ -327,8 +327,8 @@ def _plan_with(monkeypatch: pytest.MonkeyPatch, path: KeyPath, value: Any, scale
         return None
 
 
-EVERY = 5
-"""Of the keys that belong to no job that is looked at, the quick test tries one in so many."""
+EVERY = 10
+"""The quick test tries one key in so many."""
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.Mon
     keys = {name: set(whole.keys(job)) for name, job in before.items()}
     tried, used = set(), set.union(*keys.values())
     for number, (path, value) in enumerate(_leaves(DOCUMENT.data)):
-        if dotted(path) not in used and number % every:
+        if number % every:
             continue
         section = path[3] if path[0] == "scales" and path[1] == scale and len(path) > 3 else path[0]
         if section in CHOOSING or path[-1] == "extends":
@@ -358,7 +358,8 @@ def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.Mon
         for name, job in jobs(changed).items():
             assert (job.settings != before[name].settings) == (dotted(path) in keys[name]), f"{dotted(path)} and {name}"
     left = {key for key in used - tried if key.rsplit(".", 1)[-1] not in UNCHANGEABLE}
-    assert not left, "keys for which this test knows no other value"
+    assert tried
+    assert every > 1 or not left, "keys for which this test knows no other value"
 
 
 UNCHANGEABLE = ("design", "kind", "row", "relative_positions", "depth", "patch_size", "k")
