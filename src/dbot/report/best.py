@@ -9,11 +9,12 @@ from dbot.report.table import RESULT, build
 
 def best_models(plan: Plan) -> list[Model]:
     """For every row but the controls, by column, the model that measured best; rows without a measured cell have none."""
+    controls = {plan.params.control(name, column) for name in plan.params.table_rows for column in COLUMNS}
     found = []
     for line in build(plan, Evidence()).lines:
         for column in COLUMNS:
             seeds = [seed for seed in line.cells[column].seeds if seed.value is not None and seed.found is not None]
-            if line.declared.from_scratch or not seeds:
+            if line.name in controls or not seeds:
                 continue
             best = max(seeds, key=lambda seed: (seed.value or 0.0, -seed.seed)).found
             assert best is not None
