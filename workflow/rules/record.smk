@@ -12,6 +12,7 @@ rule record:
         "logs/{scale}/record/{job}.log",
     wildcard_constraints:
         job=f"({'|'.join(KEPT)})/.+",
+    priority: 2  # what was computed is kept before more is
     localrule: True
     conda:
         "../../environment.yml"
