@@ -17,7 +17,7 @@ STAND_INS = {
     "sleep": "echo slept",
     "squeue": 'case "$*" in *%e*) echo 2030-01-01T00:00:00 ;; *%N*) echo "n[3-4]" ;; esac',
     "scontrol": """case "$1 $2" in
-        "show hostnames") echo n3; echo n4 ;;
+        "show hostnames") seq --format n%g 3 9999 ;;
         "show node") echo "NodeAddr=10.0.0.3 NodeHostName=n3" ;;
         requeue*) echo "requeue $2" >> requeued; exit "${REFUSES:-0}" ;;
     esac""",
