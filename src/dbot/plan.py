@@ -161,8 +161,9 @@ class Plan:
         """Checking a data set and writing its manifest."""
         declared = self._declared("datasets", dataset)
         inputs = {"generated": self.generate(dataset)} if declared.embedded else {}
-        settings = {"dataset": declared.model_dump(exclude={"embedded"})}
-        sources = tuple(("datasets", dataset, field) for field in type(declared).model_fields if field != "embedded")
+        unused = {"embedded"} if declared.short_side is not None else {"embedded", "jpeg"}
+        settings = {"dataset": declared.model_dump(exclude=unused)}
+        sources = tuple(("datasets", dataset, field) for field in type(declared).model_fields if field not in unused)
         return self._job("prepare", {"dataset": dataset}, inputs, settings, sources, ("manifest.json", "samples.tsv"))
 
     def fetch(self, released: str) -> Job:

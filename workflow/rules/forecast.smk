@@ -2,13 +2,14 @@
 import atexit
 import sys
 
-from dbot.cli import JOBS
-from dbot.forecast.forecast import forecast
-from dbot.forecast.show import summary
-
 
 def say_forecast():
     """Three lines on the plan's jobs among those that would run; none where nothing would."""
+    # Here and not above: every job of a cluster reads these rules, and none of them needs a forecast.
+    from dbot.cli import JOBS
+    from dbot.forecast.forecast import forecast
+    from dbot.forecast.show import summary
+
     if workflow.dag is None:
         return  # the dry run has ended with an error, which says what was wrong
     # By then the dry run has "finished" every job. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg.

@@ -34,7 +34,7 @@ class Interrupted(SystemExit):
     tells a job that will go on later by its missing receipt.
     """
 
-    def __init__(self, wish: Wish = Wish.END) -> None:
+    def __init__(self, wish: Wish) -> None:
         under_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
         super().__init__(0 if wish is Wish.GO_ON_LATER and under_torchrun else STATUS[wish])
 
