@@ -544,26 +544,18 @@ class Plan:
 
     def keys(self, job: Job) -> list[str]:
         """The keys of params.yaml that a job's settings were read from, in the order of the file."""
-        found = {
-            (origin.line, origin.key)
-            for path, origin in self.resolved.origins.items()
-            for source in job.sources
-            if path[: len(source)] == source and self._is_leaf(path)
-        }
-        return [key for _, key in sorted(found)]
-
-    def _is_leaf(self, path: KeyPath) -> bool:
-        return not any(isinstance(key, int) for key in path) and not any(
-            other[:-1] == path and isinstance(other[-1], str) for other in self._children.get(path, ())
-        )
+        return [key for _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]
 
     @cached_property
-    def _children(self) -> dict[KeyPath, list[KeyPath]]:
-        children: dict[KeyPath, list[KeyPath]] = {}
-        for path in self.resolved.origins:
-            if path:
-                children.setdefault(path[:-1], []).append(path)
-        return children
+    def _leaves(self) -> dict[KeyPath, list[tuple[int, str]]]:
+        """By the path of a section or key, line and name of every key at or below it that has no keys of its own."""
+        sections = {path[:-1] for path in self.resolved.origins if path and isinstance(path[-1], str)}
+        leaves: dict[KeyPath, list[tuple[int, str]]] = {}
+        for path, origin in self.resolved.origins.items():
+            if path not in sections and not any(isinstance(key, int) for key in path):
+                for length in range(len(path) + 1):
+                    leaves.setdefault(path[:length], []).append((origin.line, origin.key))
+        return leaves
 
     def _architecture(self, name: str) -> dict[str, Any]:
         declared: dict[str, Any] = self.params.architectures[name].model_dump(exclude={"title"})

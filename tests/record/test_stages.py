@@ -45,8 +45,12 @@ def test_each_student_and_each_fine_tuned_model_has_a_name(project: FakeProject)
 
 def test_a_job_beyond_the_table_gets_its_stage_in_its_scales_file(project: FakeProject) -> None:
     plan = project.plan
-    assert write_stages(plan, plan.distill("B-B", "3")) == Path("results/demo/dvc.yaml")
-    write_stages(plan, plan.distill("B-L", "1"))
+    at_the_top, apart = plan.distill("B-B", "2"), plan.distill("B-B", "3")
+    assert write_stages(plan, [apart, at_the_top]) == {
+        Path("dvc.yaml"): ["demo-distill-B-B-stage2"],
+        Path("results/demo/dvc.yaml"): ["demo-distill-B-B-stage3"],
+    }
+    write_stages(plan, [plan.distill("B-L", "1")])
     found = yaml.safe_load(Path("results/demo/dvc.yaml").read_text())["stages"]
     assert list(found) == ["demo-distill-B-B-stage3", "demo-distill-B-L-stage1"]
     assert found["demo-distill-B-L-stage1"]["wdir"] == "../.."
@@ -54,8 +58,7 @@ def test_a_job_beyond_the_table_gets_its_stage_in_its_scales_file(project: FakeP
 
 def test_a_job_that_comes_into_the_table_moves_to_the_file_at_the_top(project: FakeProject) -> None:
     plan = project.plan
-    write_stages(plan, plan.finetune("B-L", "0"))
-    write_stages(plan, plan.distill("B-B", "3"))
+    write_stages(plan, [plan.finetune("B-L", "0"), plan.distill("B-B", "3")])
     project.set("rows: [B-B, L-L, H-H, H448-H]", "rows: [B-B, B-L]")
     write_stages(project.plan)
     assert "demo-finetune-B-L-seed0" in yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
@@ -65,7 +68,7 @@ def test_a_job_that_comes_into_the_table_moves_to_the_file_at_the_top(project: F
 def test_two_scales_that_share_a_data_set_dont_both_keep_it(project: FakeProject) -> None:
     write_stages(project.plan)
     other = FakeProject(project.folder, "single-gpu").plan
-    path = write_stages(other, other.generate("digits"))
+    (path,) = write_stages(other, [other.generate("digits")])
     assert "data/digits" not in yaml.safe_load(path.read_text())["stages"]["single-gpu-generate-digits"]["outs"]
 
 

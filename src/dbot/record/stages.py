@@ -39,12 +39,12 @@ def stage_name(job: Job) -> str:
     return "-".join((job.scale, *job.name.split("/")))
 
 
-def write_stages(plan: Plan, job: Job | None = None) -> Path:
-    """Bring the files of stages into step with the plan; returns the one that has the job's stage.
+def write_stages(plan: Plan, jobs: Iterable[Job] = ()) -> dict[Path, list[str]]:
+    """Bring the files of stages into step with the plan; returns, for each file, the names of the stages of those jobs.
 
     Args:
-        plan: of the default scale, or of another one together with a job.
-        job: the job to be recorded; None writes the file at the top only.
+        plan: of the default scale, or of another one together with jobs.
+        jobs: those to be recorded; none writes the file at the top only.
     """
     default = plan.scale == plan.params.scale
     table = {stage_name(each): each for each in plan.jobs()} if default else {}
@@ -55,14 +55,13 @@ def write_stages(plan: Plan, job: Job | None = None) -> Path:
             others = _read(path)
             if others["stages"].keys() & table.keys():
                 _write(path, {"stages": {name: stage for name, stage in others["stages"].items() if name not in table}})
-    if job is None or stage_name(job) in table:
-        return FILE
+    named = {stage_name(job): job for job in jobs}
+    apart = {name: job for name, job in named.items() if name not in table}
     path = RESULTS / plan.scale / FILE
-    known = _read(path)
-    wanted = _document(plan, [job], wdir="../..", taken=_outs_elsewhere(path))
-    stages = {**known["stages"], **wanted["stages"]}
-    _write(path, {"stages": dict(sorted(stages.items()))})
-    return path
+    if apart:
+        wanted = _document(plan, apart.values(), wdir="../..", taken=_outs_elsewhere(path))
+        _write(path, {"stages": dict(sorted({**_read(path)["stages"], **wanted["stages"]}.items()))})
+    return {file: names for file, names in ((FILE, [name for name in named if name in table]), (path, list(apart))) if names}
 
 
 def stages_text(plan: Plan) -> str:
