@@ -10,10 +10,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null && echo $$p && break; done)
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment demo demo-dense test test-slow test-faults test-slurm bench lint audit plan report lock clean
+.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm bench lint audit plan report lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 environment: $(ENVIRONMENT) ## install everything into .venv, with the versions of requirements.lock
 
@@ -36,6 +36,10 @@ demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
 demo-dense: $(ENVIRONMENT) ## the demo's columns det and seg, which take about as long again
 	workflow/run --cores all --config scale=demo --quiet reason host -- column_det column_seg
 	dbot table --scale demo && dbot report --scale demo
+
+demo-evidence: $(ENVIRONMENT) ## what stands beside the demo's table: probes, properties of the networks, transfers, the sweep of teachers
+	workflow/run --cores all --config scale=demo --quiet reason host -- probes properties comparisons transfers sweep_teachers
+	dbot report --scale demo
 
 test: $(ENVIRONMENT) ## the quick tests
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm"

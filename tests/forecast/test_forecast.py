@@ -133,7 +133,7 @@ def test_a_stale_receipt_is_no_actual(project: FakeProject) -> None:
     plan = project.plan
     run(project, plan.distill("B-B", 1), 100.0)
     project.set(
-        "            epochs: 10\n            warmup_epochs: 1\n            batch_size: 32\n            decoder:",
+        "            epochs: 7\n            warmup_epochs: 1\n            batch_size: 16\n            decoder:",
         "            epochs: 11\n            warmup_epochs: 1\n            batch_size: 32\n            decoder:",
     )
     assert not one(forecast(project.plan), plan.distill("B-B", 1)).done

@@ -14,7 +14,7 @@ from dbot.record.check import check
 SHORT = (
     ("holdout: 0.2", "holdout: 0.5"),  # two images of a class are there
     (
-        "            epochs: 10\n            warmup_epochs: 1\n            batch_size: 32\n            decoder",
+        "            epochs: 7\n            warmup_epochs: 1\n            batch_size: 16\n            decoder",
         "            epochs: 1\n            warmup_epochs: 0\n            batch_size: 10\n            decoder",
     ),
 )

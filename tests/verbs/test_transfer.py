@@ -14,7 +14,7 @@ from dbot.record.check import check
 SHORT = (
     ("style: outlines, image_size: 32, train: 1000, validation: 500", "style: outlines, image_size: 32, train: 20, validation: 10"),
     (
-        "            epochs: 10\n            warmup_epochs: 1\n            batch_size: 32\n            decoder",
+        "            epochs: 7\n            warmup_epochs: 1\n            batch_size: 16\n            decoder",
         "            epochs: 1\n            warmup_epochs: 0\n            batch_size: 10\n            decoder",
     ),
     (
@@ -75,7 +75,7 @@ def test_a_teacher_of_timm_is_fine_tuned_itself(
         ("            taps: [0, 1, 2, 2]", "            taps: [3, 5, 7, 11]"),
         ("            taps: [0, 0, 1, 2]", "            taps: [3, 5, 7, 11]"),
         (
-            "            epochs: 20\n            warmup_epochs: 2\n            batch_size: 32\n            evaluate_every",
+            "            epochs: 16\n            warmup_epochs: 2\n            batch_size: 16\n            evaluate_every",
             "            epochs: 1\n            warmup_epochs: 0\n            batch_size: 4\n            evaluate_every",
         ),
         ("blocks: {patches: 26, minimum: 4}\n            target", "blocks: {patches: 1, minimum: 1}\n            target"),
