@@ -53,6 +53,8 @@ class Execution:
         for role, needed in self.job.inputs.items():
             path = self.paths[role]
             found = receipts.read(path)
+            if path.resolve() != needed.receipt.resolve():
+                raise UserError(f"{path}: is not the receipt that this job reads, which is {needed.receipt}; run first: {needed.command}")
             if found.identity.verb != needed.verb or found.identity.settings != needed.settings:
                 raise UserError(
                     f"{path}: was made with other parameters than params.yaml now has for {needed.name}; run first: {needed.command}"
@@ -153,7 +155,7 @@ class Execution:
             scale=self.job.scale,
             key=dict(self.job.key),
             settings=dict(self.job.settings),
-            inputs={role: Input(path=self.paths[role].as_posix(), id=found.id) for role, found in self.inputs.items()},
+            inputs={role: Input(path=self.job.inputs[role].receipt.as_posix(), id=found.id) for role, found in self.inputs.items()},
             artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
             results=dict(results),
             code=self._code,
