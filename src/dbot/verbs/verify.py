@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     if runs is not None and runs.same:
         print(f"  {runs.same} runs as MLflow has them")
     if teachers:
-        print(f"  {teachers} teachers from elsewhere, with the weights on the receipts")
+        print(f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts")
     if written:
         print(f"  {len(written)} files as these receipts give them: {', '.join(path.name for path in written)}")
     for note in [*found.notes, *left_out, *(runs.notes if runs is not None else ["MLflow: not checked, as asked"])]:
