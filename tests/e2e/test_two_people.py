@@ -32,7 +32,7 @@ def two(tmp_path: Path) -> tuple[Copy, Copy]:
     first = Copy.made(tmp_path / "first")
     first.change(FEW)
     first.run("dbot", "stages")
-    first.run("dvc", "remote", "add", "--quiet", "-d", "store", str(tmp_path / "the store 数"))
+    first.run("dvc", "remote", "add", "--quiet", "-d", "store", str(tmp_path / "the store"))
     first.git("commit", "-qam", "a smaller project")
     first.run("git", "clone", "-q", "--bare", ".", str(tmp_path / "origin.git"))
     people = [Copy(tmp_path / name) for name in ROWS]

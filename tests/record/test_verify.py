@@ -213,11 +213,12 @@ def resealed(path: str, **identity: object) -> None:
 
 
 def exchanged() -> None:
-    """Another checkpoint, and a receipt that fits it."""
+    """Another checkpoint, a receipt that fits it, and DVC has both."""
     student = Path(STAGE2, "student.safetensors")
     student.write_bytes(b"another student")
     of = receipts.read(Path(STAGE2, "receipt.json")).identity.artifacts
     resealed(f"{STAGE2}/receipt.json", artifacts={**of, student.name: receipts.artifact_of(student)})
+    keep(FakeProject(Path.cwd()).plan, [Path(STAGE2, "receipt.json")])
 
 
 def unlisted() -> None:
