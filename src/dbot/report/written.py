@@ -83,8 +83,9 @@ def _compare(path: Path, made: bytes, verb: str) -> None:
     remedy = f"`dbot {verb} --scale {path.relative_to(RESULTS).parts[0]}` writes it anew"
     if path.suffix == ".png":
         raise UserError(f"{path}: is not the picture that the receipts give; {remedy}")
-    for i, (here, line) in enumerate(zip(lies.splitlines(), made.splitlines(), strict=False), 1):
-        if here != line:
-            what = f"row {line.split(b',')[0].decode()}" if path.suffix == ".csv" else "this line"
+    here, given = lies.split(b"\n"), made.split(b"\n")
+    for i, (line, expected) in enumerate(zip(here, given, strict=False), 1):
+        if line != expected:
+            what = f"row {expected.split(b',')[0].decode()}" if path.suffix == ".csv" and expected else "this line"
             raise UserError(f"{path}:{i}: {what} says something else than the receipts; {remedy}")
-    raise UserError(f"{path}: has {len(lies.splitlines())} lines, the receipts give {len(made.splitlines())}; {remedy}")
+    raise UserError(f"{path}: has {len(here)} lines, the receipts give {len(given)}; {remedy}")
