@@ -48,6 +48,7 @@ def test_an_unknown_verb_is_one_line_and_status_2() -> None:
     [
         (["params", "--row", "B-X"], "dbot params: params.yaml: there is no 'B-X' under `rows`; declared are: B-B, "),
         (["params", "--scale", "huge"], "dbot params: params.yaml: scale is 'huge': there is no scale of that name; declared"),
+        (["params", "--scale", ""], "dbot params: params.yaml: scale is '': there is no scale of that name; declared"),
         (["params", "--params", "nowhere.yaml"], "dbot params: nowhere.yaml: cannot be read (No such file or directory); run dbot in"),
         (["table", "--output", "table.txt"], "dbot table: --output is table.txt: its name must end in .csv;"),
     ],

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,44 @@ def test_a_verb_says_it_in_one_line(tmp_path: Path) -> None:
     what = "file too large; raise the limit on the size of a file, and run this again"
     assert done.stderr == f"dbot schema: {tmp_path}/params.schema.json: {what}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def a_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("lies", "path", "arguments", "said"),
+    [
+        (a_file, "results", ["table"], "results/demo: not a directory; a file lies where a folder should: move it away"),
+        (a_folder, "out.csv", ["table", "--output", "out.csv"], "out.csv: is a directory; a folder lies where a file should: move it away"),
+        (a_folder, "dvc.yaml", ["stages"], "dvc.yaml: is a directory; a folder lies where a file should"),
+        (a_file, "schemas", ["schema", "--folder", "schemas"], "schemas: file exists; a file lies where a folder should"),
+        (a_folder, "out", ["table", "--output", f"{'x' * 300}.csv"], "file name too long; give it a shorter name"),
+        (a_folder, "out", ["verify", "x" * 5000], "file name too long; give it a shorter name"),
+        (a_folder, "out", ["report", "--output", ".."], "..: is a directory; a folder lies where a file should"),
+    ],
+)
+def test_what_lies_where_something_else_should_is_one_line(
+    lies: Callable[[Path], None],
+    path: str,
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    lies(tmp_path / path)
+    assert cli.main(arguments) == 2
+    assert said in (line := capsys.readouterr().err)
+    assert line.count("\n") == 1
 
 
 def test_other_errors_of_the_system_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dbot import __version__
-from dbot.disk import concerns_disk, refusal
+from dbot.disk import concerns_disk, is_misplaced, refusal
 from dbot.errors import UserError
 
 JOBS = {
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read the output has seen enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if not concerns_disk(error):
+        if not (concerns_disk(error) or is_misplaced(error)):
             raise
         print(f"dbot {arguments[0]}: {refusal(error)}", file=sys.stderr)
         return 2

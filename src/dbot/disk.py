@@ -27,6 +27,16 @@ REMEDIES = {
 }
 """What a person can do about a disk that refuses, by the system's number of the error."""
 
+MISPLACED = {
+    errno.EISDIR: "a folder lies where a file should: move it away",
+    errno.ENOTEMPTY: "a folder lies where a file should: move it away",
+    errno.ENOTDIR: "a file lies where a folder should: move it away",
+    errno.EEXIST: "a file lies where a folder should: move it away",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ELOOP: "its links lead to one another: remove one",
+}
+"""The same for a path at which something else lies than should. No disk is to blame, and waiting mends none of it."""
+
 LASTING = (errno.EACCES, errno.EPERM)
 """Refusals that waiting does not mend."""
 
@@ -46,14 +56,19 @@ def named(error: OSError, path: Path) -> OSError:
 
 
 def refusal(error: OSError) -> DiskRefused:
-    """One line of an error that is in `REMEDIES`."""
-    what = os.strerror(error.errno or 0)
-    return DiskRefused(f"{error.filename or 'a file'}: {what[:1].lower()}{what[1:]}; {REMEDIES[error.errno or 0]}, and run this again")
+    """One line of an error that is in `REMEDIES` or `MISPLACED`."""
+    what, path = os.strerror(error.errno or 0), error.filename2 or error.filename or "a file"
+    return DiskRefused(f"{path}: {what[:1].lower()}{what[1:]}; {(REMEDIES | MISPLACED)[error.errno or 0]}, and run this again")
 
 
 def concerns_disk(error: BaseException) -> bool:
     """Whether an error is one that a person mends at the disk."""
     return isinstance(error, OSError) and error.errno in REMEDIES
+
+
+def is_misplaced(error: OSError) -> bool:
+    """Whether something else lies at a path than should."""
+    return error.errno in MISPLACED
 
 
 def patiently(action: Callable[[], T], seconds: float) -> T:

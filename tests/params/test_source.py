@@ -65,6 +65,10 @@ def test_exponents_are_numbers(tmp_path: Path, text: str, value: float | str) ->
     assert read_yaml(write(tmp_path, f"a: {text}")).data == {"a": value}
 
 
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
+"""Ten lines of three and a half thousand million values."""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -76,6 +80,13 @@ def test_exponents_are_numbers(tmp_path: Path, text: str, value: float | str) ->
         ("", ": must be a mapping of sections"),
         ("a: \x00\n", ":1: "),
         ("a: &x [*x]\n", ": is nested too deeply"),
+        ("a: &x {b: *x}\n", ": is nested too deeply"),
+        (LAUGHS, ":1: the file holds more than 100,000 values; do its aliases (*) multiply"),
+        ("a: 1\nb: 2001-13-45\n", ":2: month must be in 1..12; put it in quotes"),
+        ("a: 0b_\n", ":1: invalid literal"),
+        (f"a: {'1' * 5000}\n", ":1: Exceeds the limit"),
+        ("a: =\n", ":1: could not determine a constructor"),
+        ("a: 1\n---\nb: 2\n", ":2: but found another document"),
     ],
 )
 def test_broken_yaml_is_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -85,6 +96,11 @@ def test_broken_yaml_is_one_line(tmp_path: Path, text: str, said: str) -> None:
     (problem,) = caught.value.problems
     assert problem.startswith(f"{file}{said}")
     assert "\n" not in problem
+
+
+def test_what_editors_of_other_systems_add_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfa: 1\r\nb:\r\n  c: x\r\n")
+    assert read_yaml(tmp_path / "a.yaml").data == {"a": 1, "b": {"c": "x"}}
 
 
 def test_unreadable_files_are_one_line(tmp_path: Path) -> None:

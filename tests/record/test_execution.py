@@ -22,6 +22,22 @@ def test_a_job_started_twice_stops_the_second_time(project: FakeProject) -> None
     project.run(job)
 
 
+def test_a_job_reads_the_planned_receipts_however_they_are_named(project: FakeProject) -> None:
+    """One of another scale, or a copy, would make a result that the table never takes: that is said before hours of work."""
+    project.run(project.plan.generate("digits"))
+    job, there = project.plan.prepare("digits"), project.plan.generate("digits").receipt
+    with Execution(job, {"generated": there.resolve()}) as execution:
+        job.folder.mkdir(parents=True)
+        receipt = execution.finish([], {})
+    assert receipt.identity.inputs["generated"].path == there.as_posix()
+    Path("copy.json").write_bytes(there.read_bytes())
+    with (
+        pytest.raises(UserError, match=r"copy\.json: is not the receipt that this job reads"),
+        Execution(job, {"generated": Path("copy.json")}),
+    ):
+        pass
+
+
 def test_other_processes_of_a_job_take_no_lock_and_write_nothing(project: FakeProject) -> None:
     job = project.plan.generate("digits")
     with Execution(job) as first:

@@ -35,6 +35,27 @@ def test_a_recorded_checkpoint_is_in_the_cache_and_in_the_lock_file(kept: FakePr
     assert main(["verify", str(job.folder)]) == 0
 
 
+def test_without_receipts_it_is_all_that_dvc_lacks_and_that_holds(kept: FakeProject, capsys: pytest.CaptureFixture[str], sh: Shell) -> None:
+    """Then `dvc pull` has nothing to say against what lies here: a data set that no lock file knows would stop it."""
+    plan = kept.plan
+    kept.run_chain(plan.distill("B-B", "1"))
+    assert main(["record"]) == 0
+    assert {path.split()[2] for path in capsys.readouterr().out.splitlines()} == {
+        str(job.receipt) for job in plan.jobs([plan.distill("B-B", "1")])
+    }
+    sh(*DVC, "checkout", "--allow-missing")
+    assert main(["record"]) == 0
+    assert capsys.readouterr().out == "nothing: DVC has what every job of scale demo wrote\n"
+    later = plan.distill("B-B", "2")
+    kept.run(later)
+    (plan.distill("B-B", "1").folder / "student.safetensors").write_text("another")
+    kept.run(plan.distill("B-B", "1"))
+    assert main(["record"]) == 0
+    said = capsys.readouterr().out
+    assert "DVC keeps results/demo/distill/B-B/stage1/receipt.json" in said
+    assert "not handed over  distill/B-B/stage2: results/demo/distill/B-B/stage2/receipt.json: was made from another" in said
+
+
 def test_a_finished_jobs_state_goes_when_dvc_has_its_artifacts(kept: FakeProject) -> None:
     job = kept.plan.distill("B-B", "1")
     kept.run_chain(job.inputs["data"])

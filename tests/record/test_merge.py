@@ -163,3 +163,8 @@ def test_what_people_wrote_is_left_to_them(two: tuple[Person, Person], capsys: p
 def test_without_a_merge_it_is_one_line(kept: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge"]) == 2
     assert "no merge is under way" in capsys.readouterr().err
+
+
+def test_without_git_it_is_one_line(project: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["merge"]) == 2
+    assert "this folder is in no git repository" in capsys.readouterr().err

@@ -216,6 +216,16 @@ def test_cold_starts_at_once_lose_nothing(project: FakeProject) -> None:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.parametrize("name", ["what? now", "100% #1; Žluťoučký & 'kůň' 数据"])
+def test_the_store_lies_in_the_project_whatever_its_folder_is_called(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.engine import make_url
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    assert Path(str(make_url(tracking_uri()).database)).resolve() == tmp_path / name / "mlflow.db"
+
+
 def test_the_verb_leaves_a_mark_for_the_workflow(stored: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
     stored.run_chain(stored.plan.prepare("digits"))
     assert main(["sync", "--output", "results/demo/mlflow.json"]) == 0

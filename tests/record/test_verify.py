@@ -17,10 +17,11 @@ from dbot.params.load import Resolved, load
 from dbot.plan import Job
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
+from dbot.record.dvc_lock import md5
 from dbot.record.keep import keep
 from dbot.record.mlflow import sync
 from dbot.record.verify import Verified, verify
-from tests.fakes import PROJECT, FakeProject
+from tests.fakes import PROJECT, RESULTS, FakeProject
 
 NO_DVC = "DVC: 6 of 6 jobs are not in its lock files; `dbot record` hands them over"
 NO_GIT = "git: not checked, this folder is in no repository"
@@ -146,7 +147,8 @@ def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.Cap
         "  6 receipts, 11 files of jobs, 4 files of data sets",
         "  17 files as DVC has them, 6 receipts with the code of their commit in git",
         "  6 runs as MLflow has them",
-        "  results/demo/table.csv, written from these receipts",
+        "  2 files as these receipts give them: table.csv, table.md",
+        "  git: 6 of 6 receipts are not as the last commit has them; `git status results` lists them",
     ]
 
 
@@ -193,6 +195,72 @@ def elsewhere(**what: object) -> Callable[[], object]:
     return spoil
 
 
+def swapped(one: str, other: str) -> Callable[[], object]:
+    """Two files change places."""
+
+    def spoil() -> None:
+        content = Path(one).read_bytes()
+        Path(one).write_bytes(Path(other).read_bytes())
+        Path(other).write_bytes(content)
+
+    return spoil
+
+
+def resealed(path: str, **identity: object) -> None:
+    """A receipt with something else in its identity, id and seal computed again."""
+    receipt = receipts.read(Path(path))
+    receipts.write(receipts.make(receipt.identity.model_copy(update=identity), receipt.circumstances), Path(path))
+
+
+def exchanged() -> None:
+    """Another checkpoint, a receipt that fits it, and DVC has both."""
+    student = Path(STAGE2, "student.safetensors")
+    student.write_bytes(b"another student")
+    of = receipts.read(Path(STAGE2, "receipt.json")).identity.artifacts
+    resealed(f"{STAGE2}/receipt.json", artifacts={**of, student.name: receipts.artifact_of(student)})
+    keep(FakeProject(Path.cwd()).plan, [Path(STAGE2, "receipt.json")])
+
+
+def unlisted() -> None:
+    """A receipt that says nothing of a checkpoint, which may then be any."""
+    path = Path("results/demo/finetune/B-B/seed0/receipt.json")
+    of = receipts.read(path).identity.artifacts
+    resealed(str(path), artifacts={name: file for name, file in of.items() if name != "best.safetensors"})
+
+
+def led_astray() -> None:
+    """A receipt whose input is a sound receipt at another place, which nobody would look at."""
+    shutil.copytree(STAGE2, "results/demo/distill/B-B/stage2-true")
+    path = Path("results/demo/finetune/B-B/seed0/receipt.json")
+    start = receipts.read(path).identity.inputs["start"]
+    there = start.model_copy(update={"path": "results/demo/distill/B-B/stage2-true/receipt.json"})
+    resealed(str(path), inputs={**receipts.read(path).identity.inputs, "start": there})
+
+
+def of_another_scale() -> None:
+    resealed(f"{STAGE2}/receipt.json", scale="paper")
+
+
+def linked() -> None:
+    """A link to a file that can be changed behind everybody's back, and was."""
+    shutil.move(f"{STAGE2}/student.safetensors", "student.safetensors")
+    Path(STAGE2, "student.safetensors").symlink_to(Path("student.safetensors").resolve())
+    flip(Path("student.safetensors"))
+
+
+def in_the_cache() -> None:
+    """A hard link of DVC's, written through."""
+    name = "results/demo/distill/B-B/stage2/student.safetensors"
+    cached = Path(".dvc/cache/files/md5", md5(Path(name))[:2], md5(Path(name))[2:])
+    Path(name).unlink()
+    os.link(cached, name)
+    cached.chmod(0o644)
+    content = bytearray(cached.read_bytes())
+    content[-1] ^= 1
+    with Path(name).open("r+b") as stream:
+        stream.write(content)
+
+
 STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
 
 
@@ -222,6 +290,18 @@ STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
         (rewritten("dvc.lock", r"(path: data/digits\n      hash: md5\n      md5: )\w{4}", r"\g<1>0000"), "has data/digits with MD5 0000"),
         (rewritten("dvc.lock", "schema: '2.0'", "schema: '9"), "dvc.lock: is not a lock file of DVC"),
         (rewritten("results/demo/table.csv", r",50\.00,", ",51.00,"), "table.csv:2: row B-B says something else"),
+        (rewritten("results/demo/table.md", "50.0", "51.0"), "table.md:"),
+        (swapped(f"{STAGE2}/receipt.json", "results/demo/distill/B-B/stage1/receipt.json"), "is the receipt of another job"),
+        (
+            swapped("results/demo/finetune/B-B/seed0/best.safetensors", "results/demo/finetune/B-B/seed0/last.safetensors"),
+            "safetensors: is not the file on its receipt",
+        ),
+        (exchanged, "finetune/B-B/seed0/receipt.json: was made from another results/demo/distill/B-B/stage2/receipt.json"),
+        (unlisted, "finetune/B-B/seed0/receipt.json: says nothing of best.safetensors"),
+        (led_astray, "was made from results/demo/distill/B-B/stage2-true/receipt.json, the plan has results/demo/distill/B-B/stage2/"),
+        (of_another_scale, "stage2/receipt.json: is the receipt of another job"),
+        (linked, "stage2/student.safetensors: is not the file on its receipt"),
+        (in_the_cache, "stage2/student.safetensors: is not the file on its receipt"),
         (in_mlflow("update metrics set value = 0.26 where key = 'result/loss'"), "has metric result/loss = 0.26"),
         (in_mlflow("update metrics set value = 0.31 where key = 'loss' and step = 1"), "has metric loss = 0.31 at epoch 1"),
         (in_mlflow("update metrics set step = 7 where key = 'top1' and step = 1"), "has metric top1 = 12.5 at epoch 7"),
@@ -246,6 +326,80 @@ def test_a_record_that_was_changed_is_named(
     line = capsys.readouterr().err
     assert says in line
     assert line.count("\n") == 1
+
+
+def test_a_forged_result_has_to_be_forged_everywhere(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Metric, receipt, DVC and table in accord with one another: MLflow says otherwise; and if it doesn't, the last commit does."""
+    git("add", "results", "dvc.lock")
+    git("commit", "-qm", "results")
+    path = Path("results/demo/evaluate/B-B/cls/seed0/receipt.json")
+    before = receipts.read(path)
+    path.with_name("metrics.json").write_text('{"top1": 99.0}')
+    artifacts = {**before.identity.artifacts, "metrics.json": receipts.artifact_of(path.with_name("metrics.json"))}
+    resealed(str(path), artifacts=artifacts, results={"top1": 99.0, "images": 2})
+    assert main(["verify"]) == 2
+    assert "dvc.lock: stage demo-evaluate-B-B-cls-seed0: has results/demo/evaluate/B-B/cls/seed0/" in capsys.readouterr().err
+    keep(FakeProject(spoilable).plan, [path])
+    assert main(["verify"]) == 2
+    assert "table.csv:2: row B-B says something else than the receipts" in capsys.readouterr().err
+    assert main(["table"]) == 0
+    assert main(["verify"]) == 2
+    assert "evaluate/B-B/cls/seed0 " in (said := capsys.readouterr().err)
+    assert "result/top1 = 50.0" in said
+    in_mlflow("update metrics set value = 99.0 where key = 'result/top1'")()
+    in_mlflow(f"update tags set value = '{receipts.read(path).id}' where value = '{before.id}'")()
+    assert main(["verify"]) == 0
+    assert "git: 1 of 6 receipts are not as the last commit has them" in capsys.readouterr().out
+
+
+def test_an_edited_page_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report"]) == 0
+    assert main(["verify", "--skip-mlflow"]) == 0
+    rewritten("results/demo/report.html", "50.0", "52.0")()
+    assert main(["verify", "--skip-mlflow"]) == 2
+    assert "results/demo/report.html:" in (line := capsys.readouterr().err)
+    assert "`dbot report --scale demo` writes it anew" in line
+    assert line.count("\n") == 1
+
+
+def test_a_deleted_run_is_work_for_sync(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_mlflow("update runs set lifecycle_stage = 'deleted' where name = 'evaluate/B-B/cls/seed0'")()
+    assert main(["verify"]) == 0
+    assert "MLflow: 1 of 6 executions are not there, or not whole; `dbot sync` completes them" in capsys.readouterr().out
+
+
+TEACHER = {"loss": 0.25, "teacher_sha256": "a" * 64}
+
+
+def test_a_teacher_that_was_another_file_for_another_row_is_named(
+    project: FakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for row, digest in (("B-CLIP", "a"), ("H448-CLIP", "b")):
+        monkeypatch.setitem(RESULTS, "distill", {**TEACHER, "teacher_sha256": digest * 64})
+        project.run_chain(project.plan.evaluate(row, "cls", "0"))
+    assert main(["verify", "B-CLIP", "H448-CLIP", "--skip-teachers"]) == 2
+    assert "had other weights of its teacher (SHA-256 bbb" in (line := capsys.readouterr().err)
+    assert line.count("\n") == 1
+
+
+def test_a_teacher_that_has_changed_since_is_named(
+    project: FakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Loaded:
+        weights = "a"
+
+        def digest(self) -> str:
+            return self.weights * 64
+
+    monkeypatch.setitem(RESULTS, "distill", TEACHER)
+    monkeypatch.setattr("dbot.models.teachers.declared.foreign_teacher", lambda declared, final_norm, statistics: Loaded())
+    project.run_chain(project.plan.evaluate("B-CLIP", "cls", "0"))
+    assert main(["verify", "B-CLIP"]) == 0
+    assert "1 teacher from elsewhere, with the weights on the receipts" in capsys.readouterr().out
+    monkeypatch.setattr(Loaded, "weights", "b")
+    assert main(["verify", "B-CLIP"]) == 2
+    assert "distill/B-CLIP/stage1/receipt.json: teacher " in (line := capsys.readouterr().err)
+    assert "has other weights by now" in line
 
 
 def test_other_code_than_that_of_the_commit_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:

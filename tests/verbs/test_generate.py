@@ -36,3 +36,10 @@ def test_folder_of_somebody_else_is_left_alone(project: Path, capsys: pytest.Cap
 def test_what_cannot_be_drawn_is_explained(project: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str) -> None:
     assert main(["generate", *flags]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_receipt_goes_nowhere_else(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--dataset", "digits", "--receipt", "elsewhere.json"]) == 2
+    assert "--receipt is elsewhere.json: that of generate/digits goes to results/demo/" in capsys.readouterr().err
+    assert not (project / "data").exists(), "nothing was done"
+    assert main(["generate", "--dataset", "digits", "--receipt", str(project / RECEIPT)]) == 0, "however it is named"

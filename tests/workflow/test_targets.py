@@ -107,6 +107,13 @@ def test_an_unknown_scale_is_one_line(empty: Path) -> None:
     assert "Traceback" not in done.stdout
 
 
+def test_a_misspelt_key_does_not_plan_another_scale(empty: Path) -> None:
+    done = snakemake(empty, "--dry-run", "--config", "scal=paper")
+    assert done.returncode != 0
+    assert "--config scal: is not a key; it takes scale=NAME" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_snakemake_writes_a_page_of_its_own(built: Path) -> None:
     done = snakemake(built, "--report", "page.html")
     assert done.returncode == 0, done.stdout

@@ -15,6 +15,10 @@ from dbot.plan import Plan
 from dbot.record.digest import file_digest
 
 try:
+    if config.keys() - {"scale"}:
+        raise UserError(
+            f"--config {' '.join(config.keys() - {'scale'})}: is not a key; it takes scale=NAME, and all else is in {DEFAULT_FILE}"
+        )
     PLAN = Plan(load(DEFAULT_FILE, config.get("scale")))
     SITE = load_site()
 except UserError as error:

@@ -1,4 +1,5 @@
-# Targets by name: rows, columns, sweeps, comparisons.
+# Targets by name: rows, columns, sweeps, comparisons. Each ends with handing over to DVC what is small and comes without a mark:
+# a data set that lies here and is in dvc.yaml, but in no lock file, keeps `dvc pull` from doing anything.
 
 
 # `snakemake row_B-L`: the cells of one row (and of its control), whether or not the table asks for it.
@@ -10,14 +11,34 @@ for row in PLAN.params.table_rows:
         input:
             receipts(PLAN.cells([row])),
             kept(PLAN.cells([row])),
+        log:
+            f"{LOGS}/record/row_{row}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            scale=PLAN.scale,
+        message:
+            "hand what is small to DVC (log: {log})"
+        shell:
+            "dbot record --scale {params.scale} >> {log} 2>&1"
 
 
 # `snakemake comparisons`: students of different teachers, layer by layer.
 rule comparisons:
     input:
         receipts(PLAN.comparisons()),
+    log:
+        f"{LOGS}/record/comparisons.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=PLAN.scale,
     message:
-        "rows are compared"
+        "hand what is small to DVC (log: {log})"
+    shell:
+        "dbot record --scale {params.scale} >> {log} 2>&1"
 
 
 # `snakemake sweep_teachers`: the cells of a sweep of params.yaml, and its figure.
@@ -30,6 +51,17 @@ for sweep in PLAN.sweeps():
             receipts(PLAN.sweep(sweep)),
             kept(PLAN.sweep(sweep)),
             f"{RESULTS}/sweeps/{sweep}.csv",
+        log:
+            f"{LOGS}/record/sweep_{sweep}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            scale=PLAN.scale,
+        message:
+            "hand what is small to DVC (log: {log})"
+        shell:
+            "dbot record --scale {params.scale} >> {log} 2>&1"
 
 
 # `snakemake column_det`: the cells of one column, whether or not the table asks for it.
@@ -41,3 +73,14 @@ for column in COLUMNS:
         input:
             receipts(PLAN.cells(columns=[column])),
             kept(PLAN.cells(columns=[column])),
+        log:
+            f"{LOGS}/record/column_{column}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            scale=PLAN.scale,
+        message:
+            "hand what is small to DVC (log: {log})"
+        shell:
+            "dbot record --scale {params.scale} >> {log} 2>&1"

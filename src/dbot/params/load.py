@@ -51,7 +51,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
         UserError: one line for each thing that is wrong, naming key, value and what is allowed.
     """
     document = read_yaml(file)
-    scale = scale or document.data.get("scale")
+    scale = document.data.get("scale") if scale is None else scale
     scales = document.data.get("scales")
     if not (isinstance(scales, dict) and isinstance(scale, str) and scale in scales):
         known = ", ".join(scales) if isinstance(scales, dict) else "none"

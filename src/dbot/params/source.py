@@ -50,6 +50,10 @@ def dotted(path: KeyPath) -> str:
     return ".".join(str(key) for key in path)
 
 
+MOST = 100_000
+"""Values that a file may hold, aliases followed: far more than any, and few enough to be read in no time."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, except that ``1e-6`` is a number and not a string."""
 
@@ -94,11 +98,14 @@ def read_yaml(file: Path) -> Tree:
 
 
 def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[KeyPath, Origin], file: Path) -> Any:
-    origins[path] = Origin(dotted(path), node.start_mark.line + 1)
+    line = node.start_mark.line + 1
+    if len(origins) > MOST:
+        raise UserError(f"{file}:{line}: the file holds more than {MOST:,} values; do its aliases (*) multiply one another?")
+    origins[path] = Origin(dotted(path), line)
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key, line = str(loader.construct_object(key_node)), key_node.start_mark.line + 1
+            key, line = str(_scalar(loader, key_node, file)), key_node.start_mark.line + 1
             if key in mapping:
                 raise UserError(f"{file}:{line}: {dotted((*path, key))} is given twice; keep one of them")
             mapping[key] = _construct(loader, value_node, (*path, key), origins, file)
@@ -106,7 +113,14 @@ def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[Ke
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, item, (*path, i), origins, file) for i, item in enumerate(node.value)]
-    return loader.construct_object(node)
+    return _scalar(loader, node, file)
+
+
+def _scalar(loader: _Loader, node: yaml.Node, file: Path) -> Any:
+    try:
+        return loader.construct_object(node)
+    except ValueError as error:  # the 32nd of a month, a number without digits or with thousands of them
+        raise UserError(f"{file}:{node.start_mark.line + 1}: {error}; put it in quotes if it is text") from None
 
 
 def merge(base: Tree, over: Tree) -> Tree:

@@ -45,7 +45,11 @@ def check(job: Job) -> Receipt:
         )
     if identity.inputs.keys() != job.inputs.keys():
         raise UserError(f"{path}: was made from other inputs ({', '.join(identity.inputs)}) than the plan has; run its job again")
+    if unlisted := set(job.artifacts) - identity.artifacts.keys() - receipt.circumstances.logs.keys():
+        raise UserError(f"{path}: says nothing of {', '.join(sorted(unlisted))}, which its job writes; run: {job.command}")
     for role, read in identity.inputs.items():
+        if read.path != job.inputs[role].receipt.as_posix():
+            raise UserError(f"{path}: was made from {read.path}, the plan has {job.inputs[role].receipt}; run: {job.command}")
         now = receipts.read(Path(read.path))
         if now.id != read.id or receipt.circumstances.sealed_inputs[role] not in seals_at(Path(read.path)):
             raise UserError(f"{path}: was made from another {read.path} than lies there now; run its job again (`snakemake {path}`)")

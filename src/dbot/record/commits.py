@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbot.errors import UserError
+from dbot.plan import RESULTS
 from dbot.record import surroundings
 from dbot.record.receipt import Receipt
 
@@ -63,6 +64,10 @@ def check_commits(receipts: Mapping[Path, Receipt]) -> Commits:
     ):
         if count:
             found.notes.append(f"git: the code of {count} receipts can't be compared: they {what}")
+    if loose := receipts.keys() - surroundings.committed(RESULTS):
+        found.notes.append(
+            f"git: {len(loose)} of {len(receipts)} receipts are not as the last commit has them; `git status results` lists them"
+        )
     return found
 
 

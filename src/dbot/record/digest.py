@@ -1,5 +1,6 @@
 """Digests of files and of plain data."""
 
+import errno
 import hashlib
 import json
 import os
@@ -32,6 +33,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: names the file; what was there before still is.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

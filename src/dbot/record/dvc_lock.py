@@ -125,7 +125,7 @@ def read_stages(path: Path) -> dict[str, Any]:
         stages = found["stages"] or {}
         if found["schema"] != "2.0" or not all(isinstance(content, dict) for content in stages.values()):
             raise ValueError("not schema 2.0")
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, KeyError, TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path}: is not a lock file of DVC ({reason}); `git checkout {path}` restores it") from None
     return dict(stages)

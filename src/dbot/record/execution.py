@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import os
 import shutil
 import sys
 import time
@@ -35,24 +36,30 @@ class Execution:
     with others.
     """
 
-    def __init__(self, job: Job, inputs: dict[str, Path] | None = None, leads: bool = True) -> None:
+    def __init__(self, job: Job, inputs: dict[str, Path] | None = None, leads: bool = True, receipt: Path | None = None) -> None:
         """Begin a job.
 
         Args:
             job: which.
-            inputs: by role, the receipts to read (default: the planned ones).
+            inputs: by role, the receipts to read, which are the planned ones however they are named.
             leads: False for all but one of the processes that do the job together; they write nothing.
+            receipt: where its own is to go, which is the planned place.
         """
         self.job = job
         self.leads = leads
         self.paths = inputs if inputs is not None else {role: needed.receipt for role, needed in job.inputs.items()}
+        self.receipt = receipt or job.receipt
         self.inputs: dict[str, Receipt] = {}
 
     def __enter__(self) -> Self:
         refuse_inside_dvc()
+        if not _is_same(self.receipt, self.job.receipt):
+            raise UserError(f"--receipt is {self.receipt}: that of {self.job.name} goes to {self.job.receipt}; name that, or none")
         for role, needed in self.job.inputs.items():
             path = self.paths[role]
             found = receipts.read(path)
+            if not _is_same(path, needed.receipt):
+                raise UserError(f"{path}: is not the receipt that this job reads, which is {needed.receipt}; run first: {needed.command}")
             if found.identity.verb != needed.verb or found.identity.settings != needed.settings:
                 raise UserError(
                     f"{path}: was made with other parameters than params.yaml now has for {needed.name}; run first: {needed.command}"
@@ -153,7 +160,7 @@ class Execution:
             scale=self.job.scale,
             key=dict(self.job.key),
             settings=dict(self.job.settings),
-            inputs={role: Input(path=self.paths[role].as_posix(), id=found.id) for role, found in self.inputs.items()},
+            inputs={role: Input(path=self.job.inputs[role].receipt.as_posix(), id=found.id) for role, found in self.inputs.items()},
             artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
             results=dict(results),
             code=self._code,
@@ -178,6 +185,11 @@ class Execution:
         if not keep_state:
             shutil.rmtree(self.state, ignore_errors=True)
         return made
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths name one place, whether or not anything is there."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def state_folder(job: Job, inputs: Mapping[str, str]) -> Path:

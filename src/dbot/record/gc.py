@@ -101,7 +101,7 @@ def _orphans(of_all_scales: list[Plan], found: dict[Path, Receipt]) -> Iterator[
         if path not in needed and path in found:
             needed.add(path)
             queue += [Path(read.path) for read in found[path].identity.inputs.values()]
-    digests, committed = recorded_digests(), _committed()
+    digests, committed = recorded_digests(), surroundings.committed(RESULTS)
     for path in found.keys() - needed:
         files = [file for file in path.parent.rglob("*") if file.is_file()]
         # What a commit speaks of must be there to be had: in git itself, or in DVC's cache.
@@ -199,13 +199,6 @@ def _named() -> set[str]:
         if path.exists():
             names |= {entry["md5"] for entry in json.loads(path.read_bytes())}
     return names
-
-
-def _committed() -> set[Path]:
-    """Files that lie here as HEAD has them."""
-    listed = _git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", str(RESULTS)).decode().split("\0")
-    changed = _git("diff", "--name-only", "-z", "HEAD", "--", str(RESULTS)).decode().split("\0")
-    return {Path(name) for name in {*listed} - {*changed} if name}
 
 
 def _git(*arguments: str) -> bytes:

@@ -8,10 +8,12 @@ from pathlib import Path
 from dbot.errors import UserError
 from dbot.plan import Plan
 from dbot.record.check import check, job_of
+from dbot.record.dvc_lock import md5
 from dbot.record.execution import STATE, state_folder
 from dbot.record.lock import locked
 from dbot.record.receipt import Receipt
 from dbot.record.stages import LOCK_FILE, recorded_digests, write_stages
+from dbot.record.target import jobs_done
 from dbot.record.untorn import untorn
 
 LOCK = STATE / "dvc.lock.flock"
@@ -40,6 +42,21 @@ def keep(plan: Plan, paths: list[Path]) -> dict[str, dict[str, str]]:
         # From here on the outputs can be had back from DVC, so the state that could make them again may go.
         shutil.rmtree(state_folder(job, {role: read.id for role, read in receipt.identity.inputs.items()}), ignore_errors=True)
     return {job.receipt.as_posix(): {"id": receipt.id, **_named(job.folder, receipt, digests)} for job, receipt in checked}
+
+
+def unkept(plan: Plan) -> tuple[list[Path], dict[str, str]]:
+    """The receipts that DVC's lock files don't have as they are, of jobs that are sound; and by name why others are not."""
+    digests, found, refused = recorded_digests(), [], {}
+    for job in jobs_done(plan):
+        if digests.get(job.receipt) == md5(job.receipt):
+            continue
+        try:
+            check(job)
+        except UserError as error:
+            refused[job.name] = str(error)
+        else:
+            found.append(job.receipt)
+    return found, refused
 
 
 def _commit(stages: Mapping[Path, list[str]]) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from dbot.errors import UserError
 from dbot.plan import RECEIPT, RESULTS, Plan
+from dbot.record import surroundings
 from dbot.record.adopt import MARK
 from dbot.record.check import BESIDE
 from dbot.record.digest import write_whole
@@ -50,6 +51,8 @@ def merge(of_all_scales: list[Plan], keep: Side | None = None) -> Merged:
     Raises:
         UserError: there is no merge, something else is in conflict, or it must be said whose result stays.
     """
+    if surroundings.is_whole() is None:
+        raise UserError("this folder is in no git repository, or git can't be run here; `git status` says what is wrong")
     if _git("rev-parse", "-q", "--verify", "MERGE_HEAD", may_fail=True) == "":
         raise UserError("no merge is under way; run `git pull` or `git merge` first, and this when git reports conflicts")
     conflicts = _conflicts()

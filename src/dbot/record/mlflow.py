@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dbot.errors import UserError
-from dbot.plan import METRICS, RECEIPT, RESULTS, Job, Plan
+from dbot.plan import METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record import runs
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
+from dbot.record.target import jobs_done
 
 PATIENCE_SECONDS, PATIENCE_SHARE = 30.0, 0.02
 """What a slow server may cost a job: so many seconds, or this share of its time where that is more."""
@@ -97,7 +98,7 @@ def sync(plan: Plan) -> Synced:
     Raises:
         UserError: MLflow can't be reached, or a receipt can't be read.
     """
-    done = [(job, receipts.read(job.receipt)) for job in _recorded(plan)]
+    done = [(job, receipts.read(job.receipt)) for job in jobs_done(plan)]
     if not done:
         return Synced(0, 0)
     contents = [_content(job, receipt) for job, receipt in done]
@@ -157,19 +158,6 @@ def check_runs(jobs: Sequence[Job]) -> Checked:
 
 def _content(job: Job, receipt: Receipt) -> runs.Content:
     return runs.finished(job, receipt, read_history(job.folder / METRICS) if METRICS in job.artifacts else ())
-
-
-def _recorded(plan: Plan) -> list[Job]:
-    """Every job that has a receipt: those of the table, and others that params.yaml still declares."""
-    jobs = {job.name: job for job in plan.jobs()}
-    for path in sorted((RESULTS / plan.scale).rglob(RECEIPT)):
-        identity = receipts.read(path).identity
-        try:
-            job = plan.job(identity.verb, **identity.key)
-        except UserError:
-            continue
-        jobs.setdefault(job.name, job)
-    return [job for job in jobs.values() if job.receipt.exists()]
 
 
 def short(error: BaseException) -> str:

@@ -139,7 +139,7 @@ def read(path: Path) -> Receipt:
                 f"{path}: was written by another version of dbot ({written!r}, this one reads {FORMAT!r}); "
                 "use that version, or delete it and run its job again"
             ) from None
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: is not a receipt ({reason}); delete it and run its job again") from None
     if not sound:
         raise UserError(f"{path}: was changed after it was written (its seal doesn't match); restore it or delete it and run its job again")
@@ -150,7 +150,7 @@ def _format(path: Path) -> Any:
     """What a file says of its own format, if it says anything."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content.get("format") if isinstance(content, dict) else None
 

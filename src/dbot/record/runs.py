@@ -147,7 +147,9 @@ def points(history: History) -> list[Point]:
 
 def tracking_uri() -> str:
     """Where MLflow lives: ``MLFLOW_TRACKING_URI``, or a SQLite file in the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_FILE.resolve()}"
+    here = DEFAULT_FILE.resolve()
+    # A ? in the path would end it; the same file is then named from the project's folder, in which everything runs.
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_FILE if '?' in str(here) else here}"
 
 
 def is_there() -> bool:

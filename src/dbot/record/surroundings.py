@@ -94,6 +94,13 @@ def has_commit(commit: str) -> bool:
     return _git("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
 
+def committed(folder: Path) -> set[Path]:
+    """Files below a folder that lie here as the last commit has them."""
+    listed = _git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", folder.as_posix()) or ""
+    changed = _git("diff", "--name-only", "--relative", "-z", "HEAD", "--", folder.as_posix()) or ""
+    return {Path(name) for name in {*listed.split("\0")} - {*changed.split("\0")} if name}
+
+
 def is_whole() -> bool | None:
     """Whether this repository has all of its history; None without git."""
     shallow = _git("rev-parse", "--is-shallow-repository")

@@ -6,6 +6,7 @@ from dbot.errors import UserError
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS, Column
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
+from dbot.record import receipt as receipts
 from dbot.record.check import job_of
 
 
@@ -36,6 +37,19 @@ def jobs_at(plan: Plan, target: str) -> list[Job]:
             f"{target}: is neither a file nor a cell; name a cell as B-B/cls or B-B/cls/seed0, a row, a receipt, or a file beside one"
         )
     return [plan.evaluate(row, column, seed.removeprefix("seed"))] if seed else _cell(plan, row, column)
+
+
+def jobs_done(plan: Plan) -> list[Job]:
+    """Every job that has a receipt: those of the table, and others that params.yaml still declares."""
+    jobs = {job.name: job for job in plan.jobs()}
+    for path in sorted((RESULTS / plan.scale).rglob(RECEIPT)):
+        identity = receipts.read(path).identity
+        try:
+            job = plan.job(identity.verb, **identity.key)
+        except UserError:
+            continue
+        jobs.setdefault(job.name, job)
+    return [job for job in jobs.values() if job.receipt.exists()]
 
 
 def _cell(plan: Plan, row: str, column: Column) -> list[Job]:

@@ -1,6 +1,7 @@
 """Checking a chain against itself and against what else keeps or shows it: receipts, files, images, DVC, git."""
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,9 @@ from dbot.errors import UserError
 from dbot.plan import Job, Plan
 from dbot.record.check import check
 from dbot.record.commits import check_commits
-from dbot.record.digest import file_digest
+from dbot.record.digest import canonical, file_digest
 from dbot.record.dvc_lock import LockFiles
+from dbot.record.receipt import Receipt
 
 CHUNK = 256
 """Files that are handed to a thread at once."""
@@ -54,12 +56,28 @@ def verify(plan: Plan, jobs: list[Job], images: bool = True) -> Verified:
             unkept += 1
         if images and job.verb == "prepare":
             found.images += _images(job)
+    _check_teachers(receipts)
     commits = check_commits(receipts)
     found.commits = commits.confirmed
     if unkept:
         found.notes.append(f"DVC: {unkept} of {len(jobs)} jobs are not in its lock files; `dbot record` hands them over")
     found.notes += commits.notes
     return found
+
+
+def _check_teachers(receipts: Mapping[Path, Receipt]) -> None:
+    """Find a teacher from elsewhere whose file was another one for another row."""
+    known: dict[bytes, tuple[Path, str]] = {}
+    for path, receipt in receipts.items():
+        settings, digest = receipt.identity.settings, receipt.identity.results.get("teacher_sha256")
+        if digest is None or settings["teacher"]["kind"] == "random":  # drawn, each for its student
+            continue
+        same = canonical([settings["teacher"], settings["recipe"]["target"], settings["normalisation"]])
+        other, its = known.setdefault(same, (path, str(digest)))
+        if its != digest:
+            raise UserError(
+                f"{path}: had other weights of its teacher (SHA-256 {digest}) than {other} ({its}); run both again with one file"
+            )
 
 
 def _images(job: Job) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--released", required=True, metavar="FILE", help="a file of params.yaml, under released.files")
-    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes: its planned place, which is the default")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     declared = plan.params.released.files[args.released]
     architecture = plan.params.architectures[plan.params.rows[declared.row].architecture]
     name = STUDENT[job.verb]
-    with Execution(job) as execution:
+    with Execution(job, receipt=args.receipt) as execution:
         path = locate(declared, plan.params.released.weights_folder)
         digest = file_digest(path)
         weights, about = take_over(path, declared.layout, architecture)

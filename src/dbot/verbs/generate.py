@@ -6,7 +6,7 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, help="a data set of params.yaml that has `embedded`")
-    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes: its planned place, which is the default")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
     job = plan.generate(args.dataset)
     dataset = plan.params.datasets[args.dataset]
     root = Path(dataset.root)
-    with Execution(job) as execution:
+    with Execution(job, receipt=args.receipt) as execution:
         with whole_folder(root, "GENERATED") as folder:
             counts = draw(args.dataset, dataset, folder)
         table = tree_table(root)

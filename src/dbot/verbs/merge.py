@@ -20,4 +20,4 @@ def run(args: argparse.Namespace) -> None:
         print(f"{side:8}  {folder}: the other side's result is dropped, and what was made from it runs again")
     for beside in done.beside:
         print(f"beside    {beside}: both had done this job, with the same result")
-    print("now: git commit, dvc pull, dbot adopt, and snakemake for the table and the report")
+    print("now: git commit, dvc pull --allow-missing, dbot adopt, and snakemake for the table and the report")

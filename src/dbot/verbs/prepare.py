@@ -11,7 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generated", type=Path, metavar="RECEIPT", help="receipt of `dbot generate`, for an embedded data set (default: the planned one)"
     )
-    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes: its planned place, which is the default")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     job = plan.prepare(args.dataset)
     dataset = plan.params.datasets[args.dataset]
     inputs = {role: args.generated or needed.receipt for role, needed in job.inputs.items()}
-    with Execution(job, inputs) as execution:
+    with Execution(job, inputs, receipt=args.receipt) as execution:
         if "generated" in execution.inputs:
             drawn = execution.inputs["generated"].identity.results["digest"]
             if table_digest(tree_table(Path(dataset.root))) != drawn:

@@ -9,7 +9,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", required=True, type=int, help="after which stage; 0: the row's first teacher")
     parser.add_argument("--data", type=Path, metavar="RECEIPT", help="receipt of the prepared data (default: the planned one)")
     parser.add_argument("--student", type=Path, metavar="RECEIPT", help="receipt of the stage whose student is probed")
-    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes (default: the planned place)")
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="where the receipt goes: its planned place, which is the default")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -157,7 +157,10 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
     resources = plan.resources(job)
     per_node = max(1, resources.gpus or 1)
     threads = (resources.threads or 1) // per_node
-    with processes(plan.params.execution.device, threads) as group, Execution(job, inputs, group.leads and incident is None) as run:
+    with (
+        processes(plan.params.execution.device, threads) as group,
+        Execution(job, inputs, group.leads and incident is None, getattr(args, "receipt", None)) as run,
+    ):
         group.barrier()
         if folder is not None and not folder.samefile(run.state):
             raise UserError(f"{folder}: is of other parameters or inputs than {job.name} now has (those have {run.state}); restore them")

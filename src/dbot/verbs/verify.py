@@ -1,16 +1,22 @@
-"""Check everything behind a cell, down to the images, against DVC, git and MLflow, and name the first thing that doesn't match."""
+"""Check everything behind a cell, down to the images, against DVC, git and MLflow, and name the first thing that doesn't match.
+
+Without a target, the tables, figures and the page of the report are made again and compared as well.
+"""
 
 import argparse
 
 from dbot.errors import UserError
 from dbot.params.load import load
-from dbot.plan import RESULTS, Plan
+from dbot.plan import Job, Plan
+from dbot.record import receipt as receipts
+from dbot.record.digest import canonical
 from dbot.record.mlflow import check_runs
 from dbot.record.target import jobs_at
 from dbot.record.verify import verify
-from dbot.report.evidence import Evidence
-from dbot.report.files import csv_text
-from dbot.report.table import build
+from dbot.report.written import check_written
+
+SHORT = 12
+"""Digits of a digest that a line shows."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "target", nargs="*", metavar="TARGET", help="a cell (B-B/cls, B-B/cls/seed0), a row, a receipt or a file of a job (default: all)"
     )
     parser.add_argument("--skip-images", action="store_true", help="don't hash the images of the data sets")
+    parser.add_argument("--skip-teachers", action="store_true", help="don't load the teachers that came from elsewhere")
     parser.add_argument("--skip-mlflow", action="store_true", help="don't compare the runs in MLflow")
 
 
@@ -28,32 +35,54 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"results/{plan.scale}: no cell of the table has a receipt yet; run `snakemake --config scale={plan.scale}`")
     jobs = plan.jobs(cells)
     found = verify(plan, jobs, images=not args.skip_images)
-    table = _table(plan) if not args.target else None
+    teachers, left_out = _teachers(plan, jobs) if not args.skip_teachers else (0, ["teachers: not loaded, as asked"])
+    written = check_written(plan) if not args.target else []
     runs = check_runs(jobs) if not args.skip_mlflow else None
     print(f"{len(cells)} result{'s' * (len(cells) != 1)} of scale {plan.scale} and all that is behind them match:")
     print(f"  {found.receipts} receipts, {found.files} files of jobs, {found.images} files of data sets")
     print(f"  {found.kept} files as DVC has them, {found.commits} receipts with the code of their commit in git")
     if runs is not None and runs.same:
         print(f"  {runs.same} runs as MLflow has them")
-    if table is not None:
-        print(f"  {table}, written from these receipts")
-    for note in [*found.notes, *(runs.notes if runs is not None else ["MLflow: not checked, as asked"])]:
+    if teachers:
+        print(f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts")
+    if written:
+        print(f"  {len(written)} files as these receipts give them: {', '.join(path.name for path in written)}")
+    for note in [*found.notes, *left_out, *(runs.notes if runs is not None else ["MLflow: not checked, as asked"])]:
         print(f"  {note}")
 
 
-def _table(plan: Plan) -> str | None:
-    """The table's file, if it is there.
+def _teachers(plan: Plan, jobs: list[Job]) -> tuple[int, list[str]]:
+    """Load each teacher that came from elsewhere as its jobs did; returns how many are what they were, and which can't be had.
 
     Raises:
-        UserError: it says something else than the receipts.
+        UserError: one has other weights by now.
     """
-    path = RESULTS / plan.scale / "table.csv"
-    if not path.exists():
-        return None
-    written, expected = path.read_text(encoding="utf-8").splitlines(), csv_text(build(plan, Evidence())).splitlines()
-    for i, (here, line) in enumerate(zip(written, expected, strict=False), 1):
-        if here != line:
-            raise UserError(f"{path}:{i}: row {line.split(',')[0]} says something else than the receipts; `dbot table` writes it anew")
-    if len(written) != len(expected):
-        raise UserError(f"{path}: has {len(written)} lines, the receipts give {len(expected)}; `dbot table` writes it anew")
-    return path.as_posix()
+    same, notes, seen = 0, [], set[bytes]()
+    for job in jobs:
+        digest = receipts.read(job.receipt).identity.results.get("teacher_sha256")
+        if digest is None or job.settings["teacher"]["kind"] == "random":  # its weights are drawn, not read
+            continue
+        params, row = plan.params, plan.params.rows[job.key["row"]]
+        declared = params.teachers[row.teacher]
+        target = params.recipes.pretrain[row.recipe].of_stage(1).target
+        here = canonical([job.settings["teacher"], target.model_dump()])
+        if here in seen:
+            continue
+        seen.add(here)
+        if job.settings["teacher"].get("weights") == "hub":
+            notes.append(f"teachers: {row.teacher} comes from timm's hub, and is not fetched again")
+            continue
+        from dbot.models.teachers.declared import foreign_teacher
+
+        try:
+            now = foreign_teacher(declared, target.final_norm, params.normalisation).digest()
+        except UserError as error:
+            notes.append(f"teachers: {row.teacher} is not here ({error})")
+            continue
+        if now != digest:
+            raise UserError(
+                f"{job.receipt}: teacher {row.teacher} has other weights by now (SHA-256 {now[:SHORT]}, on the receipt "
+                f"{str(digest)[:SHORT]}); put the file back that was there, or run the row again"
+            )
+        same += 1
+    return same, notes

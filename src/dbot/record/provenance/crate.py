@@ -17,6 +17,7 @@ CRATE = "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 LICENCE = "https://www.apache.org/licenses/LICENSE-2.0"
 PAPER = "https://arxiv.org/abs/2209.03917"
+COMPLETED = "http://schema.org/CompletedActionStatus"
 
 Entity = dict[str, Any]
 Ref = dict[str, str]
@@ -27,10 +28,15 @@ class _Graph:
         self.entities: dict[str, Entity] = {}
 
     def add(self, ident: str, kind: str, /, **properties: Any) -> Ref:
-        """An entity, once; what is None is left out."""
-        given = {key: value for key, value in properties.items() if value not in (None, [])}
-        self.entities.setdefault(ident, {"@id": ident, "@type": kind, **given})
+        """An entity, once."""
+        self.entities.setdefault(ident, {"@id": ident, "@type": kind, **_plain(properties)})
         return {"@id": ident}
+
+
+def _plain(properties: dict[str, Any]) -> Entity:
+    """Without what is None or empty; one value stands by itself, not in a list."""
+    given = {key: value for key, value in properties.items() if value not in (None, [])}
+    return {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in given.items()}
 
 
 def crate(story: Story) -> dict[str, Any]:
@@ -39,10 +45,10 @@ def crate(story: Story) -> dict[str, Any]:
     graph.add("ro-crate-metadata.json", "CreativeWork", conformsTo={"@id": CRATE}, about={"@id": "./"})
     root = graph.entities["./"] = {"@id": "./", "@type": "Dataset"}
     actions = [_action(graph, story, step) for step in story.steps.values()]
-    parts = [{"@id": name} for name, entity in graph.entities.items() if entity["@type"] == "File" or (name[-1] == "/" and name != "./")]
-    targets = [_path(path.as_posix()) for path in story.targets]
-    root |= {
-        "name": f"dbot, scale {story.scale}: {len(targets)} results and what they came from",
+    parts = [{"@id": name} for name, entity in graph.entities.items() if _lies_here(name, entity)]
+    people = dict.fromkeys([*story.people.authors.values(), *story.people.committers.values()])
+    about = {
+        "name": f"dbot, scale {story.scale}: {len(story.targets)} results and what they came from",
         "description": "Masked autoencoding with bootstrapped teachers: results, and every job, file, parameter and data set behind them.",
         "datePublished": max(step.receipt.circumstances.ended for step in story.steps.values()),
         "license": graph.add(
@@ -50,10 +56,17 @@ def crate(story: Story) -> dict[str, Any]:
         ),
         "conformsTo": graph.add(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5"),
         "citation": graph.add(PAPER, "ScholarlyArticle", name="Exploring Target Representations for Masked Autoencoders"),
+        "author": [_named(graph, name) for name in people],
         "hasPart": parts,
         "mentions": actions,
     }
+    root |= _plain(about)
     return {"@context": CONTEXT, "@graph": list(graph.entities.values())}
+
+
+def _lies_here(name: str, entity: Entity) -> bool:
+    """Whether it is a file or a folder below this one; other data sets lie where each machine has them."""
+    return entity["@type"] == "File" or (entity["@type"] == "Dataset" and name.endswith("/") and name != "./")
 
 
 def _action(graph: _Graph, story: Story, step: Step) -> Ref:
@@ -83,7 +96,7 @@ def _action(graph: _Graph, story: Story, step: Step) -> Ref:
         object=[*read, *sources, settings],
         result=[receipt, *files, *findings],
         additionalProperty=hardware,
-        actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
+        actionStatus=COMPLETED,
     )
 
 
@@ -109,14 +122,11 @@ def _source(graph: _Graph, source: Source) -> Ref:
 
 def _software(graph: _Graph, story: Story, step: Step) -> Ref:
     identity, circumstances = step.receipt.identity, step.receipt.circumstances
-    packages = [
-        graph.add(f"#{name}-{quote(version)}", "SoftwareApplication", name=name, softwareVersion=version)
-        for name, version in identity.environment.items()
-    ]
+    packages = [_package(graph, name, version) for name, version in identity.environment.items()]
     author = story.people.authors.get(circumstances.commit or "")
     state = f", with changes {circumstances.changes}" if circumstances.changes else ""
     return graph.add(
-        f"#software-{data_digest([identity.code, identity.environment, circumstances.commit, circumstances.changes])}",
+        f"urn:dbot:software:{data_digest([identity.code, identity.environment, circumstances.commit, circumstances.changes])}",
         "SoftwareApplication",
         name="dbot",
         softwareVersion=circumstances.commit or identity.code,
@@ -125,6 +135,15 @@ def _software(graph: _Graph, story: Story, step: Step) -> Ref:
         author=_named(graph, author) if author is not None else None,
         softwareRequirements=packages,
     )
+
+
+def _package(graph: _Graph, name: str, version: str) -> Ref:
+    """Python, or a package, by the page of its release; a build of its own (``+cu130``) is told apart by a fragment."""
+    release, _, build = version.partition("+")
+    url = f"https://pypi.org/project/{quote(name)}/{quote(release)}/"
+    if name == "python":
+        url = f"https://www.python.org/downloads/release/python-{quote(release.replace('.', ''))}/"
+    return graph.add(f"{url}#{quote(build)}" if build else url, "SoftwareApplication", name=name, softwareVersion=version, url=url)
 
 
 def _devices(step: Step) -> list[dict[str, str | int]]:
