@@ -52,7 +52,7 @@ def test_a_share_of_the_labels_is_a_share_of_the_images() -> None:
     work = Works(plan_of("demo"))
     training = work.of(work.plan.finetune("B-B", 0)).training
     assert training is not None
-    assert training.images == 16 * 400  # 400 of 2,000
+    assert training.images == 20 * (400 // 32) * 32  # 400 of 2,000
 
 
 def test_stages_of_a_row_are_alike_but_for_their_teacher(paper_works: Works) -> None:

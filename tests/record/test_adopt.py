@@ -24,9 +24,9 @@ def test_everything_that_holds_is_adopted(cloned: FakeProject) -> None:
 
 
 def test_what_follows_a_changed_parameter_is_not(cloned: FakeProject) -> None:
-    cloned.set("asymmetric-L: {epochs: 16, drop_path: 0,", "asymmetric-L: {epochs: 21, drop_path: 0,")
+    cloned.set("asymmetric-L: {epochs: 20, drop_path: 0,", "asymmetric-L: {epochs: 21, drop_path: 0,")
     found = adoption(cloned.plan)
-    assert "recipe.epochs = 16, now it is 21" in found.refused["finetune/L-L/seed0"]
+    assert "recipe.epochs = 20, now it is 21" in found.refused["finetune/L-L/seed0"]
     assert found.refused["evaluate/L-L/cls/seed0"] == "finetune/L-L/seed0, which it needs, is not"
     assert {"distill/L-L/stage2", "evaluate/B-B/cls/seed0"} <= {job.name for job in found.adopted}
 
