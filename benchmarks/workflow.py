@@ -20,6 +20,9 @@ EPOCH_SECONDS = 109
 
 def main() -> None:
     parser = pages.parser("workflow", __doc__)
+    parser.add_argument(
+        "--finished", type=Path, metavar="FOLDER", help="a copy of a project whose demo has run: the verbs that look back are timed there"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -36,6 +39,8 @@ def main() -> None:
             ["`snakemake` with nothing to do (demo scale)", *_spread(args.rounds, lambda: _run(done, "--cores", "2", "-q", "all", *DEMO))]
         )
         rows.append(["start of a training job: `dbot` and all that `distill` imports", *_spread(args.rounds, _imports)])
+        if args.finished is not None:
+            rows += [[f"`dbot {line}`", *_spread(args.rounds, lambda line=line: _dbot(args.finished, line))] for line in LOOKING_BACK]
         costs = [_record(folder / f"record{number}") for number in range(args.rounds)]
         for what in costs[0]:
             found = [cost[what] for cost in costs]
@@ -50,6 +55,17 @@ def main() -> None:
     pages.write(args.output, "The workflow", [pages.table(["what", "seconds", "range", "of an epoch"], filled), notes])
 
 
+LOOKING_BACK = (
+    "status",
+    "table",
+    "report",
+    "verify",
+    "lineage B-B/cls",
+    "record --receipt results/demo/distill/B-B/stage1/receipt.json",
+    "record --receipt $(find results/demo -name receipt.json)",
+    "sync",
+)
+"""Verbs that train nothing, on the demo's table."""
 PAPER = ("--config", "scale=paper")
 DEMO = ("--config", "scale=demo")
 
@@ -92,6 +108,13 @@ def _run(folder: Path, *arguments: str) -> None:
     done = subprocess.run(["snakemake", *arguments], cwd=folder, env=_environment(folder), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+
+
+def _dbot(folder: Path, line: str) -> None:
+    command = f"{sys.executable} -m dbot {line}"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=_environment(folder), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"dbot {line} failed:\n{done.stdout}{done.stderr}")
 
 
 def _imports() -> None:
