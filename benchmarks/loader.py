@@ -27,7 +27,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         count, average = _image_folder(args, folder / "photographs")
-        kinds = {"ours, full size": {}, "ours, prepared": {"short_side": 256}}
+        kinds: dict[str, dict[str, Any]] = {
+            "ours, full size": {},
+            "ours, prepared": {"short_side": 256},
+            "ours, prepared as pixels": {"short_side": 256, "copies": "pixels"},
+        }
         sides: dict[str, tuple[str, dict[str, Any]]] = {
             "published": ("benchmarks.loader.published_loader", {"root": folder / "photographs" / "train"})
         }
@@ -52,7 +56,7 @@ def main() -> None:
         f"Medians of {args.rounds} rounds over {count} photographs, one thread, files in the page cache, collated to batches of {BATCH}; "
         "the sides take turns, each in a process of its own. Published: Pillow, RandomResizedCrop (bicubic), flip, ToTensor, Normalize. "
         f"Ours ends in uint8 pixels; statistics are applied to whole batches in the step. Crops of {CROP} px. Prepared: "
-        "`short_side: 256`, read by the same code."
+        "`short_side: 256`; as pixels: `copies: pixels` besides. All are read by the same code."
     )
     pages.write(args.output, "Loading", [pages.table(header, rows), notes])
 

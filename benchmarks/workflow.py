@@ -1,5 +1,6 @@
 """What the machinery costs: planning the paper's table, a run with nothing to do, an empty job, receipts and MLflow."""
 
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ EPOCH_SECONDS = 109
 
 def main() -> None:
     parser = pages.parser("workflow", __doc__)
+    parser.add_argument(
+        "--finished", type=Path, metavar="FOLDER", help="a copy of a project whose demo has run: the verbs that look back are timed there"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -36,7 +41,13 @@ def main() -> None:
             ["`snakemake` with nothing to do (demo scale)", *_spread(args.rounds, lambda: _run(done, "--cores", "2", "-q", "all", *DEMO))]
         )
         rows.append(["start of a training job: `dbot` and all that `distill` imports", *_spread(args.rounds, _imports)])
-        costs = [_record(folder / f"record{number}") for number in range(args.rounds)]
+        if args.finished is not None:
+            rows += [[f"`dbot {line}`", *_spread(args.rounds, lambda line=line: _dbot(args.finished, line))] for line in LOOKING_BACK]
+        (folder / "record").mkdir()
+        shutil.copy(PROJECT / "params.yaml", folder / "record")
+        # Every round in a process of its own, as a job is one; the first makes MLflow's database and doesn't count.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+            costs = [pool.submit(_record, folder / "record").result() for _ in range(args.rounds + 1)][1:]
         for what in costs[0]:
             found = [cost[what] for cost in costs]
             share = f"{statistics.median(found) / EPOCH_SECONDS:.3%}"
@@ -45,11 +56,22 @@ def main() -> None:
     notes = (
         f"Medians of {args.rounds}. The jobs of the run with nothing to do are stand-ins that write their outputs at once; Snakemake's own "
         f"work is whole. The last column is the share of an epoch of ViT-B at paper scale, {EPOCH_SECONDS} s on 32 GPUs as quoted from the "
-        "paper. MLflow writes to SQLite on this machine."
+        "paper. MLflow writes to SQLite on this machine. "
+        "What stands there as of a job happens once in it, however many epochs it has."
     )
     pages.write(args.output, "The workflow", [pages.table(["what", "seconds", "range", "of an epoch"], filled), notes])
 
 
+LOOKING_BACK = (
+    "status",
+    "table",
+    "report",
+    "verify",
+    "lineage B-B/cls",
+    "record --receipt results/demo/distill/B-B/stage1/receipt.json",
+    "sync",
+)
+"""Verbs that train nothing, on the demo's table."""
 PAPER = ("--config", "scale=paper")
 DEMO = ("--config", "scale=demo")
 
@@ -94,6 +116,13 @@ def _run(folder: Path, *arguments: str) -> None:
         raise SystemExit(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
+def _dbot(folder: Path, line: str) -> None:
+    command = f"{sys.executable} -m dbot {line}"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=_environment(folder), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"dbot {line} failed:\n{done.stdout}{done.stderr}")
+
+
 def _imports() -> None:
     names = "dbot.verbs.training, dbot.distill.boundary, dbot.tasks.pretrain, dbot.tasks.monitor, dbot.train.loop"
     subprocess.run([sys.executable, "-c", f"import {names}"], check=True, env=_environment(PROJECT))
@@ -107,36 +136,30 @@ def _record(folder: Path) -> dict[str, float]:
     from dbot.record.history import write_history
     from dbot.record.mlflow import Feed
 
-    folder.mkdir()
-    before = Path.cwd()
     os.chdir(folder)
-    try:
-        shutil.copy(PROJECT / "params.yaml", ".")
-        job = Plan(load(Path("params.yaml"), "demo")).generate("digits")
-        clock = _Clock()
-        with Execution(job) as run:
-            opened = clock.lap()
-            feed = Feed(job, run.name, enabled=True)
-            fed = clock.lap()
-            history: list[dict[str, float]] = []
-            for epoch in range(1, 21):
-                history.append({"epoch": epoch, "loss": 1 / epoch, "learning_rate": 1e-3, "images_per_second": 1e3, "data_wait": 0.01})
-                run.tick()
-                write_history(run.state / "metrics.csv", history)
-                feed.log(history)
-            epochs = clock.lap()
-            job.folder.mkdir(parents=True)
-            (job.folder / "files.tsv").write_bytes(bytes(400_000_000))
-            clock.lap()
-            receipt = run.finish(["files.tsv"], {"loss": 0.5})
-            finished = clock.lap()
-            feed.complete(receipt, history)
-            completed = clock.lap()
-    finally:
-        os.chdir(before)
+    job = Plan(load(Path("params.yaml"), "demo")).generate("digits")
+    clock = _Clock()
+    with Execution(job) as run:
+        opened = clock.lap()
+        feed = Feed(job, run.name, enabled=True)
+        fed = clock.lap()
+        history: list[dict[str, float]] = []
+        for epoch in range(1, 21):
+            history.append({"epoch": epoch, "loss": 1 / epoch, "learning_rate": 1e-3, "images_per_second": 1e3, "data_wait": 0.01})
+            run.tick()
+            write_history(run.state / "metrics.csv", history)
+            feed.log(history)
+        epochs = clock.lap()
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / "files.tsv").write_bytes(bytes(400_000_000))
+        clock.lap()
+        receipt = run.finish(["files.tsv"], {"loss": 0.5})
+        finished = clock.lap()
+        feed.complete(receipt, history)
+        completed = clock.lap()
     return {
         "inputs checked, state opened: a job": opened,
-        "MLflow's run opened, MLflow loaded for the first: a job": fed,
+        "MLflow loaded, its run opened: a job": fed,
         "metrics written and fed to MLflow: an epoch": epochs / 20,
         "receipt over an artifact of 400 MB: a job": finished,
         "MLflow's run completed: a job": completed,

@@ -63,6 +63,21 @@ def test_a_longer_chain_serves_more_columns_without_training_twice() -> None:
     assert p.distill("B-B", 2) in p.distill("B-B", 3).ancestors()
 
 
+@pytest.mark.parametrize(
+    ("said", "unused"),
+    [
+        ("short_side: null", {"copies", "jpeg"}),
+        ("short_side: 256", set()),
+        ("short_side: 256\n    copies: pixels", {"jpeg"}),
+    ],
+)
+def test_preparing_reads_how_copies_are_written_where_there_are_any(tmp_path: Path, said: str, unused: set[str]) -> None:
+    text = (PROJECT / "params.yaml").read_text().replace("short_side: null", said, 1)
+    (tmp_path / "params.yaml").write_text(text)
+    settings = Plan(load(tmp_path / "params.yaml", "paper")).prepare("imagenet-1k").settings["dataset"]
+    assert {"copies", "jpeg"} - settings.keys() == unused
+
+
 def test_a_larger_teacher_is_the_last_stage_of_its_row() -> None:
     p = plan()
     assert p.distill("B-L", 1).inputs["teacher"] == p.distill("L-L", 3)

@@ -161,7 +161,7 @@ class Plan:
         """Checking a data set and writing its manifest."""
         declared = self._declared("datasets", dataset)
         inputs = {"generated": self.generate(dataset)} if declared.embedded else {}
-        unused = {"embedded"} if declared.short_side is not None else {"embedded", "jpeg"}
+        unused = {"embedded", *declared.unused}
         settings = {"dataset": declared.model_dump(exclude=unused)}
         sources = tuple(("datasets", dataset, field) for field in type(declared).model_fields if field not in unused)
         return self._job("prepare", {"dataset": dataset}, inputs, settings, sources, ("manifest.json", "samples.tsv"))

@@ -33,6 +33,7 @@ def test_loader(tmp_path: Path) -> None:
         Image.effect_noise((90, 70), 40).convert("RGB").save(tmp_path / f"{number}.jpg")
     found = page(tmp_path, "loader", "--images", str(tmp_path))
     assert "| ours, prepared |" in found
+    assert "| ours, prepared as pixels |" in found
     assert str(tmp_path) not in found
 
 

@@ -189,3 +189,21 @@ def test_a_photograph_on_its_side_is_set_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert decode_image(photograph("RGB", exif=exif), Path("a.jpg")).shape == (3, 83, 61)
+
+
+@given(
+    size=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    begins=st.sampled_from(
+        [b"P6\n%d %d\n255\n"] * 3 + [b"P6 %d %d 255 ", b"P6\n# %d %d\n4 4\n255\n", b"P6\n%d %d\n254\n", b"P5\n%d %d\n255\n"]
+    ),
+    missing=st.integers(-2, 2),
+    kind=st.sampled_from([bytes, bytearray]),
+)
+def test_uncompressed_is_what_pillow_makes_of_it_damaged_or_not(
+    size: tuple[int, int], begins: bytes, missing: int, kind: type[bytes] | type[bytearray]
+) -> None:
+    """The same pixels, or the same words."""
+    pixels = PIXELS.tobytes()[: max(0, 3 * size[0] * size[1] - missing)]
+    content = begins % size + pixels
+    ours, theirs = outcome(decode_image, kind(content)), outcome(_by_pillow, content)
+    assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor) else ours == theirs

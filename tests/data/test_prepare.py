@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dbot.data.images import read_image
 from dbot.data.manifest import Manifest, read_manifest
-from dbot.data.prepare import prepare
+from dbot.data.prepare import _Inspector, prepare
 from dbot.errors import UserError
 from dbot.params.datasets import Check, Dataset, LabelMaps, Split
 
@@ -144,6 +145,82 @@ class TestShrunkCopy:
         picture(folders / "train/cat/a.bmp.png", size=(40, 20))
         with pytest.raises(UserError, match="the same name"):
             prepared(declare(folders, short_side=10))
+
+
+class TestCopyOfPixels:
+    @pytest.fixture
+    def mixed(self, declare: Declare, folders: Path, picture: Picture) -> Callable[..., Dataset]:
+        """Files of many kinds, larger and smaller than the short side, one of them turned by its EXIF."""
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture(folders / "train/cat/a.jpg", size=(41, 20), seed=1)
+        picture(folders / "train/cat/b.JPEG", size=(20, 47), seed=2, exif=exif)
+        picture(folders / "train/cat/c.bmp", size=(33, 33), seed=3)
+        picture(folders / "train/cat/d.jpg", size=(9, 30), seed=4)
+        return lambda **settings: declare(folders, short_side=10, **settings)
+
+    def test_pixels_are_those_before_compression(self, mixed: Callable[..., Dataset], prepared: Prepared, tmp_path: Path) -> None:
+        manifest = prepared(mixed(copies="pixels"))
+        originals = sorted(path for path in (tmp_path / "set").rglob("*") if path.is_file())
+        copies = sorted(manifest.root.rglob("*.ppm"))
+        assert len(copies) == len(originals) == sum(manifest.counts.values())
+        for original, copy in zip(originals, copies, strict=True):
+            assert copy.relative_to(manifest.root).with_suffix("") == original.relative_to(tmp_path / "set")
+            expected = read_image(original)
+            height, width = expected.shape[1:]
+            if min(height, width) > 10:
+                size = (max(10, round(width * 10 / min(height, width))), max(10, round(height * 10 / min(height, width))))
+                shrunk = Image.fromarray(expected.permute(1, 2, 0).contiguous().numpy()).resize(size, Image.Resampling.BICUBIC)
+                expected = torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)
+            assert torch.equal(read_image(copy), expected)
+
+    def test_what_was_no_jpeg_has_the_same_pixels_either_way(
+        self, declare: Declare, folders: Path, prepared: Prepared, picture: Picture
+    ) -> None:
+        picture(folders / "train/cat/c.bmp", size=(33, 23))
+        pixels = {}
+        for copies in ("pixels", "compressed"):
+            manifest = prepared(declare(folders, short_side=10, copies=copies), copies)
+            pixels[copies] = [read_image(manifest.root / path) for path in manifest.samples("train").paths]
+        assert len(pixels["pixels"]) == 7
+        assert all(map(torch.equal, pixels["pixels"], pixels["compressed"]))
+
+    def test_same_data_same_copy_and_another_digest_than_compressed(self, mixed: Callable[..., Dataset], prepared: Prepared) -> None:
+        digests = [prepared(mixed(copies=copies)).digest for copies in ("pixels", "compressed", "pixels")]
+        assert digests[0] == digests[2] != digests[1]
+
+    def test_what_a_killed_attempt_left_is_not_taken_for_a_copy(
+        self, mixed: Callable[..., Dataset], prepared: Prepared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        written: list[Path] = []
+
+        def killed(path: Path, content: bytes) -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content[: len(content) // 2])
+            written.append(path)
+            if len(written) == 5:
+                raise SystemExit  # what no `except Exception` sees, as of a kill nothing is cleared
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_Inspector, "_write", staticmethod(killed))
+            with pytest.raises(SystemExit):
+                prepared(mixed(copies="pixels"))
+        assert written[0].exists()
+        assert not (tmp_path / "copy").exists()
+        manifest = prepared(mixed(copies="pixels"))
+        on_disk = {path.relative_to(manifest.root).as_posix(): path.stat().st_size for path in manifest.root.rglob("*.ppm")}
+        assert on_disk == {row.path: row.bytes for row in manifest.rows("train", "validation")}
+        assert not written[0].exists()
+
+    def test_a_disk_that_will_not_hold_it_is_said_at_once(
+        self, mixed: Callable[..., Dataset], prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("dbot.data.prepare.CHUNK", 4)
+        monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1500}))
+        with pytest.raises(UserError, match=r"datasets\.it: its copy will take .* more, and .* GB left"):
+            prepared(mixed(copies="pixels"))
+        monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10**9}))
+        assert prepared(mixed(copies="pixels")).counts["train"] == 10
 
 
 def test_packed_images_are_written_out(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:

@@ -306,6 +306,11 @@ CASES = {
         "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
         "probe, analyse, compare, calibrate",
     ),
+    "pixels of full size": (
+        ("short_side: null", "copies: pixels"),
+        "copies: pixels",
+        "datasets.imagenet-1k.copies is 'pixels': needs `short_side`, the size that images are shrunk to, say 256",
+    ),
     "scenes of fewer digits at most than at least": (
         ("scene: {digits: [2, 6], sizes: [0.16, 0.45]}", "scene: {digits: [6, 2], sizes: [0.16, 0.45]}"),
         "digits: [6, 2]",

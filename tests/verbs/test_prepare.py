@@ -1,10 +1,11 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from dbot.cli import main
-from dbot.data.manifest import read_manifest
+from dbot.data.manifest import Manifest, read_manifest
 from dbot.record import receipt as receipts
 
 FOLDER = Path("results/demo/prepare/digits")
@@ -39,22 +40,50 @@ def test_data_that_are_not_there_say_where_to_get_them(project: Path, capsys: py
     assert "datasets.imagenet-1k.root is null: get ImageNet-1K" in capsys.readouterr().err
 
 
-def test_folder_that_the_user_names_is_prepared_and_shrunk(project: Path) -> None:
-    for part in ("train", "test"):
-        for name in "abcdefghij":
-            (project / "c10" / part / name).mkdir(parents=True)
-            Image.new("RGB", (16, 12)).save(project / "c10" / part / name / "0.jpg")
-    text = (project / "params.yaml").read_text()
-    begin = text.index("  cifar10:")
-    own = (
-        text[begin:]
-        .replace("root: null", "root: c10\n    short_side: 8", 1)
-        .replace(", count: 50000", "", 1)
-        .replace(", count: 10000", "", 1)
-    )
-    (project / "params.yaml").write_text(text[:begin] + own)
-    assert main(["prepare", "--scale", "demo", "--dataset", "cifar10"]) == 0
-    manifest = read_manifest(Path("results/demo/prepare/cifar10"))
+@pytest.fixture
+def named(project: Path) -> Callable[[str], Manifest]:
+    """Prepares a folder of JPEG files that params.yaml names, with further settings."""
+
+    def prepare(settings: str) -> Manifest:
+        for part in ("train", "test"):
+            for name in "abcdefghij":
+                (project / "c10" / part / name).mkdir(parents=True)
+                Image.effect_noise((16, 12), 40).convert("RGB").save(project / "c10" / part / name / "0.jpg")
+        text = (project / "params.yaml").read_text()
+        begin = text.index("  cifar10:")
+        own = (
+            text[begin:]
+            .replace("root: null", f"root: c10\n    {settings}", 1)
+            .replace(", count: 50000", "", 1)
+            .replace(", count: 10000", "", 1)
+        )
+        (project / "params.yaml").write_text(text[:begin] + own)
+        assert main(["prepare", "--scale", "demo", "--dataset", "cifar10"]) == 0
+        return read_manifest(Path("results/demo/prepare/cifar10"))
+
+    return prepare
+
+
+def test_folder_that_the_user_names_is_prepared_and_shrunk(named: Callable[[str], Manifest]) -> None:
+    manifest = named("short_side: 8")
     assert manifest.root == Path("data/prepared/demo/cifar10")
     with Image.open(manifest.root / manifest.samples("train").paths[0]) as image:
-        assert image.size == (11, 8)
+        assert (image.format, image.size) == ("JPEG", (11, 8))
+
+
+def test_a_copy_of_pixels_is_verified_to_the_bit(named: Callable[[str], Manifest], capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = named("short_side: 8\n    copies: pixels")
+    receipt = str(Path("results/demo/prepare/cifar10/receipt.json"))
+    settings = receipts.read(Path(receipt)).identity.settings["dataset"]
+    assert settings["copies"] == "pixels"
+    assert "jpeg" not in settings
+    assert main(["verify", receipt, "--skip-mlflow"]) == 0
+    path = manifest.root / manifest.samples("validation").paths[7]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    capsys.readouterr()
+    assert main(["verify", receipt, "--skip-mlflow"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"dbot verify: {path}: is not the file in the list")
+    assert said.count("\n") == 1

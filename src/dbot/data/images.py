@@ -1,11 +1,14 @@
 """Image files to pixels: one decoder for every place that reads images.
 
-JPEG by torchvision, which gives the bits that Pillow gives in three quarters of the time (see
-docs/speed.md). Whatever it refuses, and every other format, by Pillow: it says what is wrong, and
-torchvision 0.29.1 ends the process with a segmentation fault on a damaged PNG.
+JPEG by torchvision, which gives the bits that Pillow gives in three quarters of the time, and
+uncompressed pixels as they lie in their file (see docs/speed.md). Whatever these refuse, and every
+other format, by Pillow: it says what is wrong, and torchvision 0.29.1 ends the process with a
+segmentation fault on a damaged PNG.
 """
 
 import io
+import os
+import re
 import struct
 from pathlib import Path
 
@@ -40,6 +43,9 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 JPEG_MOST_PIXELS = 512
 """Pixels that a byte of a JPEG file can hold at most: one bit for a block of 8 x 8."""
 
+PIXELS_HEADER = re.compile(rb"P6\n([1-9][0-9]*) ([1-9][0-9]*)\n255\n")
+"""How a PPM file of 8-bit RGB pixels begins if Pillow wrote it: width and height. What follows is the pixels."""
+
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -53,36 +59,51 @@ def read_image(path: Path) -> torch.Tensor:
         UserError: the file is missing, or is no image that can be decoded whole.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = bytearray(os.fstat(stream.fileno()).st_size)
+            del content[stream.readinto(content) :]
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); restore it") from None
     return decode_image(content, path)
 
 
-def decode_image(content: bytes, path: Path) -> torch.Tensor:
-    """As `read_image`, of a file's bytes; ``path`` is only for the message."""
+def decode_image(content: bytes | bytearray, path: Path) -> torch.Tensor:
+    """As `read_image`, of a file's bytes, whose memory the pixels may share; ``path`` is only for the message."""
     if not content:
         raise UserError(f"{path}: is empty (0 bytes); restore it from the source of the data set")
-    pixels = _from_jpeg(content) if _is_plain_jpeg(content) else None
+    pixels = _from_jpeg(content) if _is_plain_jpeg(content) else _uncompressed(content)
     return _by_pillow(content, path) if pixels is None else pixels
 
 
-def _is_plain_jpeg(content: bytes) -> bool:
+def _uncompressed(content: bytes | bytearray) -> torch.Tensor | None:
+    """Pixels of a PPM file as they lie there, or None for any other file and for one that is cut off."""
+    header = PIXELS_HEADER.match(content)
+    if header is None or len(content) - header.end() != 3 * int(header[1]) * int(header[2]):
+        return None
+    return _tensor(content)[header.end() :].view(int(header[2]), int(header[1]), 3).permute(2, 0, 1)
+
+
+def _tensor(content: bytes | bytearray) -> torch.Tensor:
+    """Bytes as a tensor: without a copy if they may be written, which torch insists on."""
+    return torch.frombuffer(content if isinstance(content, bytearray) else bytearray(content), dtype=torch.uint8)
+
+
+def _is_plain_jpeg(content: bytes | bytearray) -> bool:
     """Whether a file says that it is JPEG, nothing in it could turn it, and it is too small for a decompression bomb."""
     fits = len(content) * JPEG_MOST_PIXELS < 2 * (Image.MAX_IMAGE_PIXELS or 0)
     return content.startswith(JPEG_MAGIC) and fits and b"Exif" not in content and b"tiff:Orientation" not in content
 
 
-def _from_jpeg(content: bytes) -> torch.Tensor | None:
+def _from_jpeg(content: bytes | bytearray) -> torch.Tensor | None:
     """Pixels of a JPEG file by torchvision, or None where it refuses."""
     try:
-        pixels: torch.Tensor = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), mode=ImageReadMode.RGB)
+        pixels: torch.Tensor = decode_jpeg(_tensor(content), mode=ImageReadMode.RGB)
     except RuntimeError:
         return None
     return pixels
 
 
-def _by_pillow(content: bytes, path: Path) -> torch.Tensor:
+def _by_pillow(content: bytes | bytearray, path: Path) -> torch.Tensor:
     try:
         with Image.open(io.BytesIO(content)) as image:
             pixels = _rgb(image)

@@ -1,6 +1,7 @@
 """Checking a data set before any GPU hour is spent on it, and writing its manifest."""
 
 import hashlib
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,16 +13,17 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from dbot.data.folders import whole_folder
-from dbot.data.images import JPEG_MAGIC, decode_image, image_size, read_label_map
+from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, image_size, read_label_map
 from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
-from dbot.data.shrink import encoded, shrunk
+from dbot.data.shrink import encoded, shrunk, shrunk_pixels
 from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 from dbot.record.digest import file_digest
@@ -66,7 +68,8 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         _say_objects(name, listing, audits)
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
         inspector = _Inspector(root, listing, dataset, target)
-        findings = list(_inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds))
+        inspected = _inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds)
+        findings = list(inspected if target is None else _while_there_is_room(name, inspected, len(work), target))
         unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
         if unreadable and dataset.check.unreadable == "refuse":
             named = "; ".join(finding.reason for finding in unreadable[:NAMED])
@@ -155,13 +158,18 @@ class _Inspector:
         name = sample.path
         if self.target is not None:
             if self.dataset.short_side is not None and pixels is not None:
-                content = shrunk(content, pixels, self.dataset.short_side, self.dataset.jpeg)
+                content = self._shrunk(content, pixels, self.dataset.short_side)
             name = _copy_name(name, content)
             self._write(self.target / name, content)
         annotation_digest = ""
         if self.listing.label_maps:
             annotation_digest = self._label_map(sample, None if pixels is None else pixels.shape[1:])
         return Row(part, name, sample.label, len(content), hashlib.sha256(content).hexdigest(), sample.annotation, annotation_digest)
+
+    def _shrunk(self, content: bytes, pixels: Tensor, short_side: int) -> bytes:
+        if self.dataset.copies == "pixels":
+            return shrunk_pixels(pixels, short_side)
+        return shrunk(content, pixels, short_side, self.dataset.jpeg)
 
     def _content(self, path: Path, sample: Sample) -> bytes:
         if sample.path in self.listing.packed:
@@ -190,11 +198,31 @@ class _Inspector:
         path.write_bytes(content)
 
 
+def _while_there_is_room(
+    name: str, findings: Iterator[Row | _Unreadable | Defect], count: int, target: Path
+) -> Iterator[Row | _Unreadable | Defect]:
+    """The findings, unless a copy of ``count`` images as large as the first ones will be too large for its disk.
+
+    Raises:
+        UserError: soon, instead of hours later when the disk is full.
+    """
+    written = 0
+    for number, finding in enumerate(findings, 1):
+        written += finding.bytes if isinstance(finding, Row) else 0
+        if number == CHUNK:
+            left, free = written / number * (count - number), shutil.disk_usage(target).free
+            if left > free:
+                raise UserError(
+                    f"datasets.{name}: its copy will take {left / 1e9:.1f} GB more, and {target.parent} has {free / 1e9:.1f} GB left; "
+                    f"free some, or have smaller copies by datasets.{name}.short_side or .copies"
+                )
+        yield finding
+
+
 def _copy_name(name: str, content: bytes) -> str:
     """The name of a copy: its own, with the ending of what it now holds added if it has another."""
-    jpeg = content.startswith(JPEG_MAGIC)
-    fits = name.lower().endswith((".jpg", ".jpeg") if jpeg else ".png")
-    return name if fits else name + (".jpg" if jpeg else ".png")
+    endings = (".jpg", ".jpeg") if content.startswith(JPEG_MAGIC) else (".ppm",) if PIXELS_HEADER.match(content) else (".png",)
+    return name if name.lower().endswith(endings) else name + endings[0]
 
 
 def _chosen(count: int, decode: int | str) -> list[bool]:

@@ -17,7 +17,6 @@ def shrunk(content: bytes, pixels: Tensor, short_side: int, jpeg: Jpeg) -> bytes
     """A file's bytes with its image shrunk to a short side; those of an image that isn't larger are returned as they are.
 
     What came as JPEG stays one; all else becomes PNG.
-    Pillow shrinks in integers, so every machine gets the same pixels.
 
     Args:
         content: the file's bytes.
@@ -25,15 +24,27 @@ def shrunk(content: bytes, pixels: Tensor, short_side: int, jpeg: Jpeg) -> bytes
         short_side: in pixels.
         jpeg: how JPEG is written.
     """
-    height, width = pixels.shape[1:]
-    if min(height, width) <= short_side:
+    if min(pixels.shape[1:]) <= short_side:
         return content
-    scale = short_side / min(height, width)
-    image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
-    image = image.resize((max(short_side, round(width * scale)), max(short_side, round(height * scale))), Image.Resampling.BICUBIC)
+    image = _resized(pixels, short_side)
     if content.startswith(JPEG_MAGIC):
         return encoded(image, "JPEG", quality=jpeg.quality, subsampling=SUBSAMPLING[jpeg.colours])
     return encoded(image, "PNG", compress_level=6)
+
+
+def shrunk_pixels(pixels: Tensor, short_side: int) -> bytes:
+    """A PPM file of an image, uint8 RGB (3, H, W), shrunk to a short side, or of its own size where it isn't larger."""
+    return encoded(_resized(pixels, short_side), "PPM")
+
+
+def _resized(pixels: Tensor, short_side: int) -> Image.Image:
+    """The image at a short side of at most so many pixels. Pillow shrinks in integers, so every machine gets the same pixels."""
+    image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+    height, width = pixels.shape[1:]
+    if min(height, width) <= short_side:
+        return image
+    scale = short_side / min(height, width)
+    return image.resize((max(short_side, round(width * scale)), max(short_side, round(height * scale))), Image.Resampling.BICUBIC)
 
 
 def encoded(image: Image.Image, kind: str, **settings: int) -> bytes:

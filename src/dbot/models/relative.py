@@ -5,8 +5,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.interpolate import RectBivariateSpline
-from scipy.optimize import bisect
 from torch import Tensor
 
 from dbot.errors import UserError
@@ -25,6 +23,9 @@ def table_side(grid: int) -> int:
 
 def stretch(steps: int, reach: int) -> float:
     """The ratio q with 1 + q + ... + q^(steps - 1) = reach; 1 where the steps reach that far by themselves."""
+    # SciPy takes 0.4 s to load, at the start of every job; few have tables to resize.
+    from scipy.optimize import bisect
+
     if reach <= steps:
         return 1.0
     root: float = bisect(lambda q: np.power(q, np.arange(steps)).sum() - reach, 1.0, float(reach))
@@ -56,6 +57,8 @@ def resize_relative_positions(table_RH: Tensor, grid: int) -> Tensor:
         raise UserError(f"a table of relative positions has {len(table_RH)} rows, which fits no square grid; use weights of another file")
     if old < table_side(3):
         raise UserError(f"relative positions of a grid of {(old + 1) // 2} patches can't be resized; pre-train with 3 or more on one side")
+    from scipy.interpolate import RectBivariateSpline
+
     places = _laid_out(old // 2, new // 2)
     asked = np.arange(-(new // 2), new // 2 + 1)
     heads = table_RH[:-SPECIAL].T.reshape(-1, old, old).double().cpu().numpy()

@@ -73,6 +73,8 @@ def _datasets(params: Params) -> Iterator[Problem]:
     for name, dataset in params.datasets.items():
         if dataset.embedded and not dataset.root:
             yield Problem(("datasets", name, "root"), "is null", "name the folder that `dbot generate` shall write")
+        if dataset.copies == "pixels" and dataset.short_side is None:
+            yield Problem(("datasets", name, "copies"), "is 'pixels'", "needs `short_side`, the size that images are shrunk to, say 256")
         if dataset.embedded and dataset.embedded.scene:
             for key, (low, high) in dataset.embedded.scene.model_dump().items():
                 if low > high:

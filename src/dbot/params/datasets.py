@@ -118,5 +118,15 @@ class Dataset(Section):
     """Use only this many images of each part, drawn evenly over the classes. Null: all."""
     short_side: PositiveInt | None = None
     """Write a copy of the images shrunk to this short side, in pixels, and read that. Null: read the originals."""
+    copies: Literal["compressed", "pixels"] = "compressed"
+    """How `short_side` writes images. `compressed`: what came as JPEG as JPEG, all else as PNG. `pixels`: uncompressed (PPM), every
+    pixel as it was shrunk, and read without decoding; in turn about ten times as large as JPEG."""
     jpeg: Jpeg = Field(default_factory=Jpeg)
-    """How `short_side` writes what came as JPEG."""
+    """How `copies: compressed` writes what came as JPEG."""
+
+    @property
+    def unused(self) -> set[str]:
+        """Fields that nothing is prepared by, the others being what they are."""
+        if self.short_side is None:
+            return {"copies", "jpeg"}
+        return {"jpeg"} if self.copies == "pixels" else set()
