@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import pages
 from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
-from benchmarks.sides import Numbers, cores, in_turns, median, ratio, started
+from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, ratio, started
 from benchmarks.step import SIZES, architecture
 from benchmarks.training import OneStep
 from dbot.data.objects.loading import Origin
@@ -48,10 +48,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1, help="batches in one measurement (default: 1)")
     args = parser.parse_args()
 
-    rows, ratios = [], []
+    rows, ratios, disturbed = [], [], []
     for kind in args.tasks:
         common = {"kind": kind, "size": args.size, "side": args.side, "batch": args.batch, "proposals": args.proposals}
         found = _measured(args, common)
+        disturbed.append(f"{kind.capitalize()}: {disturbance(found)}")
         for precision in args.precisions:
             peak = max(numbers["flops"] for numbers in found.pop(f"{PEAK}, {precision}"))
             work = {use: (one, forecast) for use, one, forecast in flops(**common, precision=precision)}
@@ -88,7 +89,7 @@ def main() -> None:
         "Weights are random: no score is a reason to drop a detection, and few proposals are positive. Loading is left out; inference is "
         "image by image, as `dbot evaluate` does it, with what it makes of masks and label maps."
     )
-    parts = [pages.table(header, rows), notes, "Images/s of one side over those of another, round by round:"]
+    parts = [pages.table(header, rows), " ".join([notes, *disturbed]), "Images/s of one side over those of another, round by round:"]
     pages.write(args.output, "The dense tasks", [*parts, pages.table(["task", "side", "over", "median", "range"], ratios)])
 
 

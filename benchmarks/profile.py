@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import pages
 from benchmarks.device import PEAK, alone, wait_for_device
-from benchmarks.sides import Numbers, cores, in_turns, median, started
+from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, started
 from benchmarks.step import SIZES, architecture, crops, pretraining
 from benchmarks.training import OneStep
 from dbot.forecast.vit import encoder, student, student_teacher
@@ -56,7 +56,7 @@ def main() -> None:
         "Where a step's time goes",
         [
             pages.table(["part", "ours, ms", "share", "of the peak", "plain, ms", "GFLOP"], _part_rows(args, found, peak)),
-            notes,
+            f"{notes} {disturbance(found)}",
             pages.table(["operator", "ms a step", "share", "calls a step"], _operator_rows(found["operators"], args.top)),
             operator_notes,
         ],

@@ -22,7 +22,7 @@ import yaml
 from benchmarks import pages
 from benchmarks.device import alone
 from benchmarks.growth import growth, is_flat
-from benchmarks.sides import Numbers, in_turns, median, ratio, started
+from benchmarks.sides import OTHERS, Numbers, disturbance, in_turns, median, ratio, started
 from benchmarks.workflow import PROJECT
 from dbot.data.embedded.draw import draw
 from dbot.data.manifest import Manifest
@@ -72,7 +72,7 @@ def with_images(args: argparse.Namespace) -> list[str]:
         "digits, 32 px, and as many for validation; the network, the recipe and its batch of 32 are the demo's. An epoch is the second, "
         "its state written; evaluation is that of a classifier."
     )
-    return ["## Images", _grown(sides, args.images, args.rounds, "an image"), notes]
+    return ["## Images", *_grown(sides, args.images, args.rounds, "an image", notes)]
 
 
 def with_rows(args: argparse.Namespace) -> list[str]:
@@ -83,7 +83,7 @@ def with_rows(args: argparse.Namespace) -> list[str]:
         f"{ROW} under a name of its own, with one stand-in for each of its jobs: true receipts over a few bytes, without DVC and git. So "
         "`verify` reads receipts here, and hardly any files."
     )
-    return ["## Rows", _grown(sides, args.rows, args.rounds, "a row"), notes]
+    return ["## Rows", *_grown(sides, args.rows, args.rounds, "a row", notes)]
 
 
 def with_processes(args: argparse.Namespace) -> list[str]:
@@ -106,14 +106,14 @@ def with_processes(args: argparse.Namespace) -> list[str]:
         f"{SHARED_BATCH} in a step however many processes share them. Counted are the images/s of the training's own record, without its "
         "first epoch."
     )
-    return ["## Processes", pages.table(header, rows), notes]
+    return ["## Processes", pages.table(header, rows), f"{notes} {disturbance(found)}"]
 
 
 def with_epochs(args: argparse.Namespace) -> list[str]:
     """Memory against the number of epochs."""
     sides = {"memory": ("benchmarks.scaling.memory_by_epoch", {"count": args.images[0], "epochs": args.epochs})}
     with started(sides) as running:
-        found = list(running["memory"].measure().values())
+        found = [value for name, value in running["memory"].measure().items() if name != OTHERS]
     after = sorted({1, 2, *(round(args.epochs * share) for share in (0.25, 0.5, 0.75, 1))})
     settled = found[1:]
     verdict = "flat" if is_flat(settled) else "not flat"
@@ -133,18 +133,18 @@ SECTIONS: Mapping[str, Callable[[argparse.Namespace], list[str]]] = {
 }
 
 
-def _grown(sides: Mapping[str, tuple[str, Mapping[str, Any]]], sizes: list[int], rounds: int, thing: str) -> str:
-    """The table of costs in seconds by size, and what is fitted to them."""
+def _grown(sides: Mapping[str, tuple[str, Mapping[str, Any]]], sizes: list[int], rounds: int, thing: str, notes: str) -> list[str]:
+    """The table of costs in seconds by size, with what is fitted to them, and the notes."""
     with started(sides) as running:
         found = in_turns(running, rounds)
     rows = []
-    for what in found[str(sizes[0])][0]:
+    for what in (name for name in found[str(sizes[0])][0] if name != OTHERS):
         costs = [median(found[str(size)], what) for size in sizes]
         fit = growth(sizes, costs)
         exponents = [f"{fit.exponent:.2f}", f"{fit.at_the_end:.2f}"]
         rows.append([what, *(f"{cost:.3f}" for cost in costs), *exponents, f"{fit.fixed:.3f}", f"{fit.each * 1e3:.3f}", fit.verdict])
     last = ["exponent", "at the end", "fixed, s", f"{thing}, ms", "growth"]
-    return pages.table(["seconds at", *map(str, sizes), *last], rows)
+    return [pages.table(["seconds at", *map(str, sizes), *last], rows), f"{notes} {disturbance(found)}"]
 
 
 def cost_of_images(count: int) -> Any:

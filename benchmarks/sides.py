@@ -4,13 +4,16 @@ import importlib
 import multiprocessing
 import os
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 Numbers = dict[str, float]
 """What one measurement found, by name."""
+OTHERS = "cores kept busy by other work"
 
 
 class Side:
@@ -50,7 +53,21 @@ def _serve(pipe: Connection, builder: str, arguments: dict[str, Any]) -> None:
             pipe.recv()
         except EOFError:
             return
-        pipe.send(measure())
+        pipe.send(_beside_others(measure))
+
+
+def _beside_others(measure: Callable[[], Numbers]) -> Numbers:
+    """A measurement, and with it how many cores other work kept busy meanwhile."""
+    begun, all_before, own_before = time.perf_counter(), _busy(), sum(os.times()[:4])
+    numbers = measure()
+    others = _busy() - all_before - (sum(os.times()[:4]) - own_before)
+    return {**numbers, OTHERS: max(0.0, others / (time.perf_counter() - begun))}
+
+
+def _busy() -> float:
+    """Seconds that the machine's cores have worked since it started, for whomever."""
+    user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -84,6 +101,13 @@ def ratio(of: list[Numbers], over: list[Numbers], name: str) -> tuple[float, flo
     """The median, least and greatest ratio of two sides, round by round."""
     ratios = sorted(one[name] / other[name] for one, other in zip(of, over, strict=True))
     return statistics.median(ratios), ratios[0], ratios[-1]
+
+
+def disturbance(found: Mapping[str, list[Numbers]]) -> str:
+    """In words, how busy other work kept this machine while all that was measured."""
+    others = [numbers[OTHERS] for measured in found.values() for numbers in measured]
+    middle, most = statistics.median(others), max(others)
+    return f"Other work on the machine kept {middle:.2f} cores busy in the median measurement, {most:.2f} at most."
 
 
 def cores() -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks import pages
 from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
-from benchmarks.sides import Numbers, cores, in_turns, median, ratio, started
+from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, ratio, started
 from benchmarks.training import OneStep
 from dbot.data.transforms import in_unit_range, normalise
 from dbot.distill.boundary import begin_stage
@@ -50,11 +50,12 @@ def main() -> None:
 
         require(args.reference)
 
-    rows, ratios = [], []
+    rows, ratios, disturbed = [], [], []
     for size in args.sizes:
         for batch in args.batches:
             for precision in args.precisions:
                 found = _measured(args, size, batch, precision)
+                disturbed.append(f"ViT-{size}, {batch}, {precision}: {disturbance(found)}")
                 flops, peak = step_flops(size), max(numbers["flops"] for numbers in found.pop(PEAK))
                 for name, numbers in found.items():
                     speed = median(numbers, "images_per_second")
@@ -75,7 +76,7 @@ def main() -> None:
         "same precision. Drop path 0.2, gradient norm clipped, "
         "decoder 512 wide and 8 deep, as for B. `plain` is `shortcuts: false`."
     )
-    parts = [pages.table(header, rows), notes]
+    parts = [pages.table(header, rows), " ".join([notes, *disturbed])]
     if ratios:
         parts += [
             "Images/s of `ours` over those of another side, round by round:",

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks import pages
 from benchmarks.device import alone
 from benchmarks.loader import _image_folder, _prepare
-from benchmarks.sides import Numbers, cores, in_turns, median, started
+from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, started
 from benchmarks.step import RANDOM, SIZES, architecture, narrow
 from dbot.data import labelled
 from dbot.data.manifest import read_manifest
@@ -53,9 +53,8 @@ def main() -> None:
         f"in the page cache, read anew each time; batch {args.batch}, float32. The share is what the training loop prints as `data wait`. "
         "Without a GPU, loader and training share the cores: a worker's images are waited for less and slow the step down instead."
     )
-    pages.write(
-        args.output, "Waiting for data", [pages.table(["model", "images", "workers", "images/s", "data wait", "range"], rows), notes]
-    )
+    header = ["model", "images", "workers", "images/s", "data wait", "range"]
+    pages.write(args.output, "Waiting for data", [pages.table(header, rows), f"{notes} {disturbance(found)}"])
 
 
 def distillation(prepared: Path, size: str, batch: int, workers: int, seconds: float, threads: int) -> Any:
