@@ -17,14 +17,18 @@ OTHERS = "cores kept busy by other work"
 
 
 class Side:
-    """A process that has prepared a measurement, and makes it whenever it is asked."""
+    """A process that prepares a measurement, and then makes it whenever it is asked."""
 
     def __init__(self, builder: str, arguments: Mapping[str, Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, builder, dict(arguments)), daemon=True)
+        # No daemon, which could not start loaders; it ends when its pipe does.
+        self._process = context.Process(target=_serve, args=(there, builder, dict(arguments)))
         self._process.start()
         there.close()
+
+    def wait(self) -> None:
+        """Until it is prepared."""
         self._receive()
 
     def measure(self) -> Numbers:
@@ -78,6 +82,8 @@ def started(sides: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Iterator[dict
         for name, (builder, arguments) in sides.items():
             running[name] = Side(builder, arguments)
             stack.callback(running[name].end)
+        for side in running.values():
+            side.wait()
         yield running
 
 
