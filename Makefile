@@ -55,8 +55,12 @@ test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as ro
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))
+	.venv/bin/python -m benchmarks.profile
+	.venv/bin/python -m benchmarks.dense
 	$(if $(IMAGES),.venv/bin/python -m benchmarks.loader --images $(IMAGES),@echo "loading is not measured: name photographs with IMAGES=<folder>")
+	$(if $(IMAGES),.venv/bin/python -m benchmarks.wait --images $(IMAGES))
 	.venv/bin/python -m benchmarks.workflow
+	.venv/bin/python -m benchmarks.scaling
 
 lint: $(ENVIRONMENT) ## style, types and the workflow's declarations
 	ruff check . && ruff format --check . && mypy && snakefmt --check workflow && snakemake --lint

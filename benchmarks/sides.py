@@ -4,24 +4,31 @@ import importlib
 import multiprocessing
 import os
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 Numbers = dict[str, float]
 """What one measurement found, by name."""
+OTHERS = "cores kept busy by other work"
 
 
 class Side:
-    """A process that has prepared a measurement, and makes it whenever it is asked."""
+    """A process that prepares a measurement, and then makes it whenever it is asked."""
 
     def __init__(self, builder: str, arguments: Mapping[str, Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, builder, dict(arguments)), daemon=True)
+        # No daemon, which could not start loaders; it ends when its pipe does.
+        self._process = context.Process(target=_serve, args=(there, builder, dict(arguments)))
         self._process.start()
         there.close()
+
+    def wait(self) -> None:
+        """Until it is prepared."""
         self._receive()
 
     def measure(self) -> Numbers:
@@ -50,7 +57,21 @@ def _serve(pipe: Connection, builder: str, arguments: dict[str, Any]) -> None:
             pipe.recv()
         except EOFError:
             return
-        pipe.send(measure())
+        pipe.send(_beside_others(measure))
+
+
+def _beside_others(measure: Callable[[], Numbers]) -> Numbers:
+    """A measurement, and with it how many cores other work kept busy meanwhile."""
+    begun, all_before, own_before = time.perf_counter(), _busy(), sum(os.times()[:4])
+    numbers = measure()
+    others = _busy() - all_before - (sum(os.times()[:4]) - own_before)
+    return {**numbers, OTHERS: max(0.0, others / (time.perf_counter() - begun))}
+
+
+def _busy() -> float:
+    """Seconds that the machine's cores have worked since it started, for whomever."""
+    user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -61,6 +82,8 @@ def started(sides: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Iterator[dict
         for name, (builder, arguments) in sides.items():
             running[name] = Side(builder, arguments)
             stack.callback(running[name].end)
+        for side in running.values():
+            side.wait()
         yield running
 
 
@@ -84,6 +107,13 @@ def ratio(of: list[Numbers], over: list[Numbers], name: str) -> tuple[float, flo
     """The median, least and greatest ratio of two sides, round by round."""
     ratios = sorted(one[name] / other[name] for one, other in zip(of, over, strict=True))
     return statistics.median(ratios), ratios[0], ratios[-1]
+
+
+def disturbance(found: Mapping[str, list[Numbers]]) -> str:
+    """In words, how busy other work kept this machine while all that was measured."""
+    others = [numbers[OTHERS] for measured in found.values() for numbers in measured]
+    middle, most = statistics.median(others), max(others)
+    return f"Other work on the machine kept {middle:.2f} cores busy in the median measurement, {most:.2f} at most."
 
 
 def cores() -> int:

@@ -1,16 +1,28 @@
 """One pre-training step: student forward and backward, teacher forward, optimizer; ours, plain and published in turns."""
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from benchmarks import pages
-from benchmarks.sides import Numbers, cores, in_turns, median, ratio, started
+from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
+from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, ratio, started
+from benchmarks.training import OneStep
+from dbot.data.transforms import in_unit_range, normalise
+from dbot.distill.boundary import begin_stage
+from dbot.distill.objective import AsymmetricObjective
+from dbot.models.teachers.teacher import Teacher
 from dbot.params.architectures import Architecture
 from dbot.params.load import DEFAULT_FILE, load
+from dbot.params.recipes import Decoder
+from dbot.params.teachers import RandomTeacher
+from dbot.train.batches import lay_out
+from dbot.train.randomness import generator
+from dbot.train.task import Step, Task
+from tests.forecast.counted import counted
 
 SIZES = {
     "tiny": {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},
@@ -20,11 +32,7 @@ SIZES = {
     "L": {"image_size": 224, "patch_size": 16, "width": 1024, "depth": 24, "heads": 16},
     "H": {"image_size": 224, "patch_size": 14, "width": 1280, "depth": 32, "heads": 16},
 }
-PEAK_SIDE = 4096
-"""Of the square matrices whose product is taken for the device's peak."""
-PRODUCTS = 3
-"""Of them in a measurement."""
-PEAK = "largest matrix product"
+RANDOM = RandomTeacher(kind="random", weights="student", depth=None, data="none", licence="none")
 
 
 def main() -> None:
@@ -42,11 +50,12 @@ def main() -> None:
 
         require(args.reference)
 
-    rows, ratios = [], []
+    rows, ratios, disturbed = [], [], []
     for size in args.sizes:
         for batch in args.batches:
             for precision in args.precisions:
                 found = _measured(args, size, batch, precision)
+                disturbed.append(f"ViT-{size}, {batch}, {precision}: {disturbance(found)}")
                 flops, peak = step_flops(size), max(numbers["flops"] for numbers in found.pop(PEAK))
                 for name, numbers in found.items():
                     speed = median(numbers, "images_per_second")
@@ -67,7 +76,7 @@ def main() -> None:
         "same precision. Drop path 0.2, gradient norm clipped, "
         "decoder 512 wide and 8 deep, as for B. `plain` is `shortcuts: false`."
     )
-    parts = [pages.table(header, rows), notes]
+    parts = [pages.table(header, rows), " ".join([notes, *disturbed])]
     if ratios:
         parts += [
             "Images/s of `ours` over those of another side, round by round:",
@@ -91,7 +100,7 @@ def _measured(args: Any, size: str, batch: int, precision: str) -> dict[str, lis
         published = {**common, "checkout": args.reference}
         sides["published"] = ("benchmarks.step.published_step", {**published, "fused": False})
         sides["published, with fused attention"] = ("benchmarks.step.published_step", {**published, "fused": True})
-    sides[PEAK] = ("benchmarks.step.largest_product", {"precision": precision, "threads": cores()})
+    sides[PEAK] = ("benchmarks.device.largest_product", {"precision": precision, "threads": cores()})
     with started(sides) as running:
         return in_turns(running, args.rounds)
 
@@ -99,54 +108,35 @@ def _measured(args: Any, size: str, batch: int, precision: str) -> dict[str, lis
 def our_step(
     size: str, batch: int, steps: int, threads: int, precision: str, shortcuts: bool = True, compiled: bool = False, masks: int = 1
 ) -> Any:
-    """A measurement of our step: the pieces of `dbot.train.loop`, on crops as the loader gives them."""
-    from dbot.distill.boundary import begin_stage
-    from dbot.distill.objective import AsymmetricObjective
-    from dbot.params.teachers import RandomTeacher
-    from dbot.train.distributed import processes
-    from dbot.train.loop import Meter, _update
-    from dbot.train.optimizer import build_optimizer
-    from dbot.train.precision import autocast_type
-    from dbot.train.randomness import generator, seed_step
-    from dbot.train.schedule import set_rate
-
-    context = processes("auto", threads)
-    device = context.__enter__().device
-    params = load(DEFAULT_FILE, "paper").params
+    """A measurement of our step, on crops as the loader gives them."""
     changes = {"precision": precision, "shortcuts": shortcuts, "masks_per_image": masks}
-    recipe = params.recipes.pretrain["asymmetric-B"].model_copy(update=changes | _narrow(size))
-    random = RandomTeacher(kind="random", weights="student", depth=None, data="none", licence="none")
-    student, teacher = begin_stage(architecture(size), recipe, 1, random, params.normalisation)
-    student.to(device).train()
-    teacher.to(device)
+    device = alone(threads).device
+    _, task = pretraining(size, device, changes)
     if compiled:
-        student.compile()
-    objective = AsymmetricObjective(teacher, recipe)
-    optimizer = build_optimizer(student, recipe.optimizer, fused=recipe.shortcuts)
-    autocast = autocast_type(precision)
-    scaler = torch.amp.GradScaler(device.type, enabled=autocast is torch.float16)
-    pixels = crops(size, batch).to(device)
-    meter = Meter.new(device)
-    patches = student.encoder.patch_embed.num_patches
-
-    def step(number: int) -> None:
-        set_rate(optimizer, 1e-4)
-        seed_step(0, "step", number)
-        noise = torch.rand(masks * batch, patches, generator=generator(number, device=device), device=device)
-        with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-            images = pixels.float() / 255
-            normalised = (images - teacher.mean) / teacher.std
-            loss = objective(student, normalised, noise, images)
-            scaler.scale(loss).backward()
-        _update(optimizer, scaler, student, recipe.optimizer.clip_grad, recipe.non_finite, meter)
+        task.model.compile()
+    step = OneStep(task, [crops(size, batch)], batch, device, rate=1e-4)
 
     def run() -> None:
         for number in range(steps):
             step(number)
 
-    # The processes' settings last as long as this measurement can be made.
-    run.context = context  # type: ignore[attr-defined]
-    return lambda: _timed(run, steps * batch)
+    return lambda: timed(run, steps * batch)
+
+
+def pretraining(size: str, device: torch.device, changes: Mapping[str, Any]) -> tuple[Teacher, Task]:
+    """The teacher, on the device, and the task of the first stage of the paper's recipe for B with some changes, without its images."""
+    params = load(DEFAULT_FILE, "paper").params
+    recipe = params.recipes.pretrain["asymmetric-B"].model_copy(update={**changes, **narrow(size)})
+    student, teacher = begin_stage(architecture(size), recipe, 1, RANDOM, params.normalisation)
+    objective = AsymmetricObjective(teacher.to(device), recipe)
+    patches = student.encoder.patch_embed.num_patches
+
+    def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
+        pixels = batch[0]
+        noise = torch.rand(recipe.masks_per_image * len(pixels), patches, generator=generator(step.number, device=device), device=device)
+        return objective(model, normalise(pixels, params.normalisation), noise, in_unit_range(pixels))
+
+    return teacher, Task(f"ViT-{size}", recipe, student, [], loss, seed=0)
 
 
 def published_step(size: str, batch: int, steps: int, threads: int, checkout: Path, fused: bool) -> Any:
@@ -158,7 +148,7 @@ def published_step(size: str, batch: int, steps: int, threads: int, checkout: Pa
     statistics = load(DEFAULT_FILE, "paper").params.normalisation
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (statistics.mean, statistics.std))
     images = ((crops(size, batch).float() / 255 - mean) / std).to(device)
-    form, decoder = architecture(size), _narrow(size).get("decoder")
+    form, decoder = architecture(size), narrow(size).get("decoder")
     sizes = {
         "img_size": form.image_size,
         "patch_size": form.patch_size,
@@ -169,20 +159,7 @@ def published_step(size: str, batch: int, steps: int, threads: int, checkout: Pa
     if decoder is not None:
         sizes |= {"decoder_embed_dim": decoder.width, "decoder_depth": decoder.depth, "decoder_num_heads": decoder.heads}
     published = PublishedStep(checkout, sizes, images, drop_path=0.2, clip_grad=3.0, fused=fused)
-    return lambda: _timed(lambda: published.run(steps), steps * batch)
-
-
-def _timed(run: Any, images: int) -> Numbers:
-    import resource
-
-    on_gpu = torch.cuda.is_available()
-    begun = time.perf_counter()
-    run()
-    if on_gpu:
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - begun
-    used = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"images_per_second": images / seconds, "memory_gb": used / 1e9}
+    return lambda: timed(lambda: published.run(steps), steps * batch)
 
 
 def architecture(size: str) -> Architecture:
@@ -195,55 +172,15 @@ def crops(size: str, batch: int) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 3, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def _narrow(size: str) -> dict[str, Any]:
+def narrow(size: str) -> dict[str, Any]:
     """A decoder for the size that tests use; the published one for all others."""
-    from dbot.params.recipes import Decoder
-
     return {"decoder": Decoder(width=32, depth=2, heads=2)} if size == "tiny" else {}
 
 
 def step_flops(size: str) -> float:
     """Floating-point operations of a step for one image: all matrix products of the plain model, forward and backward."""
-    from timm.layers import set_fused_attn
-
-    from dbot.distill.boundary import begin_stage
-    from dbot.distill.objective import AsymmetricObjective
-    from dbot.params.teachers import RandomTeacher
-
-    params = load(DEFAULT_FILE, "paper").params
-    recipe = params.recipes.pretrain["asymmetric-B"].model_copy(update={"shortcuts": False, **_narrow(size)})
-    random = RandomTeacher(kind="random", weights="student", depth=None, data="none", licence="none")
-    set_fused_attn(False)  # the counter sees products, not every fused kernel
-    try:
-        student, teacher = begin_stage(architecture(size), recipe, 1, random, params.normalisation)
-    finally:
-        set_fused_attn(True)
-    images = crops(size, 1).float() / 255
-    with FlopCounterMode(display=False) as counter:
-        objective = AsymmetricObjective(teacher, recipe)
-        objective(student, images, torch.rand(1, student.encoder.patch_embed.num_patches), images).backward()
-    return float(counter.get_total_flops())
-
-
-def largest_product(precision: str, threads: int) -> Any:
-    """A measurement of the device's fastest product of two large matrices, in operations a second."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = True
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    one = torch.rand(PEAK_SIDE, PEAK_SIDE, device=device).to(kind)
-
-    def measure() -> Numbers:
-        best = 0.0
-        for _ in range(PRODUCTS):
-            begun = time.perf_counter()
-            one @ one
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            best = max(best, 2 * PEAK_SIDE**3 / (time.perf_counter() - begun))
-        return {"flops": best}
-
-    return measure
+    _, task = pretraining(size, torch.device("cpu"), {"shortcuts": False})
+    return counted(lambda: task.loss(task.model, [crops(size, 1)], Step(0, 0, lay_out(1, 1, 1, 0))))
 
 
 if __name__ == "__main__":

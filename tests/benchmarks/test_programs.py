@@ -25,12 +25,48 @@ def test_step(tmp_path: Path) -> None:
     assert str(tmp_path) not in found
 
 
-@pytest.mark.slow
-def test_loader(tmp_path: Path) -> None:
+def photographs(folder: Path, count: int) -> None:
     from PIL import Image
 
-    for number in range(3):
-        Image.effect_noise((90, 70), 40).convert("RGB").save(tmp_path / f"{number}.jpg")
+    for number in range(count):
+        Image.effect_noise((90, 70), 40).convert("RGB").save(folder / f"{number}.jpg")
+
+
+@pytest.mark.slow
+def test_profile(tmp_path: Path) -> None:
+    found = page(tmp_path, "profile", "--size", "tiny", "--batch", "2", "--steps", "1")
+    assert "| student's decoder, forward |" in found
+    assert "| `aten::addmm` |" in found
+
+
+@pytest.mark.slow
+def test_dense(tmp_path: Path) -> None:
+    found = page(tmp_path, "dense", "--size", "tiny", "--side", "32", "--proposals", "4")
+    for task in ("detect", "segment"):
+        assert f"| {task} | fp32 | training, plain |" in found
+        assert f"| {task} | fp32 | inference |" in found
+
+
+@pytest.mark.slow
+def test_wait(tmp_path: Path) -> None:
+    photographs(tmp_path, 3)
+    found = page(tmp_path, "wait", "--images", str(tmp_path), "--sizes", "tiny", "--batch", "2", "--seconds", "0.1")
+    assert "| ViT-tiny | short side 256 | 1 |" in found
+    assert str(tmp_path) not in found
+
+
+@pytest.mark.slow
+def test_scaling(tmp_path: Path) -> None:
+    sizes = ("--images", "32", "64", "--rows", "1", "2", "--shared-images", "64", "--epochs", "3")
+    found = page(tmp_path, "scaling", *sizes)
+    assert "| `dbot verify` |" in found
+    assert "## Memory over epochs" in found
+    assert "\n| 2 |" in found
+
+
+@pytest.mark.slow
+def test_loader(tmp_path: Path) -> None:
+    photographs(tmp_path, 3)
     found = page(tmp_path, "loader", "--images", str(tmp_path))
     assert "| ours, prepared |" in found
     assert "| ours, prepared as pixels |" in found
