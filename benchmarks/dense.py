@@ -60,7 +60,7 @@ def main() -> None:
                 numbers = found[f"{use}, {precision}"]
                 one, forecast = work[use.partition(",")[0]]
                 speed = median(numbers, "images_per_second")
-                done = [f"{one / 1e9:,.0f}", f"{forecast / 1e9:,.0f}", f"{speed * one / 1e9:,.0f}", f"{speed * one / peak:.0%}"]
+                done = [f"{one / 1e9:,.1f}", f"{forecast / 1e9:,.1f}", f"{speed * one / 1e9:,.0f}", f"{speed * one / peak:.0%}"]
                 rows.append([kind, precision, use, f"{speed:.3f}", *done, f"{median(numbers, 'memory_gb'):.2f}"])
             rows.append([kind, precision, PEAK, "", "", "", f"{peak / 1e9:,.0f}", "100%", ""])
             ratios.append(_over(found, kind, f"training, {precision}", f"training, plain, {precision}"))

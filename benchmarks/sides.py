@@ -49,6 +49,7 @@ class Side:
 
 
 def _serve(pipe: Connection, builder: str, arguments: dict[str, Any]) -> None:
+    multiprocessing.set_start_method(None, force=True)  # loaders start as they would in a program of their own
     module, _, name = builder.rpartition(".")
     measure: Callable[[], Numbers] = getattr(importlib.import_module(module), name)(**arguments)
     pipe.send(None)

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, metavar="FOLDER", required=True, help="a folder of JPEG photographs, at any depth")
     parser.add_argument("--count", type=int, default=200, help="images of it that are used (default: 200)")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["S"], help="of the student and its teacher (default: S)")
-    parser.add_argument("--batch", type=int, default=8, help="images in a step (default: 8)")
+    parser.add_argument("--batch", type=int, default=4, help="images in a step (default: 4)")
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 1], help="loader processes (default: 0 1)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement, at least (default: 5)")
     args = parser.parse_args()

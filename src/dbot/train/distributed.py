@@ -11,7 +11,6 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dbot.errors import UserError
-from dbot.train.memory import keep_freed_memory
 
 T = TypeVar("T")
 
@@ -136,8 +135,6 @@ def processes(device: str, threads: int) -> Iterator[Processes]:
     if on_gpu:
         torch.cuda.set_device(chosen)
         torch.backends.cuda.matmul.allow_tf32 = True
-    else:
-        keep_freed_memory()
     if world > 1:
         distributed.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=world)
     try:
