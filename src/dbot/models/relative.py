@@ -23,11 +23,11 @@ def table_side(grid: int) -> int:
 
 def stretch(steps: int, reach: int) -> float:
     """The ratio q with 1 + q + ... + q^(steps - 1) = reach; 1 where the steps reach that far by themselves."""
+    if reach <= steps:
+        return 1.0
     # SciPy takes 0.4 s to load, at the start of every job; few have tables to resize.
     from scipy.optimize import bisect
 
-    if reach <= steps:
-        return 1.0
     root: float = bisect(lambda q: np.power(q, np.arange(steps)).sum() - reach, 1.0, float(reach))
     return root
 
