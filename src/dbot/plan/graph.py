@@ -1,14 +1,8 @@
-"""The graph of jobs: from a cell of the table back to the data, for one scale.
+"""Every job that a scale can have: what it reads, which parameters it uses, what it writes."""
 
-A job is one execution of a rule. Snakemake's rules, the command line, dvc.yaml, `dbot adopt`
-and the table all ask this module what a job reads, writes and depends on, so they can't disagree.
-"""
-
-import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from dbot.errors import UserError
@@ -16,102 +10,23 @@ from dbot.params.document import Params
 from dbot.params.load import Resolved
 from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune
 from dbot.params.rows import Column, Row
-from dbot.params.scales import Resources
 from dbot.params.source import KeyPath
-from dbot.params.sweeps import row_name
 from dbot.params.teachers import FileTeacher, RandomTeacher, RowTeacher, has_attention
 from dbot.params.transfer import TransferSet
+from dbot.plan.job import DENSE, DENSE_ARTIFACTS, METRICS, MODEL, SIMILARITY, STUDENT, Job
 
-RESULTS = Path("results")
-RECEIPT = "receipt.json"
-METRICS = "metrics.csv"
-KEPT = ("fetch", "distill", "finetune", "transfer", "detect", "segment")
-"""Verbs that write checkpoints, which DVC keeps as soon as the job has ended."""
-STUDENT: Mapping[str, str] = {"distill": "student.safetensors", "fetch": "model.safetensors"}
-"""By verb, the checkpoint that a job leaves for others to start from."""
-DENSE: Mapping[Column, str] = {"det": "detect", "seg": "segment"}
-"""By dense column, the verb that trains its model."""
-MODEL = "model.safetensors"
-"""The checkpoint that a dense job leaves."""
 TRAINING_ONLY = {
     *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "shortcuts", "non_finite", "seed"),
     *("augmentation", "evaluate_every"),
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""
-GALLERY = "gallery.jpg"
-SIMILARITY = ("cka.csv", "cka.svg", "cka.png")
-"""What a comparison leaves."""
-DENSE_ARTIFACTS: Mapping[Column, tuple[str, ...]] = {
-    "det": ("detections.json", "categories.csv", GALLERY),
-    "seg": ("categories.csv", GALLERY),
-}
-"""By dense column, what a measurement leaves beside its metrics."""
-
 DRAWN = {"design", "seed", "decoder", "initial_std", "layer_scale", "relative_positions", "absolute_positions"}
 """Fields of pre-training recipes that decide the first weights of a student, and so those of a random teacher."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """One execution of a rule: which, on what, with which parameters."""
-
-    verb: str
-    """The rule, and the verb of the command line."""
-    scale: str
-    key: Mapping[str, str]
-    """What tells it from the rule's other jobs: the wildcards of the rule."""
-    inputs: Mapping[str, "Job"]
-    """By role, the jobs whose receipts it reads."""
-    settings: Mapping[str, Any]
-    """The parameters that it uses, and no others."""
-    sources: tuple[KeyPath, ...]
-    """The sections of the resolved parameters that `settings` was taken from."""
-    artifacts: tuple[str, ...]
-    """Files that it writes beside its receipt."""
-    architecture: str = "any"
-    """Whose resources it asks for."""
-
-    @property
-    def name(self) -> str:
-        """``distill/B-B/stage1``: unique within a scale."""
-        return "/".join((self.verb, *(f"{k}{v}" if k in ("stage", "seed") else v for k, v in self.key.items())))
-
-    @property
-    def folder(self) -> Path:
-        """Where its receipt and artifacts lie."""
-        return RESULTS / self.scale / self.name
-
-    @property
-    def receipt(self) -> Path:
-        return self.folder / RECEIPT
-
-    @property
-    def arguments(self) -> list[str]:
-        """Its command line after ``dbot``, as the rule has it."""
-        keys = [part for k, v in self.key.items() for part in (f"--{k}", v)]
-        inputs = [part for role, job in self.inputs.items() for part in (f"--{role}", str(job.receipt))]
-        return [self.verb, "--scale", self.scale, *keys, *inputs, "--receipt", str(self.receipt)]
-
-    @property
-    def command(self) -> str:
-        """Its command line, to be pasted into a terminal."""
-        return shlex.join(["dbot", *self.arguments])
-
-    def ancestors(self) -> Iterator["Job"]:
-        """Every job that it depends on, each once, the nearest first."""
-        seen: set[str] = set()
-        queue = list(self.inputs.values())
-        while queue:
-            job = queue.pop(0)
-            if job.name not in seen:
-                seen.add(job.name)
-                yield job
-                queue.extend(job.inputs.values())
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All jobs of one scale."""
+class Graph:
+    """The jobs of one scale, each made when it is asked for."""
 
     resolved: Resolved
 
@@ -261,21 +176,6 @@ class Plan:
         sources += (("transfer", "figures", dataset),)
         return self._job("transfer", key, inputs, settings, sources, (MODEL, METRICS), declared.architecture)
 
-    def is_transferred(self, row: str) -> bool:
-        """Whether a row is transferred: from a student or random weights, if there is a recipe for it."""
-        declared = self._declared("rows", row)
-        return declared.recipe in self.params.recipes.transfer and (declared.from_scratch or bool(self.stages_of(row)))
-
-    def transfers(self, rows: list[str] | None = None) -> list[Job]:
-        """The transfers of the table's rows, or of the given ones, controls included, to every set."""
-        return [
-            self.transfer(row, dataset, seed)
-            for row in self._with_controls(rows)
-            if self.is_transferred(row)
-            for dataset in self.params.transfer.sets
-            for seed in self.params.build.seeds
-        ]
-
     def detect(self, row: str, seed: str | int) -> Job:
         """Training a row's detector."""
         return self._dense("det", row, seed)
@@ -283,28 +183,6 @@ class Plan:
     def segment(self, row: str, seed: str | int) -> Job:
         """Training a row's segmenter."""
         return self._dense("seg", row, seed)
-
-    def _dense(self, column: Column, row: str, seed: str | int) -> Job:
-        declared, verb = self._declared("rows", row), DENSE[column]
-        self._require_column(row, column)
-        inputs = {"data": self.prepare(getattr(self.params.uses, column))}
-        if declared.released is not None:
-            inputs["start"] = self.fetch(declared.released)
-        elif declared.stages is not None:
-            inputs["start"] = self.distill(row, getattr(declared.stages, column))
-        recipe = getattr(self.params.recipes, verb)[declared.recipe].model_dump(exclude={"inference"})
-        settings, sources = self._of_recipe(declared, verb, recipe)
-        settings["seed"] = _number("seed", seed)
-        sources = self._with_teacher(declared, settings, sources)
-        key = {"row": row, "seed": str(seed)}
-        return self._job(verb, key, inputs, settings, sources, (MODEL, METRICS), declared.architecture)
-
-    def _with_teacher(self, row: Row, settings: dict[str, Any], sources: tuple[KeyPath, ...]) -> tuple[KeyPath, ...]:
-        """Put the teacher that a row fine-tunes among the settings of its training, if it does."""
-        if row.from_teacher is None:
-            return sources
-        settings["teacher"] = self.params.teachers[row.from_teacher].model_dump(exclude={"data", "licence", "note"})
-        return (*sources, *(("teachers", row.from_teacher, field) for field in settings["teacher"]))
 
     def evaluate(self, row: str, column: Column, seed: str | int) -> Job:
         """Measuring one cell, for one seed."""
@@ -325,42 +203,6 @@ class Plan:
         settings, sources = self._of_recipe(declared, verb, recipe)
         key = {"row": row, "column": column, "seed": str(seed)}
         return self._job("evaluate", key, inputs, settings, sources, artifacts, declared.architecture)
-
-    def _of_recipe(self, declared: Row, kind: str, recipe: dict[str, Any]) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
-        """Settings of a job that builds a row's network by a recipe, and the keys that they were read from."""
-        settings = {
-            "architecture": self._architecture(declared.architecture),
-            "recipe": recipe,
-            "normalisation": self.params.normalisation.model_dump(),
-        }
-        here = ("recipes", kind, declared.recipe)
-        return settings, (*self._architecture_sources(declared.architecture), *((*here, field) for field in recipe), ("normalisation",))
-
-    def _require_column(self, row: str, column: Column) -> None:
-        columns = self.params.columns(row)
-        if column not in columns:
-            raise UserError(f"row {row} has no column {column}; it has: {', '.join(columns)}")
-
-    def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
-        """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
-        wanted = [
-            (row, column)
-            for row in self._with_controls(rows)
-            for column in (self.params.build.columns if columns is None else columns)
-            if column in self.params.columns(row)
-        ]
-        # A cell that is another row's is compared with that row's control.
-        controls = [(self.params.control(row, column), column) for row, column in wanted]
-        wanted += [(control, column) for control, column in controls if control is not None and column in self.params.columns(control)]
-        return [self.evaluate(row, column, seed) for row, column in dict.fromkeys(wanted) for seed in self.params.build.seeds]
-
-    def _with_controls(self, rows: list[str] | None) -> list[str]:
-        wanted = list(self.params.build.rows if rows is None else rows)
-        for name in list(wanted):
-            control = self._declared("rows", name).control
-            if control is not None and control not in wanted:
-                wanted.append(control)
-        return wanted
 
     def probe(self, row: str, stage: str | int) -> Job:
         """Probing a frozen network of a row: the student of a stage or, at stage 0, the first teacher."""
@@ -386,16 +228,81 @@ class Plan:
         architecture = self.params.rows[row].architecture
         return self._job("compare", key, inputs, settings, sources, (*SIMILARITY, "metrics.json"), architecture)
 
-    def comparisons(self, rows: list[str] | None = None) -> list[Job]:
-        """The table's rows, or the given ones, each compared with the first of its architecture: students of different teachers."""
-        first: dict[str, str] = {}
-        found = []
-        for name in self.params.build.rows if rows is None else rows:
-            if any(stage > 0 for stage in self.stages_of(name)):
-                one = first.setdefault(self._declared("rows", name).architecture, name)
-                if one != name:
-                    found.append(self.compare(one, name))
-        return found
+    def _dense(self, column: Column, row: str, seed: str | int) -> Job:
+        declared, verb = self._declared("rows", row), DENSE[column]
+        self._require_column(row, column)
+        inputs = {"data": self.prepare(getattr(self.params.uses, column))}
+        if declared.released is not None:
+            inputs["start"] = self.fetch(declared.released)
+        elif declared.stages is not None:
+            inputs["start"] = self.distill(row, getattr(declared.stages, column))
+        recipe = getattr(self.params.recipes, verb)[declared.recipe].model_dump(exclude={"inference"})
+        settings, sources = self._of_recipe(declared, verb, recipe)
+        settings["seed"] = _number("seed", seed)
+        sources = self._with_teacher(declared, settings, sources)
+        key = {"row": row, "seed": str(seed)}
+        return self._job(verb, key, inputs, settings, sources, (MODEL, METRICS), declared.architecture)
+
+    def _with_teacher(self, row: Row, settings: dict[str, Any], sources: tuple[KeyPath, ...]) -> tuple[KeyPath, ...]:
+        """Put the teacher that a row fine-tunes among the settings of its training, if it does."""
+        if row.from_teacher is None:
+            return sources
+        settings["teacher"] = self.params.teachers[row.from_teacher].model_dump(exclude={"data", "licence", "note"})
+        return (*sources, *(("teachers", row.from_teacher, field) for field in settings["teacher"]))
+
+    def _of_recipe(self, declared: Row, kind: str, recipe: dict[str, Any]) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
+        """Settings of a job that builds a row's network by a recipe, and the keys that they were read from."""
+        settings = {
+            "architecture": self._architecture(declared.architecture),
+            "recipe": recipe,
+            "normalisation": self.params.normalisation.model_dump(),
+        }
+        here = ("recipes", kind, declared.recipe)
+        return settings, (*self._architecture_sources(declared.architecture), *((*here, field) for field in recipe), ("normalisation",))
+
+    def _of_network(self, verb: str, section: str, row: str, stage: str | int, artifacts: tuple[str, ...]) -> Job:
+        declared, number = self._declared("rows", row), _number("stage", stage)
+        if number not in self.stages_of(row):
+            known = ", ".join(map(str, self.stages_of(row)))
+            raise UserError(f"row {row} has no network of stage {number} before its fine-tuning; it has {known or 'none'}")
+        if (found := self.stands_for(row, number)) != (row, number):
+            at = f"--row {found[0]} --stage {found[1]}"
+            raise UserError(f"the first teacher of row {row} is also a network of row {found[0]}; ask for {at}")
+        inputs = {"data": self.prepare(self.params.uses.cls)}
+        if number > 0:
+            inputs["student"] = self.student(row, number)
+            settings: dict[str, Any] = {"normalisation": self.params.normalisation.model_dump()}
+            sources: tuple[KeyPath, ...] = (("normalisation",),)
+        else:
+            settings, sources = self._first_teacher(declared)
+        settings = {section: getattr(self.params, section).model_dump(), **settings}
+        key = {"row": row, "stage": str(number)}
+        return self._job(verb, key, inputs, settings, ((section,), *sources), artifacts, declared.architecture)
+
+    def _first_teacher(self, row: Row) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
+        """What decides which network teaches a row's first stage, and where that stands."""
+        teacher = self.params.teachers[row.teacher]
+        settings: dict[str, Any] = {"teacher": teacher.model_dump(exclude={"data", "licence", "note"})}
+        sources: list[KeyPath] = [("teachers", str(row.teacher), field) for field in settings["teacher"]]
+        if isinstance(teacher, RandomTeacher | FileTeacher):  # others name pixel statistics of their own
+            settings["normalisation"] = self.params.normalisation.model_dump()
+            sources.append(("normalisation",))
+        if isinstance(teacher, RandomTeacher):
+            settings["architecture"] = self._architecture(row.architecture)
+            settings["recipe"] = self.params.recipes.pretrain[row.recipe].model_dump(include=DRAWN)
+            sources += self._architecture_sources(row.architecture)
+            sources += (("recipes", "pretrain", row.recipe, field) for field in settings["recipe"])
+        return settings, tuple(sources)
+
+    def _require_column(self, row: str, column: Column) -> None:
+        columns = self.params.columns(row)
+        if column not in columns:
+            raise UserError(f"row {row} has no column {column}; it has: {', '.join(columns)}")
+
+    def is_transferred(self, row: str) -> bool:
+        """Whether a row is transferred: from a student or random weights, if there is a recipe for it."""
+        declared = self._declared("rows", row)
+        return declared.recipe in self.params.recipes.transfer and (declared.from_scratch or bool(self.stages_of(row)))
 
     def stages_of(self, row: str, columns: list[Column] | None = None) -> list[int]:
         """The networks of a row, before any fine-tuning: 0 for its first teacher, then its stages, as far as some columns need them.
@@ -433,129 +340,6 @@ class Plan:
         settings, _ = self._first_teacher(declared)
         rows = self.params.rows.items()
         return next(name for name, other in rows if other.teacher is not None and self._first_teacher(other)[0] == settings), 0
-
-    def probes(self, rows: list[str] | None = None) -> list[Job]:
-        """The probes of every network that the table's rows, or the given ones, come from."""
-        return [self.probe(row, stage) for row, stage in self._networks(rows)]
-
-    def analyses(self, rows: list[str] | None = None) -> list[Job]:
-        """The analyses of these networks, as far as they can be analysed."""
-        return [self.analyse(row, stage) for row, stage in self._networks(rows) if self.has_attention(row, stage)]
-
-    def _networks(self, rows: list[str] | None) -> list[tuple[str, int]]:
-        found: dict[tuple[str, int], None] = {}
-        for name in self.params.build.rows if rows is None else rows:
-            row = name
-            while (before := self._declared("rows", row).finetuned_from) is not None:
-                row = before
-            found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.stages_of(row, self.params.build.columns))
-        return list(found)
-
-    def _of_network(self, verb: str, section: str, row: str, stage: str | int, artifacts: tuple[str, ...]) -> Job:
-        declared, number = self._declared("rows", row), _number("stage", stage)
-        if number not in self.stages_of(row):
-            known = ", ".join(map(str, self.stages_of(row)))
-            raise UserError(f"row {row} has no network of stage {number} before its fine-tuning; it has {known or 'none'}")
-        if (found := self.stands_for(row, number)) != (row, number):
-            at = f"--row {found[0]} --stage {found[1]}"
-            raise UserError(f"the first teacher of row {row} is also a network of row {found[0]}; ask for {at}")
-        inputs = {"data": self.prepare(self.params.uses.cls)}
-        if number > 0:
-            inputs["student"] = self.student(row, number)
-            settings: dict[str, Any] = {"normalisation": self.params.normalisation.model_dump()}
-            sources: tuple[KeyPath, ...] = (("normalisation",),)
-        else:
-            settings, sources = self._first_teacher(declared)
-        settings = {section: getattr(self.params, section).model_dump(), **settings}
-        key = {"row": row, "stage": str(number)}
-        return self._job(verb, key, inputs, settings, ((section,), *sources), artifacts, declared.architecture)
-
-    def _first_teacher(self, row: Row) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
-        """What decides which network teaches a row's first stage, and where that stands."""
-        teacher = self.params.teachers[row.teacher]
-        settings: dict[str, Any] = {"teacher": teacher.model_dump(exclude={"data", "licence", "note"})}
-        sources: list[KeyPath] = [("teachers", str(row.teacher), field) for field in settings["teacher"]]
-        if isinstance(teacher, RandomTeacher | FileTeacher):  # others name pixel statistics of their own
-            settings["normalisation"] = self.params.normalisation.model_dump()
-            sources.append(("normalisation",))
-        if isinstance(teacher, RandomTeacher):
-            settings["architecture"] = self._architecture(row.architecture)
-            settings["recipe"] = self.params.recipes.pretrain[row.recipe].model_dump(include=DRAWN)
-            sources += self._architecture_sources(row.architecture)
-            sources += (("recipes", "pretrain", row.recipe, field) for field in settings["recipe"])
-        return settings, tuple(sources)
-
-    def sweeps(self) -> list[str]:
-        """The sweeps of which there is anything to build."""
-        return [name for name in self.params.sweeps if self.sweep(name)]
-
-    def sweep(self, name: str) -> list[Job]:
-        """The cells of a sweep, and those of its row's control."""
-        sweep = self._declared("sweeps", name)
-        rows = [row_name(name, variant.name, stages) for variant in sweep.variants for stages in sweep.stages]
-        rows = [row for row in rows if row in self.params.rows]
-        return [
-            job for column in sweep.columns for job in self.cells([row for row in rows if column in self.params.columns(row)], [column])
-        ]
-
-    def evidence(self) -> dict[str, list[Job]]:
-        """By target, the jobs beside the table's cells that a bare `snakemake` builds."""
-        made: dict[str, Callable[[], list[Job]]] = {
-            "probes": self.probes,
-            "properties": self.analyses,
-            "comparisons": self.comparisons,
-            "transfers": self.transfers,
-        }
-        return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
-
-    def targets(self) -> list[Job]:
-        """All that a bare `snakemake` builds: the table's cells, and the evidence beside it."""
-        return [*self.cells(), *(job for jobs in self.evidence().values() for job in jobs)]
-
-    def jobs(self, targets: list[Job] | None = None) -> list[Job]:
-        """The targets (default: all that a bare `snakemake` builds) and all that they need, ancestors first, each once."""
-        ordered: dict[str, Job] = {}
-
-        def visit(job: Job) -> None:
-            if job.name not in ordered:
-                for needed in job.inputs.values():
-                    visit(needed)
-                ordered[job.name] = job
-
-        for job in self.targets() if targets is None else targets:
-            visit(job)
-        return list(ordered.values())
-
-    def resources(self, job: Job) -> Resources:
-        """What a job asks for."""
-        return self.asked(job.verb, job.architecture)
-
-    def asked(self, rule: str, architecture: str = "any") -> Resources:
-        """What a rule's jobs ask for: its `any`, with the architecture's own figures laid on top."""
-        sizes = self.params.resources.get(rule, {})
-        stated = {k: v for size in ("any", architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
-        defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "checkpointing": False, "memory_gb": 2.0, "minutes": 60}
-        return Resources(**{**defaults, **stated})
-
-    def gpus(self, rule: str) -> int:
-        """How many GPUs on each node a rule's jobs ask for, whatever their size; 0 for rules that ask for nothing."""
-        verb = rule.removesuffix("_det").removesuffix("_seg")
-        return max((wanted.gpus or 0 for wanted in self.params.resources.get(verb, {}).values()), default=0)
-
-    def keys(self, job: Job) -> list[str]:
-        """The keys of params.yaml that a job's settings were read from, in the order of the file."""
-        return [key for _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]
-
-    @cached_property
-    def _leaves(self) -> dict[KeyPath, list[tuple[int, str]]]:
-        """By the path of a section or key, line and name of every key at or below it that has no keys of its own."""
-        sections = {path[:-1] for path in self.resolved.origins if path and isinstance(path[-1], str)}
-        leaves: dict[KeyPath, list[tuple[int, str]]] = {}
-        for path, origin in self.resolved.origins.items():
-            if path not in sections and not any(isinstance(key, int) for key in path):
-                for length in range(len(path) + 1):
-                    leaves.setdefault(path[:length], []).append((origin.line, origin.key))
-        return leaves
 
     def _architecture(self, name: str) -> dict[str, Any]:
         declared: dict[str, Any] = self.params.architectures[name].model_dump(exclude={"title"})

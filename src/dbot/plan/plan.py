@@ -1,0 +1,148 @@
+"""The jobs that a target needs: cells of the table, the evidence beside it, sweeps; and what each job asks for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from dbot.params.rows import Column
+from dbot.params.scales import Resources
+from dbot.params.source import KeyPath
+from dbot.params.sweeps import row_name
+from dbot.plan.graph import Graph
+from dbot.plan.job import Job
+
+
+@dataclass(frozen=True)
+class Plan(Graph):
+    """All jobs of one scale, and which of them a target needs."""
+
+    def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
+        """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
+        wanted = [
+            (row, column)
+            for row in self._with_controls(rows)
+            for column in (self.params.build.columns if columns is None else columns)
+            if column in self.params.columns(row)
+        ]
+        # A cell that is another row's is compared with that row's control.
+        controls = [(self.params.control(row, column), column) for row, column in wanted]
+        wanted += [(control, column) for control, column in controls if control is not None and column in self.params.columns(control)]
+        return [self.evaluate(row, column, seed) for row, column in dict.fromkeys(wanted) for seed in self.params.build.seeds]
+
+    def transfers(self, rows: list[str] | None = None) -> list[Job]:
+        """The transfers of the table's rows, or of the given ones, controls included, to every set."""
+        return [
+            self.transfer(row, dataset, seed)
+            for row in self._with_controls(rows)
+            if self.is_transferred(row)
+            for dataset in self.params.transfer.sets
+            for seed in self.params.build.seeds
+        ]
+
+    def probes(self, rows: list[str] | None = None) -> list[Job]:
+        """The probes of every network that the table's rows, or the given ones, come from."""
+        return [self.probe(row, stage) for row, stage in self._networks(rows)]
+
+    def analyses(self, rows: list[str] | None = None) -> list[Job]:
+        """The analyses of these networks, as far as they can be analysed."""
+        return [self.analyse(row, stage) for row, stage in self._networks(rows) if self.has_attention(row, stage)]
+
+    def comparisons(self, rows: list[str] | None = None) -> list[Job]:
+        """The table's rows, or the given ones, each compared with the first of its architecture: students of different teachers."""
+        first: dict[str, str] = {}
+        found = []
+        for name in self.params.build.rows if rows is None else rows:
+            if any(stage > 0 for stage in self.stages_of(name)):
+                one = first.setdefault(self._declared("rows", name).architecture, name)
+                if one != name:
+                    found.append(self.compare(one, name))
+        return found
+
+    def sweeps(self) -> list[str]:
+        """The sweeps of which there is anything to build."""
+        return [name for name in self.params.sweeps if self.sweep(name)]
+
+    def sweep(self, name: str) -> list[Job]:
+        """The cells of a sweep, and those of its row's control."""
+        sweep = self._declared("sweeps", name)
+        rows = [row_name(name, variant.name, stages) for variant in sweep.variants for stages in sweep.stages]
+        rows = [row for row in rows if row in self.params.rows]
+        return [
+            job for column in sweep.columns for job in self.cells([row for row in rows if column in self.params.columns(row)], [column])
+        ]
+
+    def evidence(self) -> dict[str, list[Job]]:
+        """By target, the jobs beside the table's cells that a bare `snakemake` builds."""
+        made: dict[str, Callable[[], list[Job]]] = {
+            "probes": self.probes,
+            "properties": self.analyses,
+            "comparisons": self.comparisons,
+            "transfers": self.transfers,
+        }
+        return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
+
+    def targets(self) -> list[Job]:
+        """All that a bare `snakemake` builds: the table's cells, and the evidence beside it."""
+        return [*self.cells(), *(job for jobs in self.evidence().values() for job in jobs)]
+
+    def jobs(self, targets: list[Job] | None = None) -> list[Job]:
+        """The targets (default: all that a bare `snakemake` builds) and all that they need, ancestors first, each once."""
+        ordered: dict[str, Job] = {}
+
+        def visit(job: Job) -> None:
+            if job.name not in ordered:
+                for needed in job.inputs.values():
+                    visit(needed)
+                ordered[job.name] = job
+
+        for job in self.targets() if targets is None else targets:
+            visit(job)
+        return list(ordered.values())
+
+    def resources(self, job: Job) -> Resources:
+        """What a job asks for."""
+        return self.asked(job.verb, job.architecture)
+
+    def asked(self, rule: str, architecture: str = "any") -> Resources:
+        """What a rule's jobs ask for: its `any`, with the architecture's own figures laid on top."""
+        sizes = self.params.resources.get(rule, {})
+        stated = {k: v for size in ("any", architecture) if size in sizes for k, v in sizes[size].model_dump().items() if v is not None}
+        defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "checkpointing": False, "memory_gb": 2.0, "minutes": 60}
+        return Resources(**{**defaults, **stated})
+
+    def gpus(self, rule: str) -> int:
+        """How many GPUs on each node a rule's jobs ask for, whatever their size; 0 for rules that ask for nothing."""
+        verb = rule.removesuffix("_det").removesuffix("_seg")
+        return max((wanted.gpus or 0 for wanted in self.params.resources.get(verb, {}).values()), default=0)
+
+    def keys(self, job: Job) -> list[str]:
+        """The keys of params.yaml that a job's settings were read from, in the order of the file."""
+        return [key for _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]
+
+    @cached_property
+    def _leaves(self) -> dict[KeyPath, list[tuple[int, str]]]:
+        """By the path of a section or key, line and name of every key at or below it that has no keys of its own."""
+        sections = {path[:-1] for path in self.resolved.origins if path and isinstance(path[-1], str)}
+        leaves: dict[KeyPath, list[tuple[int, str]]] = {}
+        for path, origin in self.resolved.origins.items():
+            if path not in sections and not any(isinstance(key, int) for key in path):
+                for length in range(len(path) + 1):
+                    leaves.setdefault(path[:length], []).append((origin.line, origin.key))
+        return leaves
+
+    def _with_controls(self, rows: list[str] | None) -> list[str]:
+        wanted = list(self.params.build.rows if rows is None else rows)
+        for name in list(wanted):
+            control = self._declared("rows", name).control
+            if control is not None and control not in wanted:
+                wanted.append(control)
+        return wanted
+
+    def _networks(self, rows: list[str] | None) -> list[tuple[str, int]]:
+        found: dict[tuple[str, int], None] = {}
+        for name in self.params.build.rows if rows is None else rows:
+            row = name
+            while (before := self._declared("rows", row).finetuned_from) is not None:
+                row = before
+            found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.stages_of(row, self.params.build.columns))
+        return list(found)
