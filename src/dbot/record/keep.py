@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbot.errors import UserError
-from dbot.plan import Plan
+from dbot.plan import Job, Plan
 from dbot.record.check import check, job_of
 from dbot.record.dvc_lock import md5
 from dbot.record.execution import STATE, state_folder
@@ -21,15 +21,38 @@ LOCK_SECONDS = 3600.0
 """Others hold the lock for as long as DVC takes to copy their checkpoints."""
 
 
-def keep(plan: Plan, paths: list[Path]) -> dict[str, dict[str, str]]:
-    """Give the artifacts of some receipts to DVC; returns id and DVC's MD5s for each receipt, by path.
+Kept = dict[str, dict[str, str]]
+"""By path of a receipt, its id and DVC's MD5s of what its job wrote."""
+
+
+def keep(plan: Plan, paths: list[Path]) -> Kept:
+    """Give the artifacts of some receipts to DVC.
 
     `dvc commit --force` certifies whatever lies there, so every receipt is checked first.
 
     Raises:
         UserError: a receipt doesn't hold, or DVC fails.
     """
-    checked = [(job, check(job)) for job in (job_of(plan, path) for path in paths)]
+    return _keep(plan, [(job, check(job)) for job in (job_of(plan, path) for path in paths)])
+
+
+def keep_rest(plan: Plan) -> tuple[Kept, dict[str, str]]:
+    """Give DVC all that its lock files lack, of jobs that are sound; and by name why others are not.
+
+    Raises:
+        UserError: DVC fails.
+    """
+    digests, checked, refused = recorded_digests(), [], {}
+    for job in jobs_done(plan):
+        if digests.get(job.receipt) != md5(job.receipt):
+            try:
+                checked.append((job, check(job)))
+            except UserError as error:
+                refused[job.name] = str(error)
+    return _keep(plan, checked) if checked else {}, refused
+
+
+def _keep(plan: Plan, checked: list[tuple[Job, Receipt]]) -> Kept:
     try:
         with locked(LOCK, LOCK_SECONDS):
             stages = write_stages(plan, [job for job, _ in checked])
@@ -42,21 +65,6 @@ def keep(plan: Plan, paths: list[Path]) -> dict[str, dict[str, str]]:
         # From here on the outputs can be had back from DVC, so the state that could make them again may go.
         shutil.rmtree(state_folder(job, {role: read.id for role, read in receipt.identity.inputs.items()}), ignore_errors=True)
     return {job.receipt.as_posix(): {"id": receipt.id, **_named(job.folder, receipt, digests)} for job, receipt in checked}
-
-
-def unkept(plan: Plan) -> tuple[list[Path], dict[str, str]]:
-    """The receipts that DVC's lock files don't have as they are, of jobs that are sound; and by name why others are not."""
-    digests, found, refused = recorded_digests(), [], {}
-    for job in jobs_done(plan):
-        if digests.get(job.receipt) == md5(job.receipt):
-            continue
-        try:
-            check(job)
-        except UserError as error:
-            refused[job.name] = str(error)
-        else:
-            found.append(job.receipt)
-    return found, refused
 
 
 def _commit(stages: Mapping[Path, list[str]]) -> None:

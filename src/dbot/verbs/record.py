@@ -7,7 +7,7 @@ from pathlib import Path
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.record.digest import write_whole
-from dbot.record.keep import keep, unkept
+from dbot.record.keep import keep, keep_rest
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    plan, refused = Plan(load(args.params, args.scale)), dict[str, str]()
-    receipts = args.receipt
-    if receipts is None:
-        receipts, refused = unkept(plan)
-    kept = keep(plan, receipts) if receipts else {}
+    plan = Plan(load(args.params, args.scale))
+    kept, refused = keep_rest(plan) if args.receipt is None else (keep(plan, args.receipt), {})
     if args.output is not None:
         write_whole(args.output, (json.dumps(kept, indent=1, sort_keys=True) + "\n").encode())
     for path, digests in kept.items():
