@@ -18,10 +18,12 @@ import pytest
 from dbot.cli import main
 from dbot.errors import UserError
 from dbot.record import receipt as receipts
-from dbot.record import runs
+from dbot.record import runs, tracking
 from dbot.record.execution import Execution
 from dbot.record.mlflow import Feed, Synced, sync
-from dbot.record.runs import tracking_uri
+from dbot.record.patience import Patience
+from dbot.record.store import Store
+from dbot.record.tracking import tracking_uri
 from tests.fakes import HISTORY, FakeProject
 
 DEAD = "http://127.0.0.1:9"
@@ -148,7 +150,7 @@ def test_sync_completes_a_feed_that_died_midway(stored: FakeProject) -> None:
 def test_a_shelf_whose_maker_was_cut_off_is_finished(stored: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     job = stored.plan.generate("digits")
 
-    def cut_off(self: runs.Store, *args: Any) -> None:
+    def cut_off(self: Store, *args: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -184,7 +186,7 @@ def test_of_a_job_that_ended_twice_the_last_word_counts(stored: FakeProject) -> 
     job = stored.plan.distill("B-B", 1)
     for needed in stored.plan.jobs([job]):
         stored.run(needed)
-    receipt, store = receipts.read(job.receipt), runs.Store()
+    receipt, store = receipts.read(job.receipt), Store()
     costly = receipt.circumstances.model_copy(update={"device_hours": receipt.circumstances.device_hours + 1})
     first, second = (runs.finished(job, receipt.model_copy(update={"circumstances": c}), HISTORY) for c in (receipt.circumstances, costly))
     assert store.complete(first)
@@ -294,7 +296,7 @@ def test_a_slow_server_costs_a_bounded_time(
         clock[0] += 6.0
         return clock[0]
 
-    monkeypatch.setattr(runs.Patience.__init__, "__defaults__", (tick,))
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (tick,))
     job = stored.plan.generate("digits")
     feed = Feed(job, "e" * 32, enabled=True)
     for count in range(1, 3):
@@ -328,8 +330,8 @@ def test_a_long_job_has_more_patience(project: FakeProject, monkeypatch: pytest.
 def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch, uri: str, shown: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "tok3n")
-    assert runs.shown_uri() == shown
-    assert runs.without_secrets(f"Failed to parse {uri} with tok3n") == f"Failed to parse {shown} with ..."
+    assert tracking.shown_uri() == shown
+    assert tracking.without_secrets(f"Failed to parse {uri} with tok3n") == f"Failed to parse {shown} with ..."
 
 
 def test_what_the_environment_keeps_secret_is_written_nowhere(

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from dbot.cli import main
 from dbot.record import receipt as receipts
 from dbot.record.dvc_lock import md5
-from dbot.record.runs import tracking_uri
+from dbot.record.tracking import tracking_uri
 from tests import fakes
 from tests.fakes import FakeProject
 
@@ -49,7 +49,7 @@ def test_the_best_of_a_row_has_an_alias_and_its_tags_lead_to_receipt_and_dvc(mea
 def test_done_twice_it_does_nothing(measured: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
     for moved in (1, 0):
         assert main(["sync"]) == 0
-        assert f"1 models are the best of their rows, {moved} registered or moved just now" in capsys.readouterr().out
+        assert f"1 model registered as the best of their rows, {moved} of them registered or moved just now" in capsys.readouterr().out
     assert len(MlflowClient(tracking_uri()).search_model_versions("name = 'dbot-demo-B-B'")) == 1
 
 
@@ -67,3 +67,30 @@ def test_a_stale_cell_has_no_best(measured: FakeProject) -> None:
     measured.set("label_smoothing: 0.1\n      head_init_std: 0.01", "label_smoothing: 0.2\n      head_init_std: 0.01")
     assert main(["sync"]) == 0
     assert not MlflowClient(tracking_uri()).search_registered_models()
+
+
+def test_verify_finds_an_alias_that_leads_elsewhere_and_a_version_that_says_otherwise(
+    measured: FakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--skip-images"]) == 0
+    assert "MLflow's registry: 1 of 1 models are not there; `dbot sync` registers them" in capsys.readouterr().out
+    assert main(["sync"]) == 0
+    assert main(["verify", "--skip-images"]) == 0
+    assert "1 model as MLflow's registry has them, best of their rows" in capsys.readouterr().out
+    client, right = MlflowClient(tracking_uri()), registered()
+
+    wrong = client.create_model_version("dbot-demo-B-B", "dvc:///elsewhere", right.run_id, {**right.tags, "dbot.sha256": "0" * 64})
+    client.set_registered_model_alias("dbot-demo-B-B", "best-cls", wrong.version)
+    assert main(["verify", "--skip-images"]) == 2
+    said = capsys.readouterr().err
+    assert f"dbot-demo-B-B@best-cls has tag dbot.sha256 = {'0' * 64}, by the receipts it is" in said
+    assert said.rstrip().endswith("`dbot sync` mends it")
+    assert said.count("\n") == 1
+    assert main(["sync"]) == 0
+    assert registered().version == right.version
+
+    client.set_model_version_tag("dbot-demo-B-B", right.version, "dbot.result.top1", "99.0")
+    assert main(["verify", "--skip-images"]) == 2
+    assert "has tag dbot.result.top1 = 99.0, by the receipts it is 50.0" in capsys.readouterr().err
+    assert main(["sync"]) == 0
+    assert main(["verify", "--skip-images"]) == 0

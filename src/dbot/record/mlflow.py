@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from dbot.errors import UserError
 from dbot.plan import METRICS, Job, Plan
 from dbot.record import receipt as receipts
-from dbot.record import runs
+from dbot.record import runs, tracking
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
+from dbot.record.store import Store
 from dbot.record.target import jobs_done
 
 PATIENCE_SECONDS, PATIENCE_SHARE = 30.0, 0.02
@@ -50,7 +51,7 @@ class Feed:
 
     def _open(self, execution: str) -> None:
         content = runs.begun(self.job, execution)
-        self._store = runs.Store(self._allowed)
+        self._store = Store(self._allowed)
         self._store.complete(content)
         self._run = self._store.open(content)
         self._sent = self._store.sent(self._run)
@@ -75,7 +76,7 @@ class Feed:
         except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
             self._live = False
             print(
-                f"MLflow at {runs.shown_uri()} does not answer ({short(error)}): training goes on; `dbot sync` completes it later",
+                f"MLflow at {tracking.shown_uri()} does not answer ({short(error)}): training goes on; `dbot sync` completes it later",
                 file=sys.stderr,
                 flush=True,
             )
@@ -103,11 +104,11 @@ def sync(plan: Plan) -> Synced:
         return Synced(0, 0)
     contents = [_content(job, receipt) for job, receipt in done]
     try:
-        store = runs.Store()
+        store = Store()
         completed = sum(store.complete(content) for content in contents)
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
         raise UserError(
-            f"MLflow at {runs.shown_uri()} does not answer ({short(error)}); "
+            f"MLflow at {tracking.shown_uri()} does not answer ({short(error)}); "
             "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
         ) from None
     return Synced(len(done), completed)
@@ -129,12 +130,12 @@ def check_runs(jobs: Sequence[Job]) -> Checked:
     Raises:
         UserError: names the first run that says something else.
     """
-    if not runs.is_there():
-        return Checked(notes=[f"MLflow: not checked, there is no {runs.DEFAULT_FILE} here"])
+    if not tracking.is_there():
+        return Checked(notes=[f"MLflow: not checked, there is no {tracking.DEFAULT_FILE} here"])
     contents = [(job, _content(job, receipts.read(job.receipt))) for job in jobs]
     found, incomplete = Checked(), 0
     try:
-        store = runs.Store()
+        store = Store()
         for job, content in contents:
             try:
                 different = store.disagreement(content)
@@ -143,14 +144,14 @@ def check_runs(jobs: Sequence[Job]) -> Checked:
                 continue
             if different is not None:
                 raise UserError(
-                    f"MLflow at {runs.shown_uri()}: the run of {job.name} ({content.execution}) {different}; "
+                    f"MLflow at {tracking.shown_uri()}: the run of {job.name} ({content.execution}) {different}; "
                     "delete that run and `dbot sync` sends it anew"
                 )
             found.same += 1
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
-        found.notes.append(f"MLflow: not checked to the end, {runs.shown_uri()} does not answer ({short(error)})")
+        found.notes.append(f"MLflow: not checked to the end, {tracking.shown_uri()} does not answer ({short(error)})")
     if incomplete:
         found.notes.append(f"MLflow: {incomplete} of {len(contents)} executions are not there, or not whole; `dbot sync` completes them")
     return found
@@ -164,5 +165,5 @@ def short(error: BaseException) -> str:
     """The root of an error in one line: MLflow wraps it in pages, which also repeat the address with its password."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    line = runs.without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
+    line = tracking.without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
     return line if len(line) <= 120 else f"{line[:117]}..."

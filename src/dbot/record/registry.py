@@ -4,15 +4,16 @@ A version holds no weights. Its tags name the receipt and the file as DVC has it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dbot.errors import UserError
-from dbot.record import runs
+from dbot.record import tracking
 from dbot.record.dvc_lock import md5
 from dbot.record.mlflow import short
 from dbot.record.receipt import Receipt
 from dbot.record.stages import recorded_digests
+from dbot.record.store import Store
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,60 @@ def register(models: Sequence[Model]) -> int:
     if not models:
         return 0
     try:
-        store = runs.Store()
+        store = Store()
         digests = recorded_digests()
         return sum(
             store.register(model.name, model.alias, model.receipt.circumstances.execution, *_version(model, digests)) for model in models
         )
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
         raise UserError(
-            f"MLflow's registry at {runs.shown_uri()} does not answer ({short(error)}); "
+            f"MLflow's registry at {tracking.shown_uri()} does not answer ({short(error)}); "
             "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
         ) from None
+
+
+@dataclass
+class Checked:
+    """What a comparison with the registry found."""
+
+    same: int = 0
+    """Aliases that point at the version of their row's best model."""
+    notes: list[str] = field(default_factory=list)
+    """What could not be compared, and why."""
+
+
+def check_models(models: Sequence[Model]) -> Checked:
+    """Compare the registry's aliases with the models that the receipts say are best.
+
+    Raises:
+        UserError: names the first alias that leads elsewhere, or whose version says something else.
+    """
+    checked = Checked()
+    if not models or not tracking.is_there():
+        return checked
+    digests, missing = recorded_digests(), 0
+    try:
+        store = Store()
+        for model in models:
+            found = store.registered(model.name, model.alias)
+            if found is None:
+                missing += 1
+                continue
+            _, expected = _version(model, digests)
+            for tag, value in expected.items():
+                if found.get(tag) != value:
+                    raise UserError(
+                        f"MLflow at {tracking.shown_uri()}: {model.name}@{model.alias} has tag {tag} = {found.get(tag, 'nothing')}, "
+                        f"by the receipts it is {value}; `dbot sync` mends it"
+                    )
+            checked.same += 1
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
+        checked.notes.append(f"MLflow's registry: not checked to the end, {tracking.shown_uri()} does not answer ({short(error)})")
+    if missing:
+        checked.notes.append(f"MLflow's registry: {missing} of {len(models)} models are not there; `dbot sync` registers them")
+    return checked
 
 
 def _version(model: Model, digests: dict[Path, str]) -> tuple[str, dict[str, str]]:

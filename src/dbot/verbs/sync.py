@@ -10,7 +10,7 @@ from dbot.plan import Plan
 from dbot.record.digest import write_whole
 from dbot.record.mlflow import sync
 from dbot.record.registry import register
-from dbot.record.runs import shown_uri
+from dbot.record.tracking import shown_uri
 from dbot.report.best import best_models
 
 
@@ -27,4 +27,6 @@ def run(args: argparse.Namespace) -> None:
         content = {"uri": shown_uri(), **asdict(done), "models": {f"{model.name}@{model.alias}": model.receipt.id for model in models}}
         write_whole(args.output, (json.dumps(content, indent=1) + "\n").encode())
     print(f"MLflow at {shown_uri()}: {done.receipts} receipts of scale {plan.scale}, {done.completed} runs completed just now")
-    print(f"{len(models)} models are the best of their rows, {moved} registered or moved just now")
+    print(
+        f"{len(models)} model{'s' * (len(models) != 1)} registered as the best of their rows, {moved} of them registered or moved just now"
+    )
