@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dbot.errors import UserError
-from dbot.params.checks import Problem, cross_check
+from dbot.params.checks import cross_check
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
+from dbot.params.problem import Problem
 from dbot.params.recipes import Pretrain
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
 from dbot.params.sweeps import expand_sweeps
