@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dbot.plan import GALLERY
+from dbot.plan import GALLERY, SIMILARITY
+from dbot.record.receipt import artifact_of
 from dbot.report.page import render
 from tests.report.conftest import Project
 
@@ -68,11 +69,20 @@ def test_a_browser_shows_it(project: Project, tmp_path: Path, size: tuple[int, i
     project.write(dense, {"box_ap": 31.0, "mask_ap": 25.0}, "cpu", 0.25, curve=False)
     Image.new("RGB", (300, 200), "teal").save(dense.folder / GALLERY)
 
+    compared = project.plan.compare("B-B", "B-L")
+    for needed in compared.inputs.values():
+        if not needed.receipt.exists():
+            project.pretend(needed)
+    shades = compared.folder / SIMILARITY[-1]
+    shades.parent.mkdir(parents=True)
+    Image.new("RGB", (640, 480), "teal").save(shades)  # as wide as such pictures are drawn
+    project.write(compared, {"cka_last_layer": 0.5}, "cpu", 0.1, curve=False, artifacts={shades.name: artifact_of(shades)})
+
     found, console = look(tmp_path, render(project.plan), size)
     assert console == ""
     assert {"grid-published", "grid-det", "grid-ran", "grid-gaps"} <= {name for name, _ in found["tables"]}
     assert all(seen for _, seen in found["tables"])
-    assert found["pictures"] == [[True, True]]
+    assert found["pictures"] == [[True, True]] * 2
     assert found["drawings"]
     assert found["broken"] == []
     measured = [value for value in found["up"] if value]
