@@ -149,6 +149,7 @@ def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.Cap
         "  6 runs as MLflow has them",
         "  2 files as these receipts give them: table.csv, table.md",
         "  git: 6 of 6 receipts are not as the last commit has them; `git status results` lists them",
+        "  MLflow's registry: 1 of 1 models are not there; `dbot sync` registers them",
     ]
 
 
