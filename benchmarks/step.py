@@ -76,6 +76,8 @@ def main() -> None:
         "same precision. Drop path 0.2, gradient norm clipped, "
         "decoder 512 wide and 8 deep, as for B. `plain` is `shortcuts: false`."
     )
+    if args.reference is not None:
+        notes += " `published` keeps its own precision whatever ours is: float16 by CUDA's autocast on a GPU, float32 on a CPU."
     parts = [pages.table(header, rows), " ".join([notes, *disturbed])]
     if ratios:
         parts += [
