@@ -72,6 +72,17 @@ def test_a_dead_server_costs_one_line(project: FakeProject, monkeypatch: pytest.
         sync(project.plan)
 
 
+def test_trouble_with_a_file_of_ours_is_not_blamed_on_mlflow(stored: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    stored.run_chain(stored.plan.prepare("digits"))
+    lock = Path("state/mlflow.lock")
+    lock.unlink(missing_ok=True)
+    lock.mkdir(parents=True)
+    assert main(["sync"]) == 2
+    assert capsys.readouterr().err == (
+        "dbot sync: state/mlflow.lock: is a directory; a folder lies where a file should: move it away, and run this again\n"
+    )
+
+
 def test_a_broken_database_costs_one_line(project: FakeProject, capfd: pytest.CaptureFixture[str]) -> None:
     Path("mlflow.db").write_bytes(b"no database" * 100)
     Feed(project.plan.generate("digits"), "e" * 32, enabled=True).log(HISTORY)

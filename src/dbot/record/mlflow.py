@@ -107,11 +107,18 @@ def sync(plan: Plan) -> Synced:
         store = Store()
         completed = sum(store.complete(content) for content in contents)
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
-        raise UserError(
-            f"MLflow at {tracking.shown_uri()} does not answer ({short(error)}); "
-            "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
-        ) from None
+        raise unanswered("MLflow", error) from None
     return Synced(len(done), completed)
+
+
+def unanswered(what: str, error: Exception) -> Exception:
+    """What a verb says that MLflow fails; trouble with a file of this project stays what it is."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return error
+    return UserError(
+        f"{what} at {tracking.shown_uri()} does not answer ({short(error)}); "
+        "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
+    )
 
 
 @dataclass

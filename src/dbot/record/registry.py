@@ -10,7 +10,7 @@ from pathlib import Path
 from dbot.errors import UserError
 from dbot.record import tracking
 from dbot.record.dvc_lock import md5
-from dbot.record.mlflow import short
+from dbot.record.mlflow import short, unanswered
 from dbot.record.receipt import Receipt
 from dbot.record.stages import recorded_digests
 from dbot.record.store import Store
@@ -56,10 +56,7 @@ def register(models: Sequence[Model]) -> int:
             store.register(model.name, model.alias, model.receipt.circumstances.execution, *_version(model, digests)) for model in models
         )
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
-        raise UserError(
-            f"MLflow's registry at {tracking.shown_uri()} does not answer ({short(error)}); "
-            "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"
-        ) from None
+        raise unanswered("MLflow's registry", error) from None
 
 
 @dataclass
