@@ -35,6 +35,17 @@ def test_a_recorded_checkpoint_is_in_the_cache_and_in_the_lock_file(kept: FakePr
     assert main(["verify", str(job.folder)]) == 0
 
 
+def test_a_row_of_a_sweep_is_in_the_lock_file_with_its_variant(kept: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its keys lead through a list: `…variants.1`."""
+    job = kept.plan.distill("teachers-lite-1", "1")
+    kept.run_chain(job)
+    keep(kept.plan, [each.receipt for each in kept.plan.jobs([job])])
+    assert main(["verify", str(job.folder), "--skip-teachers"]) == 0
+    kept.set("{name: lite, title: EfficientNet-Lite0,", "{name: lite, title: another,")
+    assert main(["verify", str(job.folder), "--skip-teachers"]) == 2
+    assert "was made with scales.demo.overrides.sweeps.teachers.variants.1 = {" in capsys.readouterr().err
+
+
 def test_without_receipts_it_is_all_that_dvc_lacks_and_that_holds(kept: FakeProject, capsys: pytest.CaptureFixture[str], sh: Shell) -> None:
     """Then `dvc pull` has nothing to say against what lies here: a data set that no lock file knows would stop it."""
     plan = kept.plan

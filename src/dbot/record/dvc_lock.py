@@ -72,7 +72,7 @@ class LockFiles:
             yield from self._of_params(job, content.get("params") or {})
             if content.get("cmd") != job.command:
                 yield "has another command than the job"
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             yield f"is not what DVC writes ({type(error).__name__} {error})"
 
     def _of_outs(self, job: Job, outs: list[Mapping[str, Any]], images: bool) -> Iterator[str]:
@@ -150,9 +150,9 @@ def _is_folder(out: Mapping[str, Any]) -> bool:
 
 
 def _value(data: Any, key: str) -> Any:
-    """The value at a dotted key, as DVC finds it."""
+    """The value at a dotted key, as DVC finds it: a number counts the entries of a list."""
     for part in key.split("."):
-        data = data[part]
+        data = data[int(part)] if isinstance(data, list) else data[part]
     return data
 
 
