@@ -92,7 +92,8 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: 
     dense = snakemake(
         empty, "--dry-run", "--printshellcmds", "column_det", "column_seg", "transfers", "comparisons", "sweep_teachers"
     ).stdout
-    for line in (*(line for scale in SCALES for line in lines[scale]), *dict(SHELL.findall(dense))):
+    shown = (*(line for scale in SCALES for line in lines[scale]), *dict(SHELL.findall(dense)))
+    for line in [command for several in shown for command in re.split(r" >> \S+ 2>&1 && ", several)]:
         words = shlex.split(line)
         assert words[0] == LAUNCH or shutil.which(words[0], path=str(PROGRAMS)), f"{words[0]} is not installed"
         verb, *flags = bare(line)[1:]

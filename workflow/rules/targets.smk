@@ -1,5 +1,6 @@
-# Targets by name: rows, columns, sweeps, comparisons. Each ends with handing over to DVC what is small and comes without a mark:
-# a data set that lies here and is in dvc.yaml, but in no lock file, keeps `dvc pull` from doing anything.
+# Targets by name: rows, columns, sweeps, comparisons. Each ends with handing over to DVC what is small and comes without a mark
+# (a data set that lies here and is in dvc.yaml, but in no lock file, keeps `dvc pull` from doing anything), and with completing
+# MLflow: short jobs leave their metrics to that.
 
 
 # `snakemake row_B-L`: the cells of one row (and of its control), whether or not the table asks for it.
@@ -19,9 +20,9 @@ for row in PLAN.params.table_rows:
         params:
             scale=PLAN.scale,
         message:
-            "hand what is small to DVC (log: {log})"
+            "hand what is small to DVC, complete MLflow (log: {log})"
         shell:
-            "dbot record --scale {params.scale} >> {log} 2>&1"
+            "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
 
 
 # `snakemake comparisons`: students of different teachers, layer by layer.
@@ -36,9 +37,9 @@ rule comparisons:
     params:
         scale=PLAN.scale,
     message:
-        "hand what is small to DVC (log: {log})"
+        "hand what is small to DVC, complete MLflow (log: {log})"
     shell:
-        "dbot record --scale {params.scale} >> {log} 2>&1"
+        "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
 
 
 # `snakemake sweep_teachers`: the cells of a sweep of params.yaml, and its figure.
@@ -59,9 +60,9 @@ for sweep in PLAN.sweeps():
         params:
             scale=PLAN.scale,
         message:
-            "hand what is small to DVC (log: {log})"
+            "hand what is small to DVC, complete MLflow (log: {log})"
         shell:
-            "dbot record --scale {params.scale} >> {log} 2>&1"
+            "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
 
 
 # `snakemake column_det`: the cells of one column, whether or not the table asks for it.
@@ -81,6 +82,6 @@ for column in COLUMNS:
         params:
             scale=PLAN.scale,
         message:
-            "hand what is small to DVC (log: {log})"
+            "hand what is small to DVC, complete MLflow (log: {log})"
         shell:
-            "dbot record --scale {params.scale} >> {log} 2>&1"
+            "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
