@@ -126,7 +126,7 @@ class Checked:
     """What a comparison with MLflow found."""
 
     same: int = 0
-    """Runs with the values, parameters and tags of their receipts."""
+    """Runs with the values, parameters and tags of their receipts; or aliases that lead to the best model by the receipts."""
     notes: list[str] = field(default_factory=list)
     """What could not be compared, and why."""
 

@@ -4,13 +4,13 @@ A version holds no weights. Its tags name the receipt and the file as DVC has it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dbot.errors import UserError
 from dbot.record import tracking
 from dbot.record.dvc_lock import md5
-from dbot.record.mlflow import short, unanswered
+from dbot.record.mlflow import Checked, short, unanswered
 from dbot.record.receipt import Receipt
 from dbot.record.stages import recorded_digests
 from dbot.record.store import Store
@@ -57,16 +57,6 @@ def register(models: Sequence[Model]) -> int:
         )
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
         raise unanswered("MLflow's registry", error) from None
-
-
-@dataclass
-class Checked:
-    """What a comparison with the registry found."""
-
-    same: int = 0
-    """Aliases that point at the version of their row's best model."""
-    notes: list[str] = field(default_factory=list)
-    """What could not be compared, and why."""
 
 
 def check_models(models: Sequence[Model]) -> Checked:
