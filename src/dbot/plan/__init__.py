@@ -4,12 +4,11 @@ Snakemake's rules, the command line, dvc.yaml, `dbot adopt` and the table all as
 """
 
 from dbot.plan.graph import transfer_recipe
-from dbot.plan.job import DENSE, DENSE_ARTIFACTS, GALLERY, KEPT, METRICS, MODEL, RECEIPT, RESULTS, SIMILARITY, STUDENT, Job
+from dbot.plan.job import DENSE, GALLERY, KEPT, METRICS, MODEL, RECEIPT, RESULTS, SIMILARITY, STUDENT, Job
 from dbot.plan.plan import Plan
 
 __all__ = [
     "DENSE",
-    "DENSE_ARTIFACTS",
     "GALLERY",
     "KEPT",
     "METRICS",

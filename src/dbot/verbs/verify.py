@@ -10,7 +10,7 @@ from dbot.params.load import load
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.digest import canonical
-from dbot.record.mlflow import check_runs
+from dbot.record.mlflow import Checked, check_runs
 from dbot.record.registry import check_models
 from dbot.record.target import jobs_at
 from dbot.record.verify import verify
@@ -39,22 +39,23 @@ def run(args: argparse.Namespace) -> None:
     found = verify(plan, jobs, images=not args.skip_images)
     teachers, left_out = _teachers(plan, jobs) if not args.skip_teachers else (0, ["teachers: not loaded, as asked"])
     written = check_written(plan) if not args.target else []
-    runs = check_runs(jobs) if not args.skip_mlflow else None
-    paths = {job.receipt for job in jobs}
-    models = check_models([model for model in best_models(plan) if model.path in paths]) if not args.skip_mlflow else None
+    if args.skip_mlflow:
+        runs, models = Checked(notes=["MLflow: not checked, as asked"]), Checked()
+    else:
+        paths = {job.receipt for job in jobs}
+        runs, models = check_runs(jobs), check_models([model for model in best_models(plan) if model.path in paths])
     print(f"{len(cells)} result{'s' * (len(cells) != 1)} of scale {plan.scale} and all that is behind them match:")
     print(f"  {found.receipts} receipts, {found.files} files of jobs, {found.images} files of data sets")
     print(f"  {found.kept} files as DVC has them, {found.commits} receipts with the code of their commit in git")
-    if runs is not None and runs.same:
+    if runs.same:
         print(f"  {runs.same} runs as MLflow has them")
-    if models is not None and models.same:
+    if models.same:
         print(f"  {models.same} model{'s' * (models.same != 1)} as MLflow's registry has them, best of their rows")
     if teachers:
         print(f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts")
     if written:
         print(f"  {len(written)} files as these receipts give them: {', '.join(path.name for path in written)}")
-    asked = [*runs.notes, *models.notes] if runs is not None and models is not None else ["MLflow: not checked, as asked"]
-    for note in [*found.notes, *left_out, *asked]:
+    for note in [*found.notes, *left_out, *runs.notes, *models.notes]:
         print(f"  {note}")
 
 
