@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from dbot import __version__
+from dbot import __version__, garbage
 from dbot.disk import concerns_disk, is_misplaced, refusal
 from dbot.errors import UserError
 
@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; the exit status is 0, or 2 for a mistake that the user can mend."""
     arguments = sys.argv[1:] if argv is None else argv
     verbs = {**JOBS, **OTHERS}
+    garbage.seldom()
     try:
         if not arguments or arguments[0] in ("-h", "--help", "--version") or arguments[0] not in verbs:
             return _front(arguments, verbs)

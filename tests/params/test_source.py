@@ -81,6 +81,8 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.
         ("a: \x00\n", ":1: "),
         ("a: &x [*x]\n", ": is nested too deeply"),
         ("a: &x {b: *x}\n", ": is nested too deeply"),
+        (f"a: {'[' * 100_000}{']' * 100_000}\n", ": is nested too deeply"),
+        (f"a:\n  {'- ' * 100_000}1\n", ": is nested too deeply"),
         (LAUGHS, ":1: the file holds more than 100,000 values; do its aliases (*) multiply"),
         ("a: 1\nb: 2001-13-45\n", ":2: month must be in 1..12; put it in quotes"),
         ("a: 0b_\n", ":1: invalid literal"),

@@ -97,6 +97,33 @@ def test_switched_off_it_touches_nothing(project: FakeProject) -> None:
     assert not Path("mlflow.db").exists()
 
 
+def test_a_short_job_is_left_to_the_sync(stored: FakeProject) -> None:
+    job = stored.plan.distill("B-B", "1")
+    stored.run_chain(job.inputs["data"])
+    before = Path("mlflow.db").read_bytes()
+    feed = Feed(job, "e" * 32, enabled=True, after=1e6)
+    feed.show()
+    feed.log(HISTORY)
+    feed.complete(stored.run(job), HISTORY)
+    assert Path("mlflow.db").read_bytes() == before
+    sync(stored.plan)
+    assert {value for name, _, value in everything()[job.name]["points"] if name == "loss"} == {1.5, 0.1 + 0.2}
+
+
+def test_when_its_time_has_come_a_job_is_shown_whole(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, seconds = project.plan.generate("digits"), [0.0]
+    with monkeypatch.context() as patch:
+        patch.setattr("dbot.record.mlflow.time.monotonic", lambda: seconds[0])
+        feed = Feed(job, "e" * 32, enabled=True, after=20)
+        feed.log(HISTORY[:1])
+        assert not Path("mlflow.db").exists()
+        seconds[0] = 20
+        feed.show()
+        assert everything()[job.name]["status"] == "RUNNING"
+        feed.log(HISTORY)
+    assert [step for name, step, _ in everything()[job.name]["points"] if name == "loss"] == [0, 1]
+
+
 def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> None:
     plan = stored.plan
     job = plan.distill("B-B", "1")

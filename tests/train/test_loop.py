@@ -9,8 +9,9 @@ import torch
 
 from dbot.errors import UserError
 from dbot.train.incident import NonFinite
-from dbot.train.loop import REWINDS, Interrupted
-from tests.train.small import Noise, execution_like, recipe_like, run, task_of, without_times
+from dbot.train.loop import REWINDS, Interrupted, train
+from dbot.train.state import StateStore
+from tests.train.small import ALONE, Noise, execution_like, recipe_like, run, task_of, without_times
 
 
 @pytest.fixture
@@ -45,6 +46,14 @@ def test_learns(recipe, execution, tmp_path):
     outcome = run(task_of(recipe.model_copy(update={"epochs": 30})), tmp_path, execution)
     assert outcome.steps == 60  # 20 images make two batches of 8 an epoch
     assert outcome.history[-1]["loss"] < outcome.history[0]["loss"]
+
+
+def test_every_progress_line_is_told_of(recipe, execution, tmp_path, capsys):
+    task, store, calls = task_of(recipe), StateStore(tmp_path, execution.states_kept), []
+    execution = execution.model_copy(update={"progress_every_seconds": 0.0})
+    train(task, store, ALONE, execution, 8, lambda history: None, meanwhile=lambda: calls.append(1))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(calls) == sum("left" in line for line in lines) == 3  # of two steps in each of three epochs, one is no end
 
 
 @pytest.mark.parametrize("killed_at", [5, 23, 30, 47])

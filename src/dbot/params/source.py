@@ -50,19 +50,26 @@ def dotted(path: KeyPath) -> str:
     return ".".join(str(key) for key in path)
 
 
+DEEP = 5_000
+"""Levels that LibYAML surely reads: some way beyond, its recursion ends the process."""
 MOST = 100_000
 """Values that a file may hold, aliases followed: far more than any, and few enough to be read in no time."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML 1.1 as PyYAML reads it, except that ``1e-6`` is a number and not a string."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+class _TellingLoader(yaml.SafeLoader):
+    """The same, ten times slower, and with more to say about what isn't YAML."""
+
+
+for _kind in (_Loader, _TellingLoader):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
 
 
 def read_yaml(file: Path) -> Tree:
@@ -76,12 +83,11 @@ def read_yaml(file: Path) -> Tree:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UserError(f"{file}: cannot be read ({reason}); run dbot in the project's folder or name a file with --params") from None
-    loader = None
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        origins: dict[KeyPath, Origin] = {}
-        data = _construct(loader, node, (), origins, file) if node is not None else None
+        try:
+            data, origins = _read(text, _TellingLoader if _levels(text) > DEEP else _Loader, file)
+        except yaml.YAMLError:
+            data, origins = _read(text, _TellingLoader, file)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -89,15 +95,26 @@ def read_yaml(file: Path) -> Tree:
         raise UserError(f"{file}:{line}: {problem}; mend the YAML there") from None
     except RecursionError:
         raise UserError(f"{file}: is nested too deeply; does an anchor (&) hold its own alias (*)?") from None
-    finally:
-        if loader is not None:
-            loader.dispose()
     if not isinstance(data, dict):
         raise UserError(f"{file}: must be a mapping of sections; see the file that came with the project")
     return Tree(data, origins)
 
 
-def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[KeyPath, Origin], file: Path) -> Any:
+def _levels(text: str) -> int:
+    """No fewer than a text nests: each level takes a bracket, or a column of a line."""
+    return text.count("[") + text.count("{") + max(map(len, text.splitlines()), default=0)
+
+
+def _read(text: str, kind: type[_Loader | _TellingLoader], file: Path) -> tuple[Any, dict[KeyPath, Origin]]:
+    loader, origins = kind(text), dict[KeyPath, Origin]()
+    try:
+        node = loader.get_single_node()
+        return (None if node is None else _construct(loader, node, (), origins, file)), origins
+    finally:
+        loader.dispose()
+
+
+def _construct(loader: _Loader | _TellingLoader, node: yaml.Node, path: KeyPath, origins: dict[KeyPath, Origin], file: Path) -> Any:
     line = node.start_mark.line + 1
     if len(origins) > MOST:
         raise UserError(f"{file}:{line}: the file holds more than {MOST:,} values; do its aliases (*) multiply one another?")
@@ -116,7 +133,7 @@ def _construct(loader: _Loader, node: yaml.Node, path: KeyPath, origins: dict[Ke
     return _scalar(loader, node, file)
 
 
-def _scalar(loader: _Loader, node: yaml.Node, file: Path) -> Any:
+def _scalar(loader: _Loader | _TellingLoader, node: yaml.Node, file: Path) -> Any:
     try:
         return loader.construct_object(node)
     except ValueError as error:  # the 32nd of a month, a number without digits or with thousands of them

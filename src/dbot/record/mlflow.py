@@ -28,42 +28,49 @@ class Feed:
     killed and started again has the same execution name and so goes on in the same run.
     """
 
-    def __init__(self, job: Job, execution: str, enabled: bool) -> None:
+    def __init__(self, job: Job, execution: str, enabled: bool, after: float = 0) -> None:
         """Open the run of an execution.
 
         Args:
             job: the job that runs.
             execution: its name, as in its receipt.
             enabled: False does nothing at all, as on every process but the first.
+            after: seconds from now on in which nothing is sent, nor MLflow loaded. What a shorter job leaves is sent by `dbot sync`.
         """
         self.job = job
+        self._execution = execution
         self._live = enabled
-        self._began = time.monotonic()
-        self._attempt(lambda: self._open(execution))
+        self._open: _OpenRun | None = None
+        self._began, self._after = time.monotonic(), after
+        self.show()
+
+    def show(self) -> None:
+        """Open the run, if that was not done and it is time."""
+        if self._open is None and time.monotonic() - self._began >= self._after:
+            self._attempt(self._opened)
 
     def log(self, history: History) -> None:
         """Send what a history, whole so far, has that was not sent yet."""
-        self._attempt(lambda: self._send(history))
+        self.show()
+        if (run := self._open) is not None:
+            self._attempt(lambda: run.send(history))
 
     def complete(self, receipt: Receipt, history: History = ()) -> None:
         """Send what the run of a finished job still lacks, and finish it."""
-        self._attempt(lambda: self._store.complete(runs.finished(self.job, receipt, history)))
+        self.show()
+        if (run := self._open) is not None:
+            self._attempt(lambda: run.store.complete(runs.finished(self.job, receipt, history)))
 
-    def _open(self, execution: str) -> None:
-        content = runs.begun(self.job, execution)
-        self._store = Store(self._allowed)
-        self._store.complete(content)
-        self._run = self._store.open(content)
-        self._sent = self._store.sent(self._run)
+    def _opened(self) -> None:
+        content = runs.begun(self.job, self._execution)
+        store = Store(self._allowed)
+        store.complete(content)
+        identity = store.open(content)
+        self._open = _OpenRun(store, identity, store.sent(identity))
 
     def _allowed(self) -> float:
         """Seconds that a slow server may have cost this job by now."""
         return max(PATIENCE_SECONDS, PATIENCE_SHARE * (time.monotonic() - self._began))
-
-    def _send(self, history: History) -> None:
-        unsent = [point for point in runs.points(history) if (point[0], point[2]) not in self._sent]
-        self._store.log(self._run, unsent, runs.now())
-        self._sent.update({(name, epoch): value for name, value, epoch in unsent})
 
     def _attempt(self, action: Callable[[], object]) -> None:
         if not self._live:
@@ -82,6 +89,22 @@ class Feed:
             )
         finally:
             random.setstate(drawn)
+
+
+@dataclass
+class _OpenRun:
+    """A run that a job feeds."""
+
+    store: Store
+    identity: str
+    sent: dict[tuple[str, int], float]
+    """Values that it has, by name and epoch."""
+
+    def send(self, history: History) -> None:
+        """Send what it has not."""
+        unsent = [point for point in runs.points(history) if (point[0], point[2]) not in self.sent]
+        self.store.log(self.identity, unsent, runs.now())
+        self.sent.update({(name, epoch): value for name, value, epoch in unsent})
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def train(
     after_epoch: Callable[[list[Metrics]], None],
     on_incident: Callable[[Incident], str] = lambda incident: "",
     passed_over: Iterable[int] = (),
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train a task to its end, from its newest state if there is one.
 
@@ -87,6 +88,7 @@ def train(
         after_epoch: called on the leading process with the history so far.
         on_incident: called on the leading process for a step that is not finite; returns what a person can do to see why.
         passed_over: steps whose batch is drawn but not trained on, besides those that the state names.
+        meanwhile: called on the leading process with every progress line.
 
     Raises:
         UserError: the batch doesn't fit the data or the processes, or the loss is not finite.
@@ -94,7 +96,7 @@ def train(
     left_out = set(passed_over)
     while True:
         try:
-            return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out)
+            return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out, meanwhile)
         except NonFinite as found:
             hint = on_incident(found.incident) if processes.leads else ""
             if task.recipe.non_finite != "rewind" or len(left_out) >= REWINDS:
@@ -113,6 +115,7 @@ def _train(
     after_epoch: Callable[[list[Metrics]], None],
     on_incident: Callable[[Incident], str],
     passed_over: set[int],
+    meanwhile: Callable[[], None],
 ) -> Outcome:
     """Train until the end, or until something is not finite. Adds to ``passed_over`` what the state names."""
     recipe, device = task.recipe, processes.device
@@ -213,6 +216,7 @@ def _train(
             if progress.due and not end_of_epoch and is_finite():
                 shown = float(meter.loss) / max(1, meter.steps - meter.skipped)
                 progress.show(step + 1, step // per_epoch + 1, shown, rate, *_speed(meter, recipe.batch_size))
+                meanwhile()
             if end_of_epoch:
                 is_finite(together=True)
                 metrics = _close_epoch(task, model, meter, processes, (step + 1) // per_epoch, rate)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from dbot import garbage
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
 from dbot.disk import patiently
@@ -32,6 +33,8 @@ from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Task
 
 T = TypeVar("T")
+FED_AFTER_SECONDS = 20.0
+"""A shorter job is left to `dbot sync`: loading MLflow would take as long as a good part of its work."""
 
 
 class Looked(Exception):
@@ -70,7 +73,9 @@ class TrainingJob:
             raise Looked(replay(task, self.replayed, self.processes.device, execution))
         store = StateStore(self.run.state, execution.states_kept, execution.disk_patience_seconds)
         capture = partial(self._capture, task, store)
-        outcome = train(task, store, self.processes, execution, self.batch_per_process, self._after_epoch, capture)
+        outcome = train(
+            task, store, self.processes, execution, self.batch_per_process, self._after_epoch, capture, meanwhile=self.feed.show
+        )
         self.history = outcome.history
         return outcome
 
@@ -164,12 +169,12 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
         group.barrier()
         if folder is not None and not folder.samefile(run.state):
             raise UserError(f"{folder}: is of other parameters or inputs than {job.name} now has (those have {run.state}); restore them")
-        # A job of seconds is left to `dbot sync`: loading MLflow would take as long as its work.
         feeds = plan.params.execution.mlflow and run.leads and METRICS in job.artifacts
-        feed = Feed(job, run.name, enabled=feeds)
+        feed = Feed(job, run.name, enabled=feeds, after=FED_AFTER_SECONDS)
         manifest = read_manifest(inputs["data"].parent)
         if (scratch := load_site().scratch) is not None:
             manifest = stage(manifest, scratch)
         batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
+        garbage.as_usual()
         yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed, incident)
         group.barrier()
