@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.sides import cores
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "snakemake", "mlflow")
+PACKAGES = ("torch", "torchvision", "timm", "pillow", "simplejpeg", "numpy", "snakemake", "mlflow")
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:

@@ -153,10 +153,18 @@ def photograph(mode: str, **settings: object) -> bytes:
     return stream.getvalue()
 
 
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
 JPEGS = [
     *(photograph("RGB", subsampling=colours, quality=90) for colours in (0, 1, 2)),
     *(photograph(mode) for mode in ("L", "CMYK")),
     photograph("RGB", progressive=True),
+    photograph("RGB", keep_rgb=True),
+    photograph("RGB", exif=turned(6), icc_profile=b"\xff\xda" * 9),
 ]
 
 
@@ -186,9 +194,7 @@ def test_jpeg_is_what_pillow_makes_of_it_damaged_or_not(content: bytes, damage: 
 
 
 def test_a_photograph_on_its_side_is_set_upright() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    assert decode_image(photograph("RGB", exif=exif), Path("a.jpg")).shape == (3, 83, 61)
+    assert decode_image(photograph("RGB", exif=turned(6)), Path("a.jpg")).shape == (3, 83, 61)
 
 
 @given(

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import dbot
 from dbot.record.digest import data_digest, file_digest
 
-COMPUTING_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow")
+COMPUTING_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 """Packages whose version may change a result."""
 SOURCES = "src/dbot"
 """Where the repository has the package."""
