@@ -56,15 +56,15 @@ MOST = 100_000
 """Values that a file may hold, aliases followed: far more than any, and few enough to be read in no time."""
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that ``1e-6`` is a number and not a string."""
+class Loader(yaml.CSafeLoader):
+    """YAML 1.1 as PyYAML reads it, except that ``1e-6`` is a number and not a string, as it is to DVC."""
 
 
 class _TellingLoader(yaml.SafeLoader):
     """The same, ten times slower, and with more to say about what isn't YAML."""
 
 
-for _kind in (_Loader, _TellingLoader):
+for _kind in (Loader, _TellingLoader):
     _kind.add_implicit_resolver(
         "tag:yaml.org,2002:float",
         re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
@@ -85,7 +85,7 @@ def read_yaml(file: Path) -> Tree:
         raise UserError(f"{file}: cannot be read ({reason}); run dbot in the project's folder or name a file with --params") from None
     try:
         try:
-            data, origins = _read(text, _TellingLoader if _levels(text) > DEEP else _Loader, file)
+            data, origins = _read(text, _TellingLoader if _levels(text) > DEEP else Loader, file)
         except yaml.YAMLError:
             data, origins = _read(text, _TellingLoader, file)
     except yaml.YAMLError as error:
@@ -105,7 +105,7 @@ def _levels(text: str) -> int:
     return text.count("[") + text.count("{") + max(map(len, text.splitlines()), default=0)
 
 
-def _read(text: str, kind: type[_Loader | _TellingLoader], file: Path) -> tuple[Any, dict[KeyPath, Origin]]:
+def _read(text: str, kind: type[Loader | _TellingLoader], file: Path) -> tuple[Any, dict[KeyPath, Origin]]:
     loader, origins = kind(text), dict[KeyPath, Origin]()
     try:
         node = loader.get_single_node()
@@ -114,7 +114,7 @@ def _read(text: str, kind: type[_Loader | _TellingLoader], file: Path) -> tuple[
         loader.dispose()
 
 
-def _construct(loader: _Loader | _TellingLoader, node: yaml.Node, path: KeyPath, origins: dict[KeyPath, Origin], file: Path) -> Any:
+def _construct(loader: Loader | _TellingLoader, node: yaml.Node, path: KeyPath, origins: dict[KeyPath, Origin], file: Path) -> Any:
     line = node.start_mark.line + 1
     if len(origins) > MOST:
         raise UserError(f"{file}:{line}: the file holds more than {MOST:,} values; do its aliases (*) multiply one another?")
@@ -133,7 +133,7 @@ def _construct(loader: _Loader | _TellingLoader, node: yaml.Node, path: KeyPath,
     return _scalar(loader, node, file)
 
 
-def _scalar(loader: _Loader | _TellingLoader, node: yaml.Node, file: Path) -> Any:
+def _scalar(loader: Loader | _TellingLoader, node: yaml.Node, file: Path) -> Any:
     try:
         return loader.construct_object(node)
     except ValueError as error:  # the 32nd of a month, a number without digits or with thousands of them

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from dbot.errors import UserError
+from dbot.params.source import Loader
 from dbot.plan import RESULTS, Job, Plan
 from dbot.record.check import receipts_at
 from dbot.record.digest import canonical
@@ -43,7 +43,7 @@ class LockFiles:
             if path.exists():
                 self._stages |= {name: Recorded(path, content) for name, content in read_stages(path).items()}
         # Which values there are is known by now (`load`); this only has them as they are written, quickly.
-        self._params = yaml.load(plan.resolved.file.read_text(encoding="utf-8"), _Loader)
+        self._params = yaml.load(plan.resolved.file.read_text(encoding="utf-8"), Loader)
 
     def has(self, job: Job) -> bool:
         return stage_name(job) in self._stages
@@ -121,7 +121,7 @@ def read_stages(path: Path) -> dict[str, Any]:
         UserError: it is not what DVC writes.
     """
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader)
         stages = found["stages"] or {}
         if found["schema"] != "2.0" or not all(isinstance(content, dict) for content in stages.values()):
             raise ValueError("not schema 2.0")
@@ -154,12 +154,3 @@ def _value(data: Any, key: str) -> Any:
     for part in key.split("."):
         data = data[int(part)] if isinstance(data, list) else data[part]
     return data
-
-
-class _Loader(yaml.CSafeLoader):
-    """As DVC reads YAML: ``1e-08`` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
