@@ -50,7 +50,7 @@ test-slow: $(ENVIRONMENT) ## the tests that take minutes
 test-faults: $(ENVIRONMENT) ## the tests that kill every kind of job, fill disks and the like (136 kills; half an hour of CPU)
 	.venv/bin/pytest -s -m "faults and not gpu and not slurm"
 
-test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian) one that is installed, started and stopped
+test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian 12) one that is installed, started and stopped; SLURM=current: a newer one
 	.venv/bin/pytest -m slurm tests/slurm
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>

@@ -40,6 +40,7 @@ OTHERS = {
     "record": "hand a job's artifacts to DVC",
     "sync": "complete MLflow from the receipts",
     "forecast": "what a scale will take, by rule and row, and what it took",
+    "cluster": "check this cluster against what the jobs ask for, before anything is submitted",
     "calibrate": "measure the throughput that forecasts rest on",
     "resources": "suggest memory and run time from Snakemake's benchmark files",
     "params": "show what a row resolves to, and where each value came from",

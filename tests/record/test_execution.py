@@ -2,6 +2,9 @@
 
 import errno
 import json
+import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,41 @@ from tests.fakes import FakeProject
 def test_a_job_started_twice_stops_the_second_time(project: FakeProject) -> None:
     job = project.plan.generate("digits")
     with Execution(job) as first:
-        with pytest.raises(UserError, match=r"generate/digits: is running already \(its state folder .* is locked\)"), Execution(job):
+        running = rf"generate/digits: is running already: process {os.getpid()} on .* \(its state folder .* is locked\); wait for that run"
+        with pytest.raises(UserError, match=running), Execution(job):
             pass
         assert (first.state / "execution.json").is_file()
     project.run(job)
+
+
+def test_in_a_slurm_job_the_second_waits_for_the_first_and_says_for_whom(
+    project: FakeProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It may be another attempt at a job whose first one outlived Snakemake; to fail would spend a retry."""
+    job = project.plan.generate("digits")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    with Execution(job):
+        monkeypatch.setenv("SLURM_JOB_ID", "42")
+        waiting = threading.Thread(target=lambda: project.run(job))
+        waiting.start()
+        waiting.join(2)
+        assert waiting.is_alive()
+        assert f"is running already: process {os.getpid()} on {socket.gethostname()}, Slurm job 41" in capfd.readouterr().out
+    waiting.join(30)
+    assert job.receipt.exists()
+
+
+def test_an_attempt_whose_place_was_taken_writes_nothing(project: FakeProject) -> None:
+    """Its node was cut off, and so was its lock on the shared file system; meanwhile another one did the job."""
+    job = project.plan.generate("digits")
+    with Execution(job) as stale:
+        (stale.state / "lock").rename(stale.state / "lock-on-a-file-system-that-gave-it-away")
+        finished = project.run(job)
+        before = {path: path.read_bytes() for path in job.folder.iterdir()}
+        with pytest.raises(UserError, match=r"another attempt took over while this one was cut off"):
+            stale.finish(["files.tsv"], {})
+        assert {path: path.read_bytes() for path in job.folder.iterdir()} == before
+    assert receipts.read(job.receipt) == finished
 
 
 def test_a_job_reads_the_planned_receipts_however_they_are_named(project: FakeProject) -> None:

@@ -1,7 +1,6 @@
 """`snakemake --profile slurm` on a real Slurm: rows, concurrency, time limits, cancellation, failures, several nodes."""
 
 import json
-import subprocess
 import time
 from itertools import pairwise
 
@@ -31,11 +30,9 @@ def until(condition, seconds=300):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, cluster):
     """The long stage, trained in one go without Slurm: the id of its receipt."""
-    from tests.e2e.project import Copy
-
-    copy = Copy.made(tmp_path_factory.mktemp("undisturbed") / "project")
+    copy = cluster.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     copy.change(LONG)
     for job in copy.plan.jobs([copy.plan.distill("B-B", 1)]):
         copy.run(*job.command.split())
@@ -78,7 +75,7 @@ def test_a_cancelled_job_is_submitted_again_and_loses_nothing(project, cluster, 
     run = cluster.start(copy, STAGE)
     log = copy.folder / "logs/demo/distill/B-B/stage1.log"
     until(lambda: log.exists() and "epoch 20 done" in log.read_text())
-    subprocess.run(["scancel", *(number for number, name in cluster.jobs("running").items() if "distill" in name)], check=True)
+    cluster.cancel("distill")
     assert run.wait(timeout=300) == 0
     first, second = attempts(copy, copy.plan.distill("B-B", 1))
     assert first.slurm_job != second.slurm_job

@@ -17,20 +17,16 @@ rule analyse:
         stage=r"\d+",  # 0: the first teacher
     conda:
         "../../environment.yml"
-    threads: asks("analyse", "threads")
+    threads: threads("analyse")
     resources:
-        mem_mb=asks("analyse", "mem_mb"),
-        runtime=asks("analyse", "runtime"),
-        nodes=asks("analyse", "nodes"),
-        gpu=asks("analyse", "gpu"),
-        tasks=asks("analyse", "tasks"),
-        mpi=asks("analyse", "mpi"),
+        **requests("analyse"),
     params:
         settings=settings("analyse"),
         launch=launch("analyse"),
+        machine=machine("analyse"),
         student=option("student"),
     message:
-        "analyse row {wildcards.row}, stage {wildcards.stage} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "analyse row {wildcards.row}, stage {wildcards.stage} ({params.machine}; log: {log})"
     shell:
         "{params.launch} analyse --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"

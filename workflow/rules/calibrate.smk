@@ -11,11 +11,9 @@ rule calibrate:
         f"{LOGS}/calibrate.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: UNITS["threads"](PLAN.asked("calibrate"))
+    threads: threads("calibrate")
     resources:
-        mem_mb=UNITS["mem_mb"](PLAN.asked("calibrate")),
-        runtime=UNITS["runtime"](PLAN.asked("calibrate")),
-        gpu=UNITS["gpu"](PLAN.asked("calibrate")),
+        **requests("calibrate"),
     params:
         scale=PLAN.scale,
     message:

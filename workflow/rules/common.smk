@@ -1,10 +1,14 @@
 # What the rules ask: always the plan, never params.yaml itself.
 import os
+import sys
+import time
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from dbot.cli import JOBS
+from dbot.cluster.memory import memory_for_attempt
 from dbot.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
@@ -13,6 +17,7 @@ from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
 from dbot.record.digest import file_digest
+from dbot.record.status import failures
 
 try:
     if config.keys() - {"scale"}:
@@ -24,22 +29,16 @@ try:
 except UserError as error:
     raise WorkflowError(*error.problems) from None
 
+BEGAN = time.time()
 RESULTS = f"{ROOT}/{PLAN.scale}"
 LOGS = f"logs/{PLAN.scale}"
 
 # A job that is asked to stop ends its step first, and the shell around it waits for that.
-shell.prefix("".join(f"{line}; " for line in ["trap : TERM", *SITE.setup]))
-
-UNITS = {
-    "threads": lambda wanted: wanted.threads,
-    "mem_mb": lambda wanted: int(wanted.memory_gb * 1000),
-    "runtime": lambda wanted: wanted.minutes,
-    "nodes": lambda wanted: wanted.nodes,
-    "gpu": lambda wanted: wanted.nodes * wanted.gpus,
-    # On several nodes the job itself starts its processes on each (`workflow/launch`); the executor must not.
-    "tasks": lambda wanted: wanted.nodes if wanted.nodes > 1 else None,
-    "mpi": lambda wanted: "srun" if wanted.nodes > 1 else None,
-}
+BEGIN = ["set -eo pipefail", "trap : TERM"]
+if SITE.setup:  # a line that fails ends the job: what it should have loaded would be missing later, with a worse message
+    failed = "site.yaml: setup failed at: $BASH_COMMAND"
+    BEGIN += [f"trap 'echo \"{failed}\" >&2' ERR", *(line.replace("{", "{{").replace("}", "}}") for line in SITE.setup), "trap - ERR"]
+shell.prefix("".join(f"{line}; " for line in [*BEGIN, "set -u"]))  # modules read variables that are not set
 
 
 wildcard_constraints:
@@ -82,9 +81,44 @@ def option(role):
     return lambda wildcards, input: (f"--{role} {input[role]}" if role in input.keys() else "")
 
 
-def asks(verb, what):
-    """What a job asks of the machine, in Snakemake's units."""
-    return lambda wildcards: UNITS[what](PLAN.resources(job(verb, wildcards)))
+def wanted(verb, wildcards):
+    """What a job asks of the machine; a rule that is no job of the plan (calibrate) has one answer for all."""
+    return PLAN.resources(job(verb, wildcards)) if verb in JOBS else PLAN.asked(verb)
+
+
+def threads(verb):
+    """CPU cores of a job on each of its nodes."""
+    return lambda wildcards: wanted(verb, wildcards).threads
+
+
+def requests(verb):
+    """What a rule's jobs ask for besides cores, by the names that Snakemake's executors have for it."""
+
+    def asked(wildcards, attempt):
+        machine = wanted(verb, wildcards)
+        log = job(verb, wildcards).log if verb in JOBS else Path()
+        memory = memory_for_attempt(machine.memory_gb, PLAN.params.execution.memory_growth, attempt, log)
+        return {
+            "mem_mb": int(memory * 1000),
+            "runtime": machine.minutes,
+            "nodes": machine.nodes,
+            **SITE.requests(machine),
+        }
+
+    # Only names that some of these jobs have: a value of theirs, even none, hides that of a profile or command line.
+    sizes = [PLAN.asked(verb, size) for size in ("any", *PLAN.params.architectures)]
+    names = {"mem_mb", "runtime", "nodes"}.union(*(SITE.requests(size) for size in sizes))
+    return {name: lambda wildcards, attempt, name=name: asked(wildcards, attempt).get(name) for name in sorted(names)}
+
+
+def machine(verb):
+    """The same in words, for the plan. (Snakemake takes what depends on resources for no parameter.)"""
+
+    def said(wildcards, resources):
+        asked = wanted(verb, wildcards)
+        return f"{asked.nodes} node(s), {asked.nodes * asked.gpus} GPU(s), {asked.memory_gb:g} GB, {resources.runtime} min"
+
+    return said
 
 
 def launch(verb):
@@ -94,10 +128,13 @@ def launch(verb):
     """
 
     def started(wildcards, resources):
-        wanted = PLAN.resources(job(verb, wildcards))
-        if wanted.nodes == 1 and wanted.gpus <= 1 and "SLURM_JOB_ID" not in os.environ:
+        asked = wanted(verb, wildcards)
+        if asked.nodes == 1 and not asked.gpus and "SLURM_JOB_ID" not in os.environ:
             return "dbot"
-        return f"workflow/launch --nodes {wanted.nodes} --gpus {wanted.gpus} --threads {wanted.threads}"
+        memory = resources.get("mem_mb") or asked.memory_gb * 1000
+        # Only a job that this workflow has submitted may go back into the queue, not the allocation that somebody runs it in.
+        requeue = " --requeue" if workflow.remote_exec else ""
+        return f"workflow/launch --nodes {asked.nodes} --gpus {asked.gpus} --threads {asked.threads} --memory-gb {memory / 1000:g}{requeue}"
 
     return started
 
@@ -138,3 +175,23 @@ def also_probed(wildcards):
 
 def also_analysed(wildcards):
     return besides(PLAN.analyses(), PLAN.analyses(PLAN.params.table_rows))
+
+
+def refuse_what_the_cluster_cannot_run():
+    """End the run with a line for each thing that is wrong, where jobs go to Slurm."""
+    if not workflow.executor_plugin.name.startswith("slurm"):
+        return
+    from dbot.cluster.checks import before_submission
+    from dbot.cluster.profile import Profile
+
+    jobs = [job(verb, wildcards) for verb, wildcards in to_run() if verb in JOBS]
+    minutes = {each.rule.name.split("_")[0]: each.resources.runtime for each in workflow.dag.needrun_jobs()}
+    profile = Profile(executor=workflow.executor_plugin.name, status_command=workflow.executor_settings.status_command, minutes=minutes)
+    wrong = [finding for finding in before_submission(PLAN, SITE, jobs, profile) if finding.level == "wrong"]
+    if wrong:
+        raise WorkflowError(*(f"{finding.what}: {finding.remedy}" for finding in wrong))
+
+
+def to_run():
+    """Verb and wildcards of the jobs that run now. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg."""
+    return [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]

@@ -15,19 +15,15 @@ rule compare:
         "logs/{scale}/compare/{row}/{other}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("compare", "threads")
+    threads: threads("compare")
     resources:
-        mem_mb=asks("compare", "mem_mb"),
-        runtime=asks("compare", "runtime"),
-        nodes=asks("compare", "nodes"),
-        gpu=asks("compare", "gpu"),
-        tasks=asks("compare", "tasks"),
-        mpi=asks("compare", "mpi"),
+        **requests("compare"),
     params:
         settings=settings("compare"),
         launch=launch("compare"),
+        machine=machine("compare"),
     message:
-        "compare the students of rows {wildcards.row} and {wildcards.other} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "compare the students of rows {wildcards.row} and {wildcards.other} ({params.machine}; log: {log})"
     shell:
         "{params.launch} compare --scale {wildcards.scale} --row {wildcards.row} --other {wildcards.other}"
         " --data {input.data} --student {input.student} --second {input.second} --receipt {output.receipt} >> {log} 2>&1"

@@ -11,16 +11,16 @@ rule generate:
         "logs/{scale}/generate/{dataset}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("generate", "threads")
+    threads: threads("generate")
     resources:
-        mem_mb=asks("generate", "mem_mb"),
-        runtime=asks("generate", "runtime"),
+        **requests("generate"),
     params:
         settings=settings("generate"),
+        launch=launch("generate"),
     message:
         "draw data set {wildcards.dataset} (log: {log})"
     shell:
-        "dbot generate --scale {wildcards.scale} --dataset {wildcards.dataset}" " --receipt {output.receipt} >> {log} 2>&1"
+        "{params.launch} generate --scale {wildcards.scale} --dataset {wildcards.dataset}" " --receipt {output.receipt} >> {log} 2>&1"
 
 
 rule prepare:
@@ -36,15 +36,15 @@ rule prepare:
         "logs/{scale}/prepare/{dataset}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("prepare", "threads")
+    threads: threads("prepare")
     resources:
-        mem_mb=asks("prepare", "mem_mb"),
-        runtime=asks("prepare", "runtime"),
+        **requests("prepare"),
     params:
         settings=settings("prepare"),
+        launch=launch("prepare"),
         generated=option("generated"),
     message:
         "check data set {wildcards.dataset} (log: {log})"
     shell:
-        "dbot prepare --scale {wildcards.scale} --dataset {wildcards.dataset}"
+        "{params.launch} prepare --scale {wildcards.scale} --dataset {wildcards.dataset}"
         " {params.generated} --receipt {output.receipt} >> {log} 2>&1"

@@ -14,20 +14,16 @@ rule detect:
         "logs/{scale}/detect/{row}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("detect", "threads")
+    threads: threads("detect")
     resources:
-        mem_mb=asks("detect", "mem_mb"),
-        runtime=asks("detect", "runtime"),
-        nodes=asks("detect", "nodes"),
-        gpu=asks("detect", "gpu"),
-        tasks=asks("detect", "tasks"),
-        mpi=asks("detect", "mpi"),
+        **requests("detect"),
     params:
         settings=settings("detect"),
         launch=launch("detect"),
+        machine=machine("detect"),
         start=option("start"),
     message:
-        "train the detector of row {wildcards.row}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "train the detector of row {wildcards.row}, seed {wildcards.seed} ({params.machine}; log: {log})"
     shell:
         "{params.launch} detect --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
         " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

@@ -17,20 +17,16 @@ rule distill:
     priority: 1  # the longest chains first, so that the last cells do not wait for them
     conda:
         "../../environment.yml"
-    threads: asks("distill", "threads")
+    threads: threads("distill")
     resources:
-        mem_mb=asks("distill", "mem_mb"),
-        runtime=asks("distill", "runtime"),
-        nodes=asks("distill", "nodes"),
-        gpu=asks("distill", "gpu"),
-        tasks=asks("distill", "tasks"),
-        mpi=asks("distill", "mpi"),
+        **requests("distill"),
     params:
         settings=settings("distill"),
         launch=launch("distill"),
+        machine=machine("distill"),
         teacher=option("teacher"),
     message:
-        "distill row {wildcards.row}, stage {wildcards.stage} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "distill row {wildcards.row}, stage {wildcards.stage} ({params.machine}; log: {log})"
     shell:
         "{params.launch} distill --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.teacher} --receipt {output.receipt} >> {log} 2>&1"

@@ -15,19 +15,15 @@ rule evaluate:
         column="cls",
     conda:
         "../../environment.yml"
-    threads: asks("evaluate", "threads")
+    threads: threads("evaluate")
     resources:
-        mem_mb=asks("evaluate", "mem_mb"),
-        runtime=asks("evaluate", "runtime"),
-        nodes=asks("evaluate", "nodes"),
-        gpu=asks("evaluate", "gpu"),
-        tasks=asks("evaluate", "tasks"),
-        mpi=asks("evaluate", "mpi"),
+        **requests("evaluate"),
     params:
         settings=settings("evaluate"),
         launch=launch("evaluate"),
+        machine=machine("evaluate"),
     message:
-        "measure row {wildcards.row}, column {wildcards.column}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "measure row {wildcards.row}, column {wildcards.column}, seed {wildcards.seed} ({params.machine}; log: {log})"
     shell:
         "{params.launch} evaluate --scale {wildcards.scale} --row {wildcards.row} --column {wildcards.column}"
         " --seed {wildcards.seed} --data {input.data} --model {input.model} --receipt {output.receipt} >> {log} 2>&1"

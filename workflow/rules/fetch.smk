@@ -13,13 +13,13 @@ rule fetch:
     localrule: True
     conda:
         "../../environment.yml"
-    threads: asks("fetch", "threads")
+    threads: threads("fetch")
     resources:
-        mem_mb=asks("fetch", "mem_mb"),
-        runtime=asks("fetch", "runtime"),
+        **requests("fetch"),
     params:
         settings=settings("fetch"),
+        launch=launch("fetch"),
     message:
         "fetch released weights {wildcards.released} (log: {log})"
     shell:
-        "dbot fetch --scale {wildcards.scale} --released {wildcards.released} --receipt {output.receipt} >> {log} 2>&1"
+        "{params.launch} fetch --scale {wildcards.scale} --released {wildcards.released} --receipt {output.receipt} >> {log} 2>&1"

@@ -15,20 +15,16 @@ rule finetune:
         "logs/{scale}/finetune/{row}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("finetune", "threads")
+    threads: threads("finetune")
     resources:
-        mem_mb=asks("finetune", "mem_mb"),
-        runtime=asks("finetune", "runtime"),
-        nodes=asks("finetune", "nodes"),
-        gpu=asks("finetune", "gpu"),
-        tasks=asks("finetune", "tasks"),
-        mpi=asks("finetune", "mpi"),
+        **requests("finetune"),
     params:
         settings=settings("finetune"),
         launch=launch("finetune"),
+        machine=machine("finetune"),
         start=option("start"),
     message:
-        "fine-tune row {wildcards.row}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "fine-tune row {wildcards.row}, seed {wildcards.seed} ({params.machine}; log: {log})"
     shell:
         "{params.launch} finetune --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
         " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

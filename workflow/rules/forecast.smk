@@ -6,15 +6,12 @@ import sys
 def say_forecast():
     """Three lines on the plan's jobs among those that would run; none where nothing would."""
     # Here and not above: every job of a cluster reads these rules, and none of them needs a forecast.
-    from dbot.cli import JOBS
     from dbot.forecast.forecast import forecast
     from dbot.forecast.show import summary
 
     if workflow.dag is None:
         return  # the dry run has ended with an error, which says what was wrong
-    # By then the dry run has "finished" every job. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg.
-    listed = [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
-    planned = [job(verb, wildcards) for verb, wildcards in listed if verb in JOBS]
+    planned = [job(verb, wildcards) for verb, wildcards in to_run() if verb in JOBS]  # a dry run has "finished" them by then
     if planned:
         order = {each.name: each for each in PLAN.jobs(planned)}
         jobs = [order[name] for name in order if name in {each.name for each in planned}]

@@ -15,20 +15,16 @@ rule probe:
         stage=r"\d+",  # 0: the first teacher
     conda:
         "../../environment.yml"
-    threads: asks("probe", "threads")
+    threads: threads("probe")
     resources:
-        mem_mb=asks("probe", "mem_mb"),
-        runtime=asks("probe", "runtime"),
-        nodes=asks("probe", "nodes"),
-        gpu=asks("probe", "gpu"),
-        tasks=asks("probe", "tasks"),
-        mpi=asks("probe", "mpi"),
+        **requests("probe"),
     params:
         settings=settings("probe"),
         launch=launch("probe"),
+        machine=machine("probe"),
         student=option("student"),
     message:
-        "probe row {wildcards.row}, stage {wildcards.stage} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "probe row {wildcards.row}, stage {wildcards.stage} ({params.machine}; log: {log})"
     shell:
         "{params.launch} probe --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"

@@ -14,20 +14,16 @@ rule segment:
         "logs/{scale}/segment/{row}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("segment", "threads")
+    threads: threads("segment")
     resources:
-        mem_mb=asks("segment", "mem_mb"),
-        runtime=asks("segment", "runtime"),
-        nodes=asks("segment", "nodes"),
-        gpu=asks("segment", "gpu"),
-        tasks=asks("segment", "tasks"),
-        mpi=asks("segment", "mpi"),
+        **requests("segment"),
     params:
         settings=settings("segment"),
         launch=launch("segment"),
+        machine=machine("segment"),
         start=option("start"),
     message:
-        "train the segmenter of row {wildcards.row}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "train the segmenter of row {wildcards.row}, seed {wildcards.seed} ({params.machine}; log: {log})"
     shell:
         "{params.launch} segment --scale {wildcards.scale} --row {wildcards.row} --seed {wildcards.seed}"
         " --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

@@ -14,20 +14,16 @@ rule transfer:
         "logs/{scale}/transfer/{row}/{dataset}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
-    threads: asks("transfer", "threads")
+    threads: threads("transfer")
     resources:
-        mem_mb=asks("transfer", "mem_mb"),
-        runtime=asks("transfer", "runtime"),
-        nodes=asks("transfer", "nodes"),
-        gpu=asks("transfer", "gpu"),
-        tasks=asks("transfer", "tasks"),
-        mpi=asks("transfer", "mpi"),
+        **requests("transfer"),
     params:
         settings=settings("transfer"),
         launch=launch("transfer"),
+        machine=machine("transfer"),
         start=option("start"),
     message:
-        "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} ({resources.nodes} node(s), {resources.gpu} GPU(s), {resources.mem_mb} MB, {resources.runtime} min; log: {log})"
+        "transfer row {wildcards.row} to {wildcards.dataset}, seed {wildcards.seed} ({params.machine}; log: {log})"
     shell:
         "{params.launch} transfer --scale {wildcards.scale} --row {wildcards.row} --dataset {wildcards.dataset}"
         " --seed {wildcards.seed} --data {input.data} {params.start} --receipt {output.receipt} >> {log} 2>&1"

@@ -157,7 +157,8 @@ def _problems(error: ValidationError, data: Any, model: type[BaseModel]) -> Iter
         other = found.get((problem.path, problem.what))
         if other is not None and problem.remedy.startswith("must be "):
             # The kinds of a union each say what they allow.
-            problem = Problem(problem.path, problem.what, f"{other.remedy}, or {problem.remedy.removeprefix('must be ')}")
+            allowed = problem.remedy.removeprefix("must be ")
+            problem = other if other.remedy.endswith(allowed) else Problem(problem.path, problem.what, f"{other.remedy}, or {allowed}")
         found[problem.path, problem.what] = problem
     return found.values()
 

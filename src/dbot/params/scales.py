@@ -42,6 +42,8 @@ class Execution(Section):
     """How many training states are kept while a job runs."""
     disk_patience_seconds: NonNegativeFloat
     """How long a training waits, with what it computed in memory, for a disk that is full or gone, before it ends."""
+    memory_growth: Annotated[float, Field(ge=1)]
+    """How many times as much main memory a job asks for that ran out of it and is submitted again. 1: no more."""
     progress_every_seconds: PositiveFloat
     """How often a log gets a progress line."""
     mlflow: bool

@@ -10,6 +10,7 @@ from dbot.params.rows import Column
 from dbot.params.source import KeyPath
 
 RESULTS = Path("results")
+LOGS = Path("logs")
 RECEIPT = "receipt.json"
 METRICS = "metrics.csv"
 KEPT = ("fetch", "distill", "finetune", "transfer", "detect", "segment")
@@ -63,6 +64,11 @@ class Job:
     @property
     def receipt(self) -> Path:
         return self.folder / RECEIPT
+
+    @property
+    def log(self) -> Path:
+        """What it says while a rule runs it."""
+        return LOGS / self.scale / f"{self.name}.log"
 
     @property
     def arguments(self) -> list[str]:

@@ -110,11 +110,6 @@ class Plan(Graph):
         defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "checkpointing": False, "memory_gb": 2.0, "minutes": 60}
         return Resources(**{**defaults, **stated})
 
-    def gpus(self, rule: str) -> int:
-        """How many GPUs on each node a rule's jobs ask for, whatever their size; 0 for rules that ask for nothing."""
-        verb = rule.removesuffix("_det").removesuffix("_seg")
-        return max((wanted.gpus or 0 for wanted in self.params.resources.get(verb, {}).values()), default=0)
-
     def keys(self, job: Job) -> list[str]:
         """The keys of params.yaml that a job's settings were read from, in the order of the file."""
         return [key for _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]

@@ -3,8 +3,10 @@
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
+import socket
 import sys
 import time
 import uuid
@@ -23,6 +25,11 @@ from dbot.record.guard import refuse_inside_dvc
 from dbot.record.receipt import Attempt, Circumstances, Identity, Input, Receipt
 
 STATE = Path("state")
+POLL_SECONDS = 0.2
+GLANCE_SECONDS = 0.6
+"""As long as `dbot status` or `dbot gc` may hold a lock, to see whether a job is at work."""
+SAID_EVERY_SECONDS = 600.0
+"""How often a job that waits for another says so."""
 
 
 class Execution:
@@ -95,17 +102,58 @@ class Execution:
             self._lock.close()
 
     def _locked(self) -> IO[str]:
-        handle = (self.state / "lock").open("w")
-        for patience in (0.2, 0.2, 0.2, None):  # `dbot status` and `dbot gc` hold it for an instant
+        """Hold the state folder, with a line in the lock's file that says who does.
+
+        A second start by hand ends with that line. A Slurm job waits instead: it may be the second attempt at a job whose first
+        one outlived the Snakemake, or the network, that it was started by; to fail would spend a retry, and help nobody.
+        """
+        path, waits, said = self.state / "lock", surroundings.slurm_job() is not None, -math.inf
+        began = time.monotonic()
+        while True:
+            self.state.mkdir(parents=True, exist_ok=True)
+            handle = path.open("a+")
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
+                if path.exists() and os.path.samestat(path.stat(), os.fstat(handle.fileno())):
+                    handle.truncate(0)
+                    handle.write(self._owner)
+                    handle.flush()
+                    return handle
             except OSError:
-                if patience is None:
-                    break
-                time.sleep(patience)
-        handle.close()
-        raise UserError(f"{self.job.name}: is running already (its state folder {self.state} is locked); wait for that run or stop it")
+                handle.seek(0)
+                other = handle.read().strip() or "another process"
+                held = f"{self.job.name}: is running already: {other} (its state folder {self.state} is locked)"
+                waited = time.monotonic() - began
+                if not waits and waited > GLANCE_SECONDS:
+                    raise UserError(f"{held}; wait for that run or stop it") from None
+                if waits and time.monotonic() - said > SAID_EVERY_SECONDS:
+                    said = time.monotonic()
+                    print(f"{held}; waiting for it to end", flush=True)
+            handle.close()
+            time.sleep(POLL_SECONDS)
+
+    def check_still_ours(self) -> None:
+        """Stop an attempt that was cut off for so long that another one took its place: what that one made must stay.
+
+        Raises:
+            UserError: the state folder is gone, or another attempt's.
+        """
+        if self._lock is None:
+            return
+        try:
+            owner = (self.state / "lock").read_text()
+        except FileNotFoundError:
+            owner = "finished by then"
+        if owner != self._owner:
+            raise UserError(
+                f"{self.job.name}: another attempt took over while this one was cut off ({owner}); "
+                "its results stay, and this one writes nothing"
+            )
+
+    @property
+    def _owner(self) -> str:
+        slurm = f", Slurm job {surroundings.slurm_job()}" if surroundings.slurm_job() else ""
+        return f"process {os.getpid()} on {socket.gethostname()}{slurm}"
 
     def _history(self) -> tuple[str, list[Attempt]]:
         try:
@@ -153,6 +201,7 @@ class Execution:
                 that was killed before it saw this job end deletes its outputs and runs it again; from its last
                 state that takes seconds.
         """
+        self.check_still_ours()
         folder = self.job.folder
         commit, changes = self._commit
         identity = Identity(

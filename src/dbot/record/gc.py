@@ -79,7 +79,7 @@ def _gone(path: Path) -> bool:
     elif not path.is_relative_to(STATE):
         shutil.rmtree(path)
     else:
-        with (path / "lock").open("w") as handle:
+        with (path / "lock").open("a") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -4,6 +4,8 @@ A job is judged by its own receipt first; a result is as good as the worst job b
 files are not read here (`dbot verify` does that), so this is quick even where checkpoints are large.
 """
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +23,9 @@ from dbot.record.underway import Underway, underway
 
 LONGEST = 48
 """Characters of a value that a reason quotes."""
+TAIL_BYTES = 8192
+REASON = re.compile(r"(dbot [\w-]+: (?!left off)|workflow/launch: |[\w.]*(Error|Exception|KeyboardInterrupt)\b)")
+"""How a log's last line begins where a job ended of itself."""
 
 
 class State(StrEnum):
@@ -29,6 +34,8 @@ class State(StrEnum):
     BUILT = "built"
     MISSING = "missing"
     """It has no receipt."""
+    FAILED = "failed"
+    """It has no receipt, and its log ends with the reason."""
     ABSENT = "absent"
     """It has a receipt, and files of it are not here."""
     STALE = "stale"
@@ -109,6 +116,8 @@ def job_status(job: Job) -> JobStatus:
         return JobStatus(job, State.RUNNING, (_progress(begun),), underway=begun)
     if not job.receipt.exists():
         goes_on = (f"begun: goes on after {_progress(begun)}",) if begun is not None and begun.epoch is not None else ()
+        if (reason := reason_of_end(job.log)) is not None:
+            return JobStatus(job, State.FAILED, (f"{reason} (log: {job.log})", *goes_on), underway=begun)
         return JobStatus(job, State.MISSING, goes_on, underway=begun)
     try:
         receipt = receipts.read(job.receipt)
@@ -122,6 +131,24 @@ def job_status(job: Job) -> JobStatus:
         return JobStatus(job, State.STALE, tuple(text for _, text in changes), kinds, receipt, begun)
     absent = tuple(_absent(job, receipt))
     return JobStatus(job, State.ABSENT if absent else State.BUILT, absent, receipt=receipt)
+
+
+def reason_of_end(log: Path) -> str | None:
+    """The last line of a job's log, where it says why the job ended (`dbot`'s own words, or an exception); None if it doesn't."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = [line for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return None
+    return lines[-1] if lines and REASON.match(lines[-1]) else None
+
+
+def failures(plan: Plan, since: float) -> Iterator[str]:
+    """A line for each job whose log has ended with a reason since a time, in seconds since 1970."""
+    for job in plan.jobs():
+        if job.log.is_file() and job.log.stat().st_mtime >= since and (reason := reason_of_end(job.log)) is not None:
+            yield f"{job.name} failed: {reason} (log: {job.log})"
 
 
 def _changes(job: Job, receipt: Receipt) -> Iterator[tuple[Changed, str]]:

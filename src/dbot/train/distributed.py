@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -13,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from dbot.errors import UserError
 
 T = TypeVar("T")
+LONGEST_WAIT = timedelta(days=7)
+"""How long processes wait for each other where nothing is wrong; a device's collectives have torch's own, shorter limit."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class Processes:
         return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
 
     def barrier(self) -> None:
-        """Wait for all."""
+        """Wait for all, for days if need be: one of them may stage data, or wait for an earlier attempt to end."""
         if self.world > 1:
-            distributed.barrier()
+            distributed.barrier(self.messages)
 
     def sum(self, values: Tensor) -> Tensor:
         """The element-wise sum over all processes, on each of them; in place."""
@@ -109,7 +112,7 @@ class Processes:
 
 def _messages() -> distributed.ProcessGroup:
     """A group of all processes that exchanges what lies in main memory, without a word to the device."""
-    group = distributed.new_group(backend="gloo")
+    group = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
     assert isinstance(group, distributed.ProcessGroup)
     return group
 

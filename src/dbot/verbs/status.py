@@ -79,7 +79,7 @@ def _others(results: list[ResultStatus]) -> Iterator[str]:
 def _reasons(found: Status) -> Iterator[str]:
     """What keeps results from being built: the jobs where it begins."""
     wide = max(map(len, State))
-    for state in (State.RUNNING, State.BROKEN, State.STALE, State.ABSENT):
+    for state in (State.RUNNING, State.FAILED, State.BROKEN, State.STALE, State.ABSENT):
         for each in found.jobs.values():
             if each.state is state:
                 kinds = f"{' and '.join(each.changed)}: " if each.changed else ""

@@ -105,6 +105,7 @@ class TrainingJob:
         if self.processes.leads:
             part = self.run.state / name
             self._written(lambda: checkpoint.save(part, weights, about))
+            self.run.check_still_ours()
             self._written(lambda: place(part, self.run.job.folder / name))
 
     def save_metrics(self, metrics: Metrics) -> None:
@@ -112,6 +113,7 @@ class TrainingJob:
         self.artifacts.append("metrics.json")
         if self.processes.leads:
             content = (json.dumps(metrics, indent=1) + "\n").encode()
+            self.run.check_still_ours()
             self._written(lambda: write_whole(self.run.job.folder / "metrics.json", content))
 
     def finish(self, results: Mapping[str, float | int | str]) -> None:
