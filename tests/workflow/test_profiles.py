@@ -34,29 +34,15 @@ def test_every_profile_has_a_link() -> None:
 
 def test_the_plan_says_what_each_job_asks_for(empty: Path) -> None:
     planned = snakemake(empty, "--dry-run", "--profile", "slurm").stdout
-    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480000 MB, 1440 min;" in planned
+    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480 GB, 1440 min;" in planned
     chunks = snakemake(empty, "--dry-run", "--profile", "slurm-preemptible").stdout
-    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480000 MB, 240 min;" in chunks
+    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480 GB, 240 min;" in chunks
 
 
 def test_default_takes_nothing_from_another_profile() -> None:
     """Snakemake loads it besides the other, and lets each of its keys replace the other's."""
     others = {key for name, profile in PROFILES.items() if name != "default" for key in profile}
     assert not others & set(PROFILES["default"])
-
-
-def test_a_site_gives_every_job_its_account_and_queue(fresh: Path) -> None:
-    (fresh / "site.yaml").write_text("account: us\npartition: {cpu: small, gpu: big}\ngpu_model: h100\n")
-    shown = (
-        'onstart:\n    pass\nfor each in workflow.rules:\n    print("ASKS", each.name, '
-        '{k: each.resources[k].value for k in ("slurm_account", "slurm_partition", "gpu_model") if k in each.resources})\n'
-    )
-    with (fresh / "workflow" / "Snakefile").open("a") as snakefile:
-        snakefile.write(shown)
-    said = snakemake(fresh, "--dry-run", "--profile", "slurm").stdout
-    assert "ASKS distill {'slurm_account': 'us', 'slurm_partition': 'big', 'gpu_model': 'h100'}" in said
-    assert "ASKS prepare {'slurm_account': 'us', 'slurm_partition': 'small'}" in said
-    assert "ASKS evaluate_det {'slurm_account': 'us', 'slurm_partition': 'big', 'gpu_model': 'h100'}" in said
 
 
 def test_a_wrong_key_of_a_site_is_one_line(fresh: Path) -> None:
@@ -71,6 +57,24 @@ def test_a_sites_setup_comes_before_every_job(fresh: Path) -> None:
     done = snakemake(fresh, "--cores", "2", "results/demo/prepare/digits/receipt.json")
     assert done.returncode == 0, done.stdout
     assert (fresh / "setup.log").read_text() == "loaded\n" * 2
+
+
+def test_a_line_of_setup_that_fails_ends_the_job_and_is_named(fresh: Path) -> None:
+    """Modules read variables that are not set, and braces are the shell's."""
+    target = "results/demo/generate/digits/receipt.json"
+    (fresh / "site.yaml").write_text('setup: ["echo ${NOT_SET} > first", "module load nosuch", "touch second"]\n')
+    done = snakemake(fresh, "--cores", "1", target)
+    assert done.returncode == 1
+    assert "site.yaml: setup failed at: module load nosuch" in done.stdout
+    assert (fresh / "first").exists()
+    assert not (fresh / "second").exists()
+    assert not (fresh / target).exists()
+
+
+def test_snakemakes_last_lines_name_the_reason_and_the_log(fresh: Path) -> None:
+    said = snakemake(fresh, "--cores", "1", "results/demo/prepare/digits/receipt.json", FAIL="prepare").stdout
+    reason = "prepare/digits failed: dbot prepare: the stand-in was told to fail (log: logs/demo/prepare/digits.log)"
+    assert reason in said.splitlines()[-12:]
 
 
 def test_every_entry_is_an_option_of_snakemake(empty: Path) -> None:

@@ -38,7 +38,7 @@ def lines(empty: Path) -> dict[str, dict[str, str]]:
 def bare(line: str) -> list[str]:
     """A shell line as the plan has it, whatever starts the processes."""
     words = shlex.split(line)
-    return ["dbot", *words[7:]] if words[0] == LAUNCH else words
+    return ["dbot", *words[9:]] if words[0] == LAUNCH else words
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -81,10 +81,11 @@ def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]
     started = {tuple(bare(line)): shlex.split(line) for line in lines[scale]}
     for job in trained:
         wanted = plan.resources(job)
-        several = (wanted.gpus or 0) > 1 or (wanted.nodes or 1) > 1
-        flags = ["--nodes", f"{wanted.nodes}", "--gpus", f"{wanted.gpus}", "--threads", f"{wanted.threads}"]
+        placed = (wanted.gpus or 0) > 0 or (wanted.nodes or 1) > 1
+        memory = f"{wanted.memory_gb:g}"
+        flags = ["--nodes", f"{wanted.nodes}", "--gpus", f"{wanted.gpus}", "--threads", f"{wanted.threads}", "--memory-gb", memory]
         line = started["dbot", *job.arguments]
-        assert line[:7] == [LAUNCH, *flags] if several else line[0] == "dbot"
+        assert line[:9] == [LAUNCH, *flags] if placed else line[0] == "dbot"
 
 
 def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: Path) -> None:
