@@ -20,6 +20,11 @@ QUICK = ("--slurm-dbot-init-seconds-before-status-checks", "2", "--latency-wait"
 """Jobs of tests are short; the profile's patience is for long ones."""
 
 
+STAGE = "results/demo/distill/B-B/stage1/receipt.json"
+LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 300}}}}
+"""A stage that takes longer than the shortest time limits."""
+
+
 class Cluster:
     """A Slurm, and whoever speaks with it: commands are run where it is seen."""
 
@@ -95,6 +100,16 @@ def started(folder: Path, **options: int | str) -> Iterator[Cluster]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with started(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> str:
+    """The long stage, trained in one go without Slurm: the id of its receipt."""
+    copy = cluster.copy(tmp_path_factory.mktemp("undisturbed") / "project")
+    copy.change(LONG)
+    for job in copy.plan.jobs([copy.plan.distill("B-B", 1)]):
+        copy.run(*job.command.split())
+    return receipts.read(copy.folder / STAGE).id
 
 
 @pytest.fixture

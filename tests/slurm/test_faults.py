@@ -12,23 +12,13 @@ import pytest
 
 from dbot.record import receipt as receipts
 from tests.e2e.project import Copy
-from tests.slurm.conftest import SITE, Cluster, started
-from tests.slurm.test_slurm import LONG, MARGIN, STAGE, attempts, until
+from tests.slurm.conftest import LONG, SITE, STAGE, Cluster, started
+from tests.slurm.test_slurm import MARGIN, attempts, until
 
 pytestmark = pytest.mark.slurm
 
 LOG = "logs/demo/distill/B-B/stage1.log"
 ALL_NODES = ["--nodes", "4", "--exclusive"]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The long stage, trained in one go without Slurm: the id of its receipt."""
-    copy = Copy.made(tmp_path_factory.mktemp("undisturbed") / "project")
-    copy.change(LONG)
-    for job in copy.plan.jobs([copy.plan.distill("B-B", 1)]):
-        copy.run(*job.command.split())
-    return receipts.read(copy.folder / STAGE).id
 
 
 @pytest.fixture

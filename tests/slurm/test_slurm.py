@@ -7,15 +7,12 @@ from itertools import pairwise
 import pytest
 
 from dbot.record import receipt as receipts
-from tests.slurm.conftest import ids
+from tests.slurm.conftest import LONG, STAGE, ids
 
 pytestmark = pytest.mark.slurm
 
-STAGE = "results/demo/distill/B-B/stage1/receipt.json"
 MARGIN = {"stop_before_limit_seconds": 25}
 """Leaves half a minute of each minute to start and to train in."""
-LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 300}}}}
-"""A stage that takes longer than the time limits below."""
 
 
 def attempts(copy, job):
@@ -27,16 +24,6 @@ def until(condition, seconds=300):
     while not condition():
         assert time.monotonic() < deadline, "what the test waits for did not come about"
         time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, cluster):
-    """The long stage, trained in one go without Slurm: the id of its receipt."""
-    copy = cluster.copy(tmp_path_factory.mktemp("undisturbed") / "project")
-    copy.change(LONG)
-    for job in copy.plan.jobs([copy.plan.distill("B-B", 1)]):
-        copy.run(*job.command.split())
-    return receipts.read(copy.folder / STAGE).id
 
 
 def test_rows_go_through_with_mlflow_and_dvc_complete(project, cluster):
