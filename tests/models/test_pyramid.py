@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from timm.models.beit import gen_relative_position_index
 from torch import nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.checkpoint import part
 from dbot.models.checkpointing import checkpoint_blocks

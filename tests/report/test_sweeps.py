@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.report import sweeps

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.report import transfers
 from dbot.report.evidence import Evidence
 from dbot.report.page import render

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from dbot.base.errors import UserError
 from dbot.data.images import read_image
 from dbot.data.labelled import LabelledPixels
 from dbot.data.manifest import read_manifest
 from dbot.data.transforms import evaluation_transform, normalise
-from dbot.errors import UserError
 from dbot.models.classifier import build_classifier
 from dbot.models.encoder import build_encoder, encode_all, initialise
 from dbot.models.symmetric import Positions, build_symmetric_encoder, initialise_symmetric

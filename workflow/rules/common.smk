@@ -5,7 +5,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site

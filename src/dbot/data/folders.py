@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 
 @contextmanager

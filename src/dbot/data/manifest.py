@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.listing import PARTS, Part
-from dbot.errors import UserError
 from dbot.params.datasets import LabelMaps
 from dbot.record.digest import canonical, write_whole
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from dbot.base.errors import UserError
 from dbot.data.folders import whole_folder
 from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, image_size, read_label_map
 from dbot.data.labelmaps.values import classes_of
@@ -24,7 +25,6 @@ from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
 from dbot.data.shrink import encoded, shrunk, shrunk_pixels
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 from dbot.record.digest import file_digest
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from dbot.base.errors import UserError
 from dbot.data.manifest import Manifest
-from dbot.errors import UserError
 from dbot.record.digest import file_digest
 
 READERS = 16

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dbot.base.errors import UserError
 from dbot.distill.designs import DESIGNS, Student
-from dbot.errors import UserError
 from dbot.models.checkpoint import part
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.teacher import Teacher

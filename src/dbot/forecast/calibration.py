@@ -7,7 +7,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import RESULTS
 from dbot.record.digest import write_whole
 

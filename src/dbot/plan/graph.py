@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.document import Params
 from dbot.params.load import Resolved
 from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dbot.disk import named
+from dbot.base.disk import named
 
 
 def file_digest(path: Path) -> str:

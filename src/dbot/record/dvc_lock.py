@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.source import Loader
 from dbot.plan import RESULTS, Job, Plan
 from dbot.record.check import receipts_at

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job
 from dbot.record import receipt as receipts
 from dbot.record import surroundings

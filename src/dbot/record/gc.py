@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record import surroundings

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job
 from dbot.record.digest import write_whole
 from dbot.train.incident import Incident

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job, Plan
 from dbot.record.check import check, job_of
 from dbot.record.dvc_lock import md5

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import RECEIPT, RESULTS, Plan
 from dbot.record import surroundings
 from dbot.record.adopt import MARK

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.forecast.forecast import forecast
 from dbot.params.rows import Column
 from dbot.plan import DENSE, METRICS, Job, Plan

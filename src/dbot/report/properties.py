@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbot.analyse.properties import DISTANCES, SHARES, Properties, read_properties
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Plan
 from dbot.record import receipt as receipts
 from dbot.report.evidence import Evidence, Finding, State

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.document import Params
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.plan import Plan

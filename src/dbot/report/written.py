@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import RESULTS, Plan
 from dbot.report import probes, properties, sweeps, transfers
 from dbot.report.evidence import Evidence

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dbot.base.errors import UserError
 from dbot.data.objects.loading import Origin, collate
 from dbot.data.objects.results import Result, coco_results, gathered
 from dbot.data.transforms import normalise
-from dbot.errors import UserError
 from dbot.models.checkpoint import fill, part
 from dbot.models.detector.build import Detector, build_detector, initialise_heads
 from dbot.models.detector.cascade import Target

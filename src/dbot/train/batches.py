@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Sampler
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.train.randomness import generator
 
 Sample = tuple[int, int]

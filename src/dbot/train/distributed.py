@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ state before it and its number are enough: no random state, batch or mask has to
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.train.batches import Sample
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.scales import Execution
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes

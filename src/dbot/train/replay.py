@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.scales import Execution
 from dbot.train.batches import Sample
 from dbot.train.distributed import Processes

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from dbot.disk import concerns_disk, named, patiently
-from dbot.errors import UserError
+from dbot.base.disk import concerns_disk, named, patiently
+from dbot.base.errors import UserError
 
 FORMAT = 2
 """What a state is like; counted up when the loop keeps something else."""

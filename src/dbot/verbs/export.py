@@ -57,7 +57,7 @@ def _found(target: Path) -> tuple[Path, Path | None]:
     Raises:
         UserError: the receipt's job wrote no checkpoint.
     """
-    from dbot.errors import UserError
+    from dbot.base.errors import UserError
     from dbot.plan import RECEIPT, STUDENT
     from dbot.record import receipt as receipts
 

@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from dbot.errors import UserError
+    from dbot.base.errors import UserError
     from dbot.models import checkpoint
     from dbot.models.released.take_over import take_over
     from dbot.params.load import load

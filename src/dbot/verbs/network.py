@@ -1,7 +1,7 @@
 """Which network a job reads: what an earlier stage left behind, or what a row's teacher declares."""
 
+from dbot.base.errors import UserError
 from dbot.distill.boundary import Promoted, first_teacher, promote
-from dbot.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.teachers.declared import foreign_teacher
 from dbot.models.teachers.teacher import Teacher

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
 from dbot.record.digest import write_whole

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from dbot import garbage
+from dbot.base import garbage
+from dbot.base.disk import patiently
+from dbot.base.errors import UserError
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
-from dbot.disk import patiently
-from dbot.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load

@@ -5,7 +5,7 @@ Without a target, the tables, figures and the page of the report are made again 
 
 import argparse
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
