@@ -12,7 +12,7 @@ import pytest
 
 from dbot import cli
 from dbot.base.disk import DiskRefused, patiently
-from dbot.record.digest import write_whole
+from dbot.base.files import write_whole
 from tests.conftest import PROJECT
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
@@ -12,7 +13,6 @@ from dbot.params.site import load_site
 from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
-from dbot.record.digest import file_digest
 
 try:
     if config.keys() - {"scale"}:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbot.base.digest import data_digest
 from dbot.forecast.cost import Cost, Flops
 from dbot.forecast.dense import PLAIN_ASPECT, detector, detector_weights, mean, segmenter, segmenter_weights, sides, windows
 from dbot.forecast.images import Counts, counts
@@ -24,7 +25,6 @@ from dbot.params.recipes import Finetuning, SymmetricFinetune
 from dbot.params.segmentation import Segment
 from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import Job, Plan, transfer_recipe
-from dbot.record.digest import data_digest
 
 BYTES = 4
 """Of a number in a checkpoint."""

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.base.lock import locked
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
 from dbot.record.dvc_lock import md5
 from dbot.record.execution import STATE, state_folder
 from dbot.record.keep import LOCK, LOCK_SECONDS
-from dbot.record.lock import locked
 from dbot.record.receipt import Receipt
 from dbot.record.stages import LOCK_FILE, recorded_digests
 from dbot.record.underway import is_locked

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.plan import RECEIPT, RESULTS, Plan
 from dbot.record import surroundings
 from dbot.record.adopt import MARK
 from dbot.record.check import BESIDE
-from dbot.record.digest import write_whole
 from dbot.record.receipt import Receipt
 from dbot.record.stages import FILE, LOCK_FILE, write_stages
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 
 import dbot
-from dbot.record.digest import data_digest, file_digest
+from dbot.base.digest import data_digest, file_digest
 
 COMPUTING_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 """Packages whose version may change a result."""

@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import os
 
-    from dbot.data.folders import whole_folder
+    from dbot.base.files import whole_folder
     from dbot.models import checkpoint
     from dbot.models.timm_form import statistics_of
     from dbot.params.load import load

@@ -15,9 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dbot.base.digest import table_digest, tree_table
     from dbot.base.errors import UserError
     from dbot.data.prepare import prepare
-    from dbot.data.trees import table_digest, tree_table
     from dbot.params.load import load
     from dbot.plan import Plan
     from dbot.record.execution import Execution

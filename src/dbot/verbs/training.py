@@ -13,6 +13,7 @@ from torch import Tensor
 from dbot.base import garbage
 from dbot.base.disk import patiently
 from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
 from dbot.models import checkpoint
@@ -20,7 +21,6 @@ from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load
 from dbot.params.site import load_site
 from dbot.plan import METRICS, STUDENT, Plan
-from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
 from dbot.record.history import write_history
 from dbot.record.incident import write as write_incident

@@ -5,11 +5,11 @@ Without a target, the tables, figures and the page of the report are made again 
 
 import argparse
 
+from dbot.base.digest import canonical
 from dbot.base.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
-from dbot.record.digest import canonical
 from dbot.record.mlflow import Checked, check_runs
 from dbot.record.registry import check_models
 from dbot.record.target import jobs_at

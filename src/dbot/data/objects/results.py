@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dbot.base.files import write_whole
 from dbot.data.objects.loading import Origin
 from dbot.data.objects.masks import compressed_mask
-from dbot.record.digest import write_whole
 from dbot.train.distributed import Processes
 
 Result = dict[str, Any]
