@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.images import read_image
 from dbot.data.labelled import LabelledPixels
 from dbot.data.manifest import read_manifest
@@ -17,7 +18,6 @@ from dbot.models.symmetric import Positions, build_symmetric_encoder, initialise
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.load import load
 from dbot.tasks.features import by_encoder, by_teacher, by_timm, features, pool
-from dbot.train.randomness import generator
 from tests.conftest import PROJECT
 from tests.tasks.test_pretrain import Colours
 from tests.train.small import ALONE, ARCHITECTURE

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.images import read_image, read_label_map
 from dbot.data.labelmaps.pairs import ValidationPairs
 from dbot.data.labelmaps.values import IGNORE
@@ -20,7 +21,6 @@ from dbot.params.load import load
 from dbot.tasks.confusion import confusion, scores
 from dbot.tasks.segment import evaluate_segmentation, pixel_loss, segment_task
 from dbot.train.loop import Interrupted
-from dbot.train.randomness import generator
 from tests.conftest import PROJECT
 from tests.models.stand_in_pyramid import StandInPyramid
 from tests.tasks.small_segmentation import CLASSES, declared, prepared, recipe, write_maps

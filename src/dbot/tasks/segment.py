@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.labelmaps.pairs import TrainingPairs, ValidationPairs
 from dbot.data.labelmaps.transforms import training_transform
 from dbot.data.labelmaps.values import IGNORE
@@ -24,7 +25,6 @@ from dbot.tasks.confusion import Scores, confusion, scores
 from dbot.tasks.windows import label_image
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
-from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
 
 
