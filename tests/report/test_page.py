@@ -10,7 +10,7 @@ from dbot.base import durations
 from dbot.cli import main
 from dbot.forecast.forecast import forecast
 from dbot.report.page import figure, render
-from tests.report.conftest import Project
+from tests.fabricated import Project
 
 VOID = {"meta", "br", "line", "circle", "polyline", "link", "img", "input"}
 

@@ -7,7 +7,7 @@ import pytest
 from dbot.base.errors import UserError
 from dbot.cli import main
 from dbot.report.written import check_written
-from tests.report.conftest import Project
+from tests.fabricated import Project
 from tests.report.test_properties import analyse
 
 FILES = (

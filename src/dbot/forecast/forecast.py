@@ -11,8 +11,8 @@ from dbot.forecast.rates import Basis, Rates
 from dbot.forecast.work import Work, Works
 from dbot.params.hardware import HardwareKind
 from dbot.plan import Job, Plan
+from dbot.record.evidence import Evidence, State
 from dbot.record.receipt import Receipt
-from dbot.report.evidence import Evidence, State
 
 HOUR = 3600.0
 

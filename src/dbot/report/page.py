@@ -13,11 +13,11 @@ from dbot.forecast.forecast import forecast
 from dbot.params.rows import Column
 from dbot.plan import DENSE, METRICS, Job, Plan
 from dbot.record import receipt as receipts
+from dbot.record.evidence import Evidence, Finding, State, spent
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
 from dbot.report import probes, properties, similarities, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
-from dbot.report.evidence import Evidence, Finding, State, spent
 from dbot.report.galleries import galleries
 from dbot.report.graph import graph
 from dbot.report.networks import networks

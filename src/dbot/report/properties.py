@@ -12,7 +12,7 @@ from dbot.analyse.properties import DISTANCES, SHARES, Properties, read_properti
 from dbot.base.errors import UserError
 from dbot.plan import Plan
 from dbot.record import receipt as receipts
-from dbot.report.evidence import Evidence, Finding, State
+from dbot.record.evidence import Evidence, Finding, State
 from dbot.report.networks import Network, networks
 
 FIGURES = {
