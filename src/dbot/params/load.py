@@ -15,6 +15,7 @@ from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.problem import Problem
 from dbot.params.recipes import Pretrain
+from dbot.params.section import model_at
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
 from dbot.params.sweeps import expand_sweeps
 from dbot.params.teachers import Teacher
@@ -204,8 +205,6 @@ def _in_file(loc: tuple[str | int, ...], data: Any, missing: bool) -> KeyPath:
 
 def _keys_of(model: Any, path: KeyPath, data: Any) -> list[str]:
     """The keys that the model allows at ``path``."""
-    from dbot.params.describe import model_at
-
     found = model_at(model, path, data)
     return list(found.model_fields) if found is not None else []
 

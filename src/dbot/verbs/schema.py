@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from dbot.base.files import write_whole
-from dbot.params.describe import json_schema, site_schema
+from dbot.params.schema import json_schema, site_schema
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
