@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
     job = plan.generate(args.dataset)
     dataset = plan.params.datasets[args.dataset]
+    assert dataset.root is not None, "what is drawn has a root"
     root = Path(dataset.root)
     with Execution(job, receipt=args.receipt) as execution:
         with whole_folder(root, "GENERATED") as folder:

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> None:
     with Execution(job, inputs, receipt=args.receipt) as execution:
         if "generated" in execution.inputs:
             drawn = execution.inputs["generated"].identity.results["digest"]
+            assert dataset.root is not None, "what is drawn has a root"
             if table_digest(tree_table(Path(dataset.root))) != drawn:
                 again = job.inputs["generated"].command
                 raise UserError(f"{dataset.root}: is not what {inputs['generated']} says was drawn there; draw it again: {again}")
