@@ -11,6 +11,7 @@ from benchmarks import pages
 from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
 from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, ratio, started
 from benchmarks.training import OneStep
+from dbot.base.seeds import generator
 from dbot.data.transforms import in_unit_range, normalise
 from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
@@ -20,7 +21,6 @@ from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.recipes import Decoder
 from dbot.params.teachers import RandomTeacher
 from dbot.train.batches import lay_out
-from dbot.train.randomness import generator
 from dbot.train.task import Step, Task
 from tests.forecast.counted import counted
 

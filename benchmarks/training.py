@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dbot.base.seeds import seed_step
 from dbot.train.batches import lay_out
 from dbot.train.loop import Meter, _on_device, _update
 from dbot.train.optimizer import build_optimizer
 from dbot.train.precision import autocast_type
-from dbot.train.randomness import seed_step
 from dbot.train.schedule import set_rate
 from dbot.train.task import Step, Task
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from dbot.base.digest import file_digest
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
-from dbot.record.digest import file_digest
 from dbot.record.execution import Execution
 from dbot.record.history import write_history
 from dbot.record.receipt import Receipt

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params import load as load_module
 from dbot.params.load import load
 from dbot.params.probes import Monitor

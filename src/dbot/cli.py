@@ -6,9 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from dbot import __version__, garbage
-from dbot.disk import concerns_disk, is_misplaced, refusal
-from dbot.errors import UserError
+from dbot import __version__
+from dbot.base import garbage
+from dbot.base.disk import concerns_disk, is_misplaced, refusal
+from dbot.base.errors import UserError
 
 JOBS = {
     "generate": "draw an embedded data set",

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dbot.base.seeds import generator
 from dbot.models.encoder import build_encoder, initialise
 from dbot.models.symmetric import Positions, build_symmetric_classifier, build_symmetric_encoder, initialise_symmetric
 from dbot.params.architectures import Architecture
-from dbot.train.randomness import generator
 
 CPU = torch.device("cpu")
 

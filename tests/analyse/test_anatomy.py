@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dbot.analyse.anatomy import anatomy_of
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.encoder import build_encoder
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.networks import NetworkTeacher, timm_teacher

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dbot.analyse.network import analyse_network
 from dbot.analyse.properties import Properties
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from tests.analyse.networks import CPU, asymmetric, classifier, images, split, symmetric
 from tests.analyse.test_anatomy import foreign
 

@@ -14,7 +14,7 @@ from dbot.analyse.properties import (
     write_properties,
     write_similarity,
 )
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 FOUND = Properties(distances=((1.5, 2.25, 0.1), (4.0, 1 / 3, 16.0)), shares=((0.1, 0.2), (0.25, 1.0)))
 

@@ -10,7 +10,7 @@ from dbot.analyse.anatomy import anatomy_of
 from dbot.analyse.listening import tokens_heard
 from dbot.analyse.properties import Similarity
 from dbot.analyse.similarity import Moments, compare_networks
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from tests.analyse.networks import CPU, asymmetric, images, split, symmetric
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,10 +6,10 @@ from datetime import datetime
 import pytest
 
 from dbot import cli
+from dbot.base.errors import UserError
 from dbot.cluster import checks
 from dbot.cluster.limits import demands
 from dbot.cluster.profile import Profile, read_profile
-from dbot.errors import UserError
 from dbot.plan import Plan
 from tests.cluster.clusters import asker, both, cluster, config, lines, only, recorded, site
 from tests.conftest import PROJECT

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as rle
 
+from dbot.base.digest import tree_table
+from dbot.base.errors import UserError
 from dbot.data.embedded.draw import CATEGORY_IDS, draw
 from dbot.data.embedded.material import PHOTOGRAPHS, divide
 from dbot.data.embedded.scenes import VISIBLE, draw_scene
 from dbot.data.layouts.reader import read_listing
-from dbot.data.trees import tree_table
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset, Embedded, Scene, Split
 
 Declare = Callable[..., Dataset]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from dbot.base.errors import UserError
 from dbot.data.images import _by_pillow, decode_image, image_size, read_image, read_label_map
-from dbot.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.listing import Listing, Sample
 from dbot.data.layouts.plain_pickle import read_plain_pickle
 from dbot.data.layouts.reader import READERS, read_listing
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset, LabelMaps, Layout, Split
 
 Declare = Callable[..., Dataset]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbot.base.errors import UserError
 from dbot.data.manifest import MANIFEST, SAMPLES, Manifest, Row, content_digest, read_manifest, write_manifest
-from dbot.errors import UserError
 
 NAMES = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=["Cs"]), min_size=1)
 ROWS = st.lists(

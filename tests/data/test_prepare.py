@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from dbot.base.errors import UserError
 from dbot.data.images import read_image
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.prepare import _Inspector, prepare
-from dbot.errors import UserError
 from dbot.params.datasets import Check, Dataset, LabelMaps, Split
 
 Declare = Callable[..., Dataset]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.data.released import CACHE, locate
-from dbot.errors import UserError
 from dbot.params.released import ReleasedFile
 
 NOWHERE = "http://127.0.0.1:9/x.pth"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.data import staging
 from dbot.data.manifest import Manifest
 from dbot.data.prepare import prepare
 from dbot.data.staging import stage
-from dbot.errors import UserError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from dbot.base.seeds import seed_host
 from dbot.data.transforms import pretrain_transform, views_transform
-from dbot.train.randomness import seed_host
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from dbot.base.errors import UserError
 from dbot.distill.boundary import Promoted, begin_stage, first_teacher, promote
-from dbot.errors import UserError
 from dbot.models.encoder import encode_all
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.teachers import RandomTeacher

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbot.base.seeds import generator
 from dbot.distill.masking import random_mask
 from dbot.distill.target import normalise_tokens
-from dbot.train.randomness import generator
 
 
 @given(batch=st.integers(1, 4), patches=st.integers(2, 64), ratio=st.floats(0.05, 0.95), seed=st.integers(0, 99))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from dbot import cli
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.forecast.benchmarks import read, suggest, yaml_text
 from dbot.params.load import load
 from dbot.plan import Job, Plan

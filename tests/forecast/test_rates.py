@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.forecast.calibration import Calibration, Measured, merged, read, write
 from dbot.forecast.cost import Flops
 from dbot.forecast.rates import Basis, Rates

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models import checkpoint
 
 WEIGHTS = {"b": torch.arange(6.0).reshape(2, 3).T, "a": torch.ones(2)}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.checkpoint import part
 from dbot.models.classifier import build_classifier, load_classifier, load_encoder

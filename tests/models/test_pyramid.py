@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from timm.models.beit import gen_relative_position_index
 from torch import nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.checkpoint import part
 from dbot.models.checkpointing import checkpoint_blocks
@@ -21,7 +22,6 @@ from dbot.params.architectures import Architecture
 from dbot.params.dense import Dense
 from dbot.params.recipes import Decoder, Optimizer
 from dbot.train.optimizer import build_optimizer
-from dbot.train.randomness import generator
 from tests.train.test_distributed import together
 
 THREE = Architecture(title="three blocks", image_size=32, patch_size=8, width=16, depth=3, heads=2, mlp_ratio=2)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.models.segmenter import build_segmenter, enlarged, initialise_heads
-from dbot.train.randomness import generator
 from tests.models.stand_in_pyramid import StandInPyramid
 from tests.tasks.small_segmentation import recipe
 

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.models.checkpoint import part
 from dbot.models.classifier import build_classifier, load_classifier, load_encoder
 from dbot.models.encoder import encode_all
 from dbot.models.relative import TABLE
 from dbot.models.symmetric import Positions, SymmetricStudent, build_symmetric_classifier, build_symmetric_encoder, initialise_symmetric
 from dbot.train.optimizer import parameter_groups
-from dbot.train.randomness import generator
 from tests.train.small import ARCHITECTURE
 
 RELATIVE = Positions()

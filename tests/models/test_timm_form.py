@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.classifier import build_classifier, load_classifier
 from dbot.models.encoder import encode_all

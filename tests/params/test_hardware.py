@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import load
 from tests.conftest import PROJECT
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params import load as load_module
 from dbot.params.load import Resolved, load
 from dbot.params.source import KeyPath, Tree, read_yaml

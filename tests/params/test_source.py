@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.source import Origin, Tree, merge, read_yaml, shown
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["a", "b", "1", "yes"])

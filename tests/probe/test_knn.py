@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.probe import knn as module
 from dbot.probe.knn import knn, require_neighbours
 from dbot.probe.labelled import LabelledFeatures

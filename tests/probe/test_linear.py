@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.probes import Linear
 from dbot.probe import linear as module
 from dbot.probe.labelled import LabelledFeatures

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.record import execution as executions
 from dbot.record import receipt as receipts
 from dbot.record.execution import Execution

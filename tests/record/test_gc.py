@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
 from dbot.record.check import check

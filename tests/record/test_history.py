@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.record.history import read_history, write_history
 
 VALUES = st.none() | st.floats(allow_nan=False)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.record.adopt import adoption, outputs
 from dbot.record.keep import keep
 from dbot.record.stages import recorded_digests

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.record import receipt as receipts
 from dbot.record import runs, tracking
 from dbot.record.execution import Execution

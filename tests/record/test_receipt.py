@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.errors import UserError
+from dbot.base.digest import canonical
+from dbot.base.errors import UserError
 from dbot.record import receipt as receipts
-from dbot.record.digest import canonical
 from dbot.record.receipt import Artifact, Attempt, Circumstances, Identity, Input
 
 TEXT = st.text(max_size=8)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.params.load import Resolved, load
 from dbot.plan import Job
 from dbot.record import receipt as receipts

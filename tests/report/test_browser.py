@@ -13,7 +13,7 @@ import pytest
 from dbot.plan import GALLERY, SIMILARITY
 from dbot.record.receipt import artifact_of
 from dbot.report.page import render
-from tests.report.conftest import Project
+from tests.fabricated import Project
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -2,9 +2,9 @@
 
 from itertools import combinations
 
-from dbot.report.evidence import Evidence
+from dbot.record.evidence import Evidence
 from dbot.report.graph import BOX, graph
-from tests.report.conftest import Project
+from tests.fabricated import Project
 
 
 def test_it_shows_what_feeds_what_and_how_far_it_is(project: Project) -> None:

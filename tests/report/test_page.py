@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base import durations
 from dbot.cli import main
 from dbot.forecast.forecast import forecast
-from dbot.report.page import duration, figure, render
-from tests.report.conftest import Project
+from dbot.report.page import figure, render
+from tests.fabricated import Project
 
 VOID = {"meta", "br", "line", "circle", "polyline", "link", "img", "input"}
 
@@ -117,7 +118,7 @@ def test_what_a_job_took_stands_beside_its_forecast(ran: Project) -> None:
     (job,) = forecast(plan, [plan.distill("B-B", 1)], complete=False).jobs
     line = render(plan).partition('<tr id="job-distill-B-B-stage1">')[2].partition("</tr>")[0]
     assert job.forecast is not None
-    assert [duration(job.receipt.seconds), duration(job.forecast)] == re.findall(
+    assert [durations.exact(job.receipt.seconds), durations.exact(job.forecast)] == re.findall(
         r'<td class="right" data-value="[\d.]+">(.+ .+)</td>', line
     )
 
@@ -159,14 +160,6 @@ def test_the_verbs_write_where_they_say(ran: Project, capsys: pytest.CaptureFixt
         assert name in said
         assert Path(name).is_file()
     assert "2 of 47 cells measured at scale demo" in said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.99, "1 min 0 s"), (200, "3 min 20 s"), (3600, "1 h 0 min"), (18730, "5 h 12 min")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import io
 from pathlib import Path
 
 from dbot.cli import main
+from dbot.record.evidence import Evidence, State
 from dbot.report import probes
-from dbot.report.evidence import Evidence, State
 from dbot.report.page import render
 from dbot.report.probes import Probes
 from dbot.report.table import build
-from tests.report.conftest import Project
+from tests.fabricated import Project
 from tests.report.test_page import read
 
 FOUND = {"knn_10": 30.0, "knn_20": 31.5, "linear": 62.25, "linear_strength": 1e-3, "linear_held_out": 60.0, "linear_converged": 1.0}

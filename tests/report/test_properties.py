@@ -8,10 +8,10 @@ import pytest
 from dbot.analyse.properties import DISTANCES, SHARES, Properties, write_properties
 from dbot.cli import main
 from dbot.record import receipt as receipts
+from dbot.record.evidence import Evidence
 from dbot.report import properties
-from dbot.report.evidence import Evidence
 from dbot.report.page import render
-from tests.report.conftest import Project
+from tests.fabricated import Project
 from tests.report.test_page import read
 
 INSIDE = Properties(distances=((10.0, 12.0), (8.0, 14.0)), shares=((0.2, 0.3), (0.25, 0.4)))

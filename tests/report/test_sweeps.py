@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Plan
+from dbot.record.evidence import Evidence
 from dbot.report import sweeps
-from dbot.report.evidence import Evidence
 from dbot.report.page import render
 from tests.conftest import PROJECT
-from tests.report.conftest import Project
+from tests.fabricated import Project
 from tests.report.test_page import read
 
 TOP1 = {"teachers-random-0": 50.0, "teachers-random-1": 60.0, "teachers-random-2": 70.0, "teachers-lite-1": 66.0, "teachers-lite-2": 71.0}

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
-from dbot.report.evidence import Evidence, State
+from dbot.record.evidence import Evidence, State
 from dbot.report.files import csv_text, markdown
 from dbot.report.table import Line, Table, build
 from dbot.report.words import verdicts
+from tests.fabricated import Project
 from tests.few_rows import params_with_few_rows
-from tests.report.conftest import Project
 
 
 def table(project: Project) -> Table:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
+from dbot.record.evidence import Evidence
 from dbot.report import transfers
-from dbot.report.evidence import Evidence
 from dbot.report.page import render
-from tests.report.conftest import Project
+from tests.fabricated import Project
 from tests.report.test_page import read
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.errors import UserError
 from dbot.report.written import check_written
-from tests.report.conftest import Project
+from tests.fabricated import Project
 from tests.report.test_properties import analyse
 
 FILES = (

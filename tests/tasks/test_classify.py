@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from dbot.base.seeds import generator
 from dbot.data.manifest import read_manifest
 from dbot.models.classifier import build_classifier, initialise_head
 from dbot.models.encoder import initialise
 from dbot.models.symmetric import Positions, SymmetricStudent
 from dbot.params.load import load
 from dbot.tasks.classify import classifier_for, evaluate, finetune_task, initialise_classifier
-from dbot.train.randomness import generator
 from tests.conftest import PROJECT
 from tests.train.small import ALONE, ARCHITECTURE, execution_like, run
 from tests.train.test_distributed import together

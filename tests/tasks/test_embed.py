@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from dbot.base.errors import UserError
 from dbot.data.images import read_image
 from dbot.data.transforms import evaluation_transform, normalise
-from dbot.errors import UserError
 from dbot.models.classifier import build_classifier
 from dbot.tasks.embed import embed, images_below
 from tests.train.small import ARCHITECTURE

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.images import read_image
 from dbot.data.labelled import LabelledPixels
 from dbot.data.manifest import read_manifest
 from dbot.data.transforms import evaluation_transform, normalise
-from dbot.errors import UserError
 from dbot.models.classifier import build_classifier
 from dbot.models.encoder import build_encoder, encode_all, initialise
 from dbot.models.symmetric import Positions, build_symmetric_encoder, initialise_symmetric
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.load import load
 from dbot.tasks.features import by_encoder, by_teacher, by_timm, features, pool
-from dbot.train.randomness import generator
 from tests.conftest import PROJECT
 from tests.tasks.test_pretrain import Colours
 from tests.train.small import ALONE, ARCHITECTURE

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from dbot.base.errors import UserError
 from dbot.data.manifest import read_manifest
 from dbot.distill.boundary import begin_stage
-from dbot.errors import UserError
 from dbot.params.load import load
 from dbot.params.probes import Monitor
 from dbot.probe.knn import knn

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.probes import Linear, NearestNeighbours, Probes
 from dbot.tasks.features import Describer
 from dbot.tasks.probe import probe

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.images import read_image, read_label_map
 from dbot.data.labelmaps.pairs import ValidationPairs
 from dbot.data.labelmaps.values import IGNORE
 from dbot.data.manifest import read_manifest
 from dbot.data.transforms import normalise
-from dbot.errors import UserError
 from dbot.models.segmenter import build_segmenter, enlarged, initialise_heads
 from dbot.params.load import load
 from dbot.tasks.confusion import confusion, scores
 from dbot.tasks.segment import evaluate_segmentation, pixel_loss, segment_task
 from dbot.train.loop import Interrupted
-from dbot.train.randomness import generator
 from tests.conftest import PROJECT
 from tests.models.stand_in_pyramid import StandInPyramid
 from tests.tasks.small_segmentation import CLASSES, declared, prepared, recipe, write_maps

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dbot.base.seeds import generator, seed_host
 from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
 from dbot.params.architectures import Architecture
@@ -15,7 +16,6 @@ from dbot.params.scales import Execution, Normalisation
 from dbot.params.teachers import RandomTeacher
 from dbot.train.distributed import Processes
 from dbot.train.loop import Outcome, train
-from dbot.train.randomness import generator, seed_host
 from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Step, Task
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.train.incident import NonFinite
 from dbot.train.loop import REWINDS, Interrupted, train
 from dbot.train.state import StateStore

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.train.incident import Incident, NonFinite
 from dbot.train.replay import Replayed, replay
 from dbot.train.state import StateStore

@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
-from dbot.disk import DiskRefused
-from dbot.errors import UserError
+from dbot.base.disk import DiskRefused
+from dbot.base.errors import UserError
 from dbot.train.state import StateStore, is_whole, read
 
 CPU = torch.device("cpu")

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from dbot.base.digest import file_digest
+from dbot.base.errors import UserError
 from dbot.cli import JOBS
 from dbot.cluster.memory import memory_for_attempt
-from dbot.errors import UserError
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site
 from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
-from dbot.record.digest import file_digest
 from dbot.record.status import failures
 
 try:

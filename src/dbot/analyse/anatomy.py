@@ -10,7 +10,7 @@ from timm.models import beit
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.networks import NetworkTeacher
 

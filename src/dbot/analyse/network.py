@@ -10,7 +10,7 @@ from dbot.analyse.distance import attention_distance, patch_distances
 from dbot.analyse.listening import attention_heard, tokens_heard
 from dbot.analyse.properties import Grid, Properties
 from dbot.analyse.spectrum import TOP, singular_shares
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 
 def alone(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 Grid: TypeAlias = tuple[tuple[float, ...], ...]
 """Rows of equal length."""

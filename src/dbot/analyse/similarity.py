@@ -9,7 +9,7 @@ from dbot.analyse.anatomy import Anatomy, anatomy_of
 from dbot.analyse.listening import tokens_heard
 from dbot.analyse.network import alone
 from dbot.analyse.properties import Similarity
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 
 class Moments:

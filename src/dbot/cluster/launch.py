@@ -18,10 +18,10 @@ from argparse import RawTextHelpFormatter
 from contextlib import suppress
 from pathlib import Path
 
+from dbot.base.errors import UserError
 from dbot.cluster import slurm
 from dbot.cluster.gpus import reserve_gpus
 from dbot.cluster.memory import out_of_memory
-from dbot.errors import UserError
 
 LEFT_OFF = os.EX_TEMPFAIL
 """Status of a training that has written its state and will go on when it is started again."""

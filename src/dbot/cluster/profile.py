@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.source import read_yaml, shown
 
 FOLDER = Path("workflow/profiles")

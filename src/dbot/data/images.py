@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 BROKEN = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, MemoryError)
 """What Pillow raises for damaged files, depending on the format and on what is damaged."""

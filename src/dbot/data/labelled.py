@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from dbot.base.seeds import seed_host, seed_of
 from dbot.data.images import read_image
 from dbot.data.manifest import Manifest, Samples
 from dbot.data.transforms import Transform, ViewsTransform
-from dbot.train.randomness import seed_host, seed_of
 
 FITS_IN_MEMORY = 64_000_000
 """Bytes of image files up to which their pixels are decoded once and kept, in each process that reads them."""

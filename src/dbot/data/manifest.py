@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dbot.base.digest import canonical
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.data.layouts.listing import PARTS, Part
-from dbot.errors import UserError
 from dbot.params.datasets import LabelMaps
-from dbot.record.digest import canonical, write_whole
 
 MANIFEST = "manifest.json"
 SAMPLES = "samples.tsv"

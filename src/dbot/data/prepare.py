@@ -15,7 +15,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from dbot.data.folders import whole_folder
+from dbot.base.digest import file_digest
+from dbot.base.errors import UserError
+from dbot.base.files import whole_folder
 from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, image_size, read_label_map
 from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
@@ -24,9 +26,7 @@ from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
 from dbot.data.shrink import encoded, shrunk, shrunk_pixels
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
-from dbot.record.digest import file_digest
 
 CHUNK = 256
 """Images that are handed to the threads at once."""

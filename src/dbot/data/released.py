@@ -7,9 +7,9 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.digest import file_digest
+from dbot.base.errors import UserError
 from dbot.params.released import ReleasedFile
-from dbot.record.digest import file_digest
 
 CACHE = Path("data/released")
 TIMEOUT_SECONDS = 60.0

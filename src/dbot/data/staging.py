@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from dbot.base.digest import file_digest
+from dbot.base.errors import UserError
 from dbot.data.manifest import Manifest
-from dbot.errors import UserError
-from dbot.record.digest import file_digest
 
 READERS = 16
 """Threads that copy; small files of a network's file system come one round trip each."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.distill.designs import DESIGNS, Student
-from dbot.errors import UserError
 from dbot.models.checkpoint import part
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.teacher import Teacher
@@ -22,7 +23,6 @@ from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Boundary, SymmetricPretrain
 from dbot.params.scales import Normalisation
 from dbot.params.teachers import RandomTeacher
-from dbot.train.randomness import generator
 
 Recipe = AsymmetricPretrain | SymmetricPretrain
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dbot.base.seeds import seed_of
 from dbot.data.labelled import TrainingImages
 from dbot.distill.blocks import block_mask
 from dbot.params.recipes import Blocks
-from dbot.train.randomness import seed_of
 
 
 class MaskedViews(Dataset[Any]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job, Plan
 
 LOGS = Path("logs")

@@ -7,9 +7,9 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.plan import RESULTS
-from dbot.record.digest import write_whole
 
 TERA = 1e12
 

@@ -11,8 +11,8 @@ from dbot.forecast.rates import Basis, Rates
 from dbot.forecast.work import Work, Works
 from dbot.params.hardware import HardwareKind
 from dbot.plan import Job, Plan
+from dbot.record.evidence import Evidence, State
 from dbot.record.receipt import Receipt
-from dbot.report.evidence import Evidence, State
 
 HOUR = 3600.0
 
@@ -164,8 +164,7 @@ class Forecast:
 
     @property
     def hardware(self) -> HardwareKind:
-        kinds: dict[str, HardwareKind] = self.plan.params.hardware.kinds
-        return kinds[self.plan.params.hardware.use]
+        return self.plan.params.hardware.kinds[self.plan.params.hardware.use]
 
     @property
     def unit(self) -> str:
@@ -216,8 +215,7 @@ class Forecast:
     @property
     def state(self) -> int:
         """Bytes of the largest job's training states, while it runs."""
-        kept: int = self.plan.params.execution.states_kept
-        return max((one.work.state * kept for one in self.jobs), default=0)
+        return max((one.work.state * self.plan.params.execution.states_kept for one in self.jobs), default=0)
 
     def money(self, hours: float | None) -> float | None:
         """The price of some device-hours; None: there is no price."""

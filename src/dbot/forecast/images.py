@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.listing import PARTS, Part
-from dbot.errors import UserError
 from dbot.plan import Plan
 from dbot.record import receipt as receipts
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from dbot.base import durations
 from dbot.forecast.forecast import Forecast, JobForecast, Sums
 from dbot.forecast.rates import Basis
 
@@ -49,7 +50,7 @@ def summary(forecast: Forecast, what: str) -> str:
     return "\n".join(
         [
             f"{counted}, {hours} on {_device(forecast)} ({_bases(total)}){_cost(forecast, total.left_hours)}",
-            f"  at least {duration(forecast.wall)} from end to end; a job takes up to {total.allocations} time limits; {disk}",
+            f"  at least {durations.rough(forecast.wall)} from end to end; a job takes up to {total.allocations} time limits; {disk}",
             f"  {unit} by rule: {by_rule}; {more}",
         ]
     )
@@ -87,7 +88,9 @@ def _planned(forecast: Forecast, title: str, sums: Sequence[Sums]) -> list[list[
         cells += [amount(figure) for figure in (forecast.energy(hours), forecast.money(hours)) if figure is not None]
         cells += [NOTHING] * (len(heads) - len(cells))
         limits = [str(one.allocations or NOTHING)] if title == "rule" else []
-        rows.append([*cells, NOTHING if unknown else duration(forecast.chain(one.jobs)), *limits, size(one.checkpoints), _bases(one)])
+        rows.append(
+            [*cells, NOTHING if unknown else durations.rough(forecast.chain(one.jobs)), *limits, size(one.checkpoints), _bases(one)]
+        )
     return rows
 
 
@@ -129,13 +132,13 @@ def _foot(forecast: Forecast) -> Iterator[str]:
     total, unit, devices = forecast.total, forecast.unit, forecast.plan.params.hardware.devices
     if (hours := total.hours) is not None:
         there = f"{devices} devices" if devices is not None else "as many devices as there are jobs for"
-        chain = duration(forecast.chain(forecast.jobs))
+        chain = durations.rough(forecast.chain(forecast.jobs))
         yield f"In all {_at_least(total)}{amount(hours)} {unit}{_cost(forecast, hours)}."
-        yield f"From end to end at least {duration(forecast.wall)}, with {there}; the longest chain takes {chain}."
+        yield f"From end to end at least {durations.rough(forecast.wall)}, with {there}; the longest chain takes {chain}."
     if total.done:
         left = forecast.unfinished
         rest = left.total.left_hours
-        yield f"Left are {amount(rest)} {unit}{_cost(forecast, rest)}, and at least {duration(left.wall)} from end to end."
+        yield f"Left are {amount(rest)} {unit}{_cost(forecast, rest)}, and at least {durations.rough(left.wall)} from end to end."
     states = size(forecast.state)
     yield f"Checkpoints {size(total.checkpoints)}, and as much again in DVC's cache; up to {states} of states beside a running job."
     yield "A row's line holds the jobs that carry its name; what they need of other rows stands in theirs."
@@ -258,12 +261,3 @@ def amount(value: float | None) -> str:
 def size(count: int) -> str:
     """Bytes, as ``12.3 GB``."""
     return f"{si(count)}B" if count >= 1000 else f"{count} B"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, as ``40 s``, ``12 min``, ``7.5 h`` or ``3.1 d``."""
-    for unit, length, upto in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 48)):
-        if seconds < upto * length:
-            count = seconds / length
-            return f"{count:.1f} {unit}" if unit == "h" else f"{count:.0f} {unit}"
-    return f"{seconds / 86400:.1f} d"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import chain
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.rows import COLUMNS
 from dbot.plan import Job, Plan
 

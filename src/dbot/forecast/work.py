@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbot.base.digest import data_digest
 from dbot.forecast.cost import Cost, Flops
 from dbot.forecast.dense import PLAIN_ASPECT, detector, detector_weights, mean, segmenter, segmenter_weights, sides, windows
 from dbot.forecast.images import Counts, counts
@@ -20,11 +21,10 @@ from dbot.forecast.vit import (
 )
 from dbot.params.architectures import Architecture
 from dbot.params.detection import Detect
-from dbot.params.recipes import Finetuning, SymmetricFinetune
+from dbot.params.recipes import Finetuning, SymmetricFinetune, Training
 from dbot.params.segmentation import Segment
 from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import Job, Plan, transfer_recipe
-from dbot.record.digest import data_digest
 
 BYTES = 4
 """Of a number in a checkpoint."""
@@ -132,12 +132,12 @@ class Works:
         architecture = self._architecture(row)
         if stage > 1:
             return student_teacher(architecture, architecture.grid), row
-        teacher = params.teachers[declared.teacher]
+        teacher, name = params.teacher_of(declared), str(declared.teacher)
         if isinstance(teacher, RandomTeacher):
-            return random_teacher(architecture, teacher), declared.teacher
+            return random_teacher(architecture, teacher), name
         if isinstance(teacher, RowTeacher):
             return student_teacher(self._architecture(teacher.row), architecture.grid), teacher.row
-        return foreign_teacher(teacher), declared.teacher
+        return foreign_teacher(teacher), name
 
     def _finetune(self, job: Job) -> Work:
         params, row = self.plan.params, self.plan.params.rows[job.key["row"]]
@@ -198,17 +198,17 @@ class Works:
         images, classes, aspect = self._times(dataset, times), self._classes(dataset), self._aspect(dataset)
         architecture = self._architecture(name)
         if column == "cls":
-            recipe = params.recipes.finetune[row.recipe]
-            cost = classifier(self._sized(name, recipe.image_size), classes)
+            recipe: Training = params.recipes.finetune[row.recipe]
+            cost = classifier(self._sized(name, params.recipes.finetune[row.recipe].image_size), classes)
         elif column == "det":
-            recipe = params.recipes.detect[row.recipe]
-            size = sides(recipe.inference.short_side, recipe.inference.long_side, aspect)
-            cost = detector(architecture, recipe, classes, *size, training=False)
+            recipe = detect = params.recipes.detect[row.recipe]
+            size = sides(detect.inference.short_side, detect.inference.long_side, aspect)
+            cost = detector(architecture, detect, classes, *size, training=False)
         else:
-            recipe = params.recipes.segment[row.recipe]
-            figures = recipe.inference
+            recipe = segment = params.recipes.segment[row.recipe]
+            figures = segment.inference
             height, width = sides(figures.short_side, figures.long_side, aspect)
-            one = segmenter(architecture, recipe, classes, min(figures.window, height), min(figures.window, width), training=False)
+            one = segmenter(architecture, segment, classes, min(figures.window, height), min(figures.window, width), training=False)
             cost = sum([one] * windows(height, width, figures.window, figures.stride), Cost())
         return None if images is None else Pass(images, cost.inference(recipe.precision))
 
@@ -242,7 +242,7 @@ class Works:
         grid = (image_size or architecture.image_size) // architecture.patch_size
         if stage > 0:
             return student_teacher(architecture, grid)
-        teacher = params.teachers[declared.teacher]
+        teacher = params.teacher_of(declared)
         if isinstance(teacher, RandomTeacher):
             return student_teacher(architecture, grid, teacher.depth)
         return foreign_teacher(teacher, image_size)
@@ -286,8 +286,7 @@ class Works:
         )
 
     def _architecture(self, row: str) -> Architecture:
-        declared: Architecture = self.plan.params.architectures[self.plan.params.rows[row].architecture]
-        return declared
+        return self.plan.params.architectures[self.plan.params.rows[row].architecture]
 
     def _sized(self, row: str, image_size: int | None) -> Architecture:
         architecture = self._architecture(row)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 HEADER = "dbot"
 FORMAT = 1

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.checkpoint import fill
 from dbot.models.dense_encoder import BiasedBlock, DenseEncoder, plain_weights
 from dbot.models.encoder import initialise

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 TABLE = "relative_position_bias_table"
 """timm's and the published code's name of a table."""

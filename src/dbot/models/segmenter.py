@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import UperNetConfig
 from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNetHead
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.segmentation import Segment
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.checkpoint import part
 from dbot.params.scales import Normalisation
 

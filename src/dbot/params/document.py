@@ -66,6 +66,11 @@ class Params(Section):
         """Names of the rows that stand in the table: all but those of sweeps."""
         return [name for name, row in self.rows.items() if row.sweep is None]
 
+    def teacher_of(self, row: Row) -> Teacher:
+        """The first teacher of a row that has stages."""
+        assert row.teacher is not None, f"{row.title} has no teacher"
+        return self.teachers[row.teacher]
+
     def columns(self, row: str) -> tuple[Column, ...]:
         """The columns that a row has.
 

@@ -9,12 +9,13 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.checks import cross_check
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.problem import Problem
 from dbot.params.recipes import Pretrain
+from dbot.params.section import model_at
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
 from dbot.params.sweeps import expand_sweeps
 from dbot.params.teachers import Teacher
@@ -205,8 +206,6 @@ def _in_file(loc: tuple[str | int, ...], data: Any, missing: bool) -> KeyPath:
 
 def _keys_of(model: Any, path: KeyPath, data: Any) -> list[str]:
     """The keys that the model allows at ``path``."""
-    from dbot.params.describe import model_at
-
     found = model_at(model, path, data)
     return list(found.model_fields) if found is not None else []
 

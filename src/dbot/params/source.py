@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 KeyPath = tuple[str | int, ...]
 """Keys from the top of a document down to a value."""

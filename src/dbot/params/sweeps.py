@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.cookbook import KINDS
 from dbot.params.rows import Column
 from dbot.params.section import Section

@@ -1,11 +1,11 @@
 """Every job that a scale can have: what it reads, which parameters it uses, what it writes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.document import Params
 from dbot.params.load import Resolved
 from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune
@@ -14,6 +14,8 @@ from dbot.params.source import KeyPath
 from dbot.params.teachers import FileTeacher, RandomTeacher, RowTeacher, has_attention
 from dbot.params.transfer import TransferSet
 from dbot.plan.job import DENSE, DENSE_ARTIFACTS, METRICS, MODEL, SIMILARITY, STUDENT, Job
+
+Declared = TypeVar("Declared")
 
 TRAINING_ONLY = {
     *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "shortcuts", "non_finite", "seed"),
@@ -35,7 +37,7 @@ class Graph:
         return self.resolved.scale
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> Params:
         return self.resolved.params
 
     def job(self, verb: str, **key: str) -> Job:
@@ -62,7 +64,7 @@ class Graph:
 
     def generate(self, dataset: str) -> Job:
         """Drawing an embedded data set."""
-        declared = self._declared("datasets", dataset)
+        declared = self._named("datasets", self.params.datasets, dataset)
         if declared.embedded is None:
             raise UserError(f"data set {dataset} is not drawn by this project; get it from: {declared.source}")
         parts = {part: getattr(declared, part).model_dump(exclude={"count"}) for part in ("train", "validation")}
@@ -74,7 +76,7 @@ class Graph:
 
     def prepare(self, dataset: str) -> Job:
         """Checking a data set and writing its manifest."""
-        declared = self._declared("datasets", dataset)
+        declared = self._named("datasets", self.params.datasets, dataset)
         inputs = {"generated": self.generate(dataset)} if declared.embedded else {}
         unused = {"embedded", *declared.unused}
         settings = {"dataset": declared.model_dump(exclude=unused)}
@@ -96,18 +98,19 @@ class Graph:
 
     def student(self, row: str, stage: str | int) -> Job:
         """What leaves a row's student: a stage of its distillation, or the file that stands in for all of them."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         return self.distill(row, stage) if declared.released is None else self.fetch(declared.released)
 
     def classifier(self, row: str, seed: str | int) -> Job:
         """What leaves a row's classifier: its fine-tuning, or the fine-tuned file that stands in for it."""
-        declared = self._declared("rows", row)
-        is_released = declared.released is not None and self.params.released.files[declared.released].is_classifier
-        return self.fetch(declared.released) if is_released else self.finetune(row, seed)
+        declared = self._row(row)
+        if declared.released is not None and self.params.released.files[declared.released].is_classifier:
+            return self.fetch(declared.released)
+        return self.finetune(row, seed)
 
     def distill(self, row: str, stage: str | int) -> Job:
         """One stage of a row's distillation."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         number = _number("stage", stage)
         if not 1 <= number <= declared.last_stage:
             raise UserError(f"row {row} has {declared.last_stage} stages of distillation; there is no stage {number}")
@@ -128,7 +131,7 @@ class Graph:
         if number > 1:
             inputs["teacher"] = self.distill(row, number - 1)
         else:
-            teacher = self.params.teachers[declared.teacher]
+            teacher = self.params.teacher_of(declared)
             settings["teacher"] = teacher.model_dump(exclude={"data", "licence", "note"})
             sources.extend(("teachers", declared.teacher, field) for field in settings["teacher"])
             if isinstance(teacher, RowTeacher):
@@ -141,7 +144,7 @@ class Graph:
 
     def finetune(self, row: str, seed: str | int) -> Job:
         """Fine-tuning a row's classifier."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         inputs = {"data": self.prepare(self.params.uses.cls)}
         if declared.finetuned_from is not None:
             inputs["start"] = self.classifier(declared.finetuned_from, seed)
@@ -158,7 +161,7 @@ class Graph:
 
     def transfer(self, row: str, dataset: str, seed: str | int) -> Job:
         """Fine-tuning a row's student on a set that its pre-training has not seen, and measuring it there."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         sets = self.params.transfer.sets
         if dataset not in sets:
             raise UserError(f"{self.resolved.file}: there is no {dataset!r} under `transfer.sets`; declared are: {', '.join(sets)}")
@@ -186,7 +189,7 @@ class Graph:
 
     def evaluate(self, row: str, column: Column, seed: str | int) -> Job:
         """Measuring one cell, for one seed."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         self._require_column(row, column)
         if column in declared.columns_from:
             return self.evaluate(declared.columns_from[column], column, seed)
@@ -218,7 +221,7 @@ class Graph:
         """Comparing the students that two rows are fine-tuned from."""
         inputs = {"data": self.prepare(self.params.uses.cls)}
         for role, name in (("student", row), ("second", other)):
-            declared = self._declared("rows", name)
+            declared = self._row(name)
             if not [stage for stage in self.stages_of(name) if stage > 0]:
                 raise UserError(f"row {name} has no student before its fine-tuning; name another row")
             inputs[role] = self.student(name, declared.stages.cls if declared.stages else 1)
@@ -229,7 +232,7 @@ class Graph:
         return self._job("compare", key, inputs, settings, sources, (*SIMILARITY, "metrics.json"), architecture)
 
     def _dense(self, column: Column, row: str, seed: str | int) -> Job:
-        declared, verb = self._declared("rows", row), DENSE[column]
+        declared, verb = self._row(row), DENSE[column]
         self._require_column(row, column)
         inputs = {"data": self.prepare(getattr(self.params.uses, column))}
         if declared.released is not None:
@@ -261,7 +264,7 @@ class Graph:
         return settings, (*self._architecture_sources(declared.architecture), *((*here, field) for field in recipe), ("normalisation",))
 
     def _of_network(self, verb: str, section: str, row: str, stage: str | int, artifacts: tuple[str, ...]) -> Job:
-        declared, number = self._declared("rows", row), _number("stage", stage)
+        declared, number = self._row(row), _number("stage", stage)
         if number not in self.stages_of(row):
             known = ", ".join(map(str, self.stages_of(row)))
             raise UserError(f"row {row} has no network of stage {number} before its fine-tuning; it has {known or 'none'}")
@@ -281,7 +284,7 @@ class Graph:
 
     def _first_teacher(self, row: Row) -> tuple[dict[str, Any], tuple[KeyPath, ...]]:
         """What decides which network teaches a row's first stage, and where that stands."""
-        teacher = self.params.teachers[row.teacher]
+        teacher = self.params.teacher_of(row)
         settings: dict[str, Any] = {"teacher": teacher.model_dump(exclude={"data", "licence", "note"})}
         sources: list[KeyPath] = [("teachers", str(row.teacher), field) for field in settings["teacher"]]
         if isinstance(teacher, RandomTeacher | FileTeacher):  # others name pixel statistics of their own
@@ -301,7 +304,7 @@ class Graph:
 
     def is_transferred(self, row: str) -> bool:
         """Whether a row is transferred: from a student or random weights, if there is a recipe for it."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         return declared.recipe in self.params.recipes.transfer and (declared.from_scratch or bool(self.stages_of(row)))
 
     def stages_of(self, row: str, columns: list[Column] | None = None) -> list[int]:
@@ -309,7 +312,7 @@ class Graph:
 
         Released weights stand in for one stage, whatever theirs was.
         """
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         if declared.released is not None:
             return [] if self.params.released.files[declared.released].is_classifier else [1]
         if declared.stages is None:
@@ -320,7 +323,7 @@ class Graph:
 
     def has_attention(self, row: str, stage: int) -> bool:
         """Whether the insides of a row's network can be measured: those of every student, and of teachers that are plain ViTs."""
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         return stage > 0 or declared.teacher is None or has_attention(self.params.teachers[declared.teacher])
 
     def stands_for(self, row: str, stage: int) -> tuple[str, int]:
@@ -328,7 +331,7 @@ class Graph:
 
         A first teacher that is the student of another row is found there; one that rows share, under the first of them.
         """
-        declared = self._declared("rows", row)
+        declared = self._row(row)
         if stage > 0 and declared.chain is not None:
             return declared.chain, stage
         if stage > 0 or declared.teacher is None:
@@ -342,14 +345,15 @@ class Graph:
         return next(name for name, other in rows if other.teacher is not None and self._first_teacher(other)[0] == settings), 0
 
     def _architecture(self, name: str) -> dict[str, Any]:
-        declared: dict[str, Any] = self.params.architectures[name].model_dump(exclude={"title"})
-        return declared
+        return self.params.architectures[name].model_dump(exclude={"title"})
 
     def _architecture_sources(self, name: str) -> list[KeyPath]:
         return [("architectures", name, field) for field in self._architecture(name)]
 
-    def _declared(self, section: str, name: str) -> Any:
-        declared = getattr(self.params, section)
+    def _row(self, name: str) -> Row:
+        return self._named("rows", self.params.rows, name)
+
+    def _named(self, section: str, declared: Mapping[str, Declared], name: str) -> Declared:
         if name not in declared:
             raise UserError(f"{self.resolved.file}: there is no {name!r} under `{section}`; declared are: {', '.join(declared)}")
         return declared[name]

@@ -53,7 +53,7 @@ class Plan(Graph):
         found = []
         for name in self.params.build.rows if rows is None else rows:
             if any(stage > 0 for stage in self.stages_of(name)):
-                one = first.setdefault(self._declared("rows", name).architecture, name)
+                one = first.setdefault(self._row(name).architecture, name)
                 if one != name:
                     found.append(self.compare(one, name))
         return found
@@ -64,7 +64,7 @@ class Plan(Graph):
 
     def sweep(self, name: str) -> list[Job]:
         """The cells of a sweep, and those of its row's control."""
-        sweep = self._declared("sweeps", name)
+        sweep = self._named("sweeps", self.params.sweeps, name)
         rows = [row_name(name, variant.name, stages) for variant in sweep.variants for stages in sweep.stages]
         rows = [row for row in rows if row in self.params.rows]
         return [
@@ -128,7 +128,7 @@ class Plan(Graph):
     def _with_controls(self, rows: list[str] | None) -> list[str]:
         wanted = list(self.params.build.rows if rows is None else rows)
         for name in list(wanted):
-            control = self._declared("rows", name).control
+            control = self._row(name).control
             if control is not None and control not in wanted:
                 wanted.append(control)
         return wanted
@@ -137,7 +137,7 @@ class Plan(Graph):
         found: dict[tuple[str, int], None] = {}
         for name in self.params.build.rows if rows is None else rows:
             row = name
-            while (before := self._declared("rows", row).finetuned_from) is not None:
+            while (before := self._row(row).finetuned_from) is not None:
                 row = before
             found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.stages_of(row, self.params.build.columns))
         return list(found)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.probe.labelled import LabelledFeatures
 from dbot.train.distributed import Processes
 from dbot.train.precision import full_precision

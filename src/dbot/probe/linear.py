@@ -18,8 +18,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
+from dbot.base.errors import UserError
 from dbot.data.labelled import Numbers, evenly
-from dbot.errors import UserError
 from dbot.params.probes import Linear
 from dbot.probe.labelled import LabelledFeatures
 from dbot.train.distributed import Processes

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.flat import first_difference

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base import git
+from dbot.base.errors import UserError
 from dbot.plan import RESULTS
 from dbot.record import surroundings
 from dbot.record.receipt import Receipt
@@ -28,7 +29,7 @@ def check_commits(receipts: Mapping[Path, Receipt]) -> Commits:
     Raises:
         UserError: names the first receipt whose commit is not there or holds other code.
     """
-    whole, found = surroundings.is_whole(), Commits()
+    whole, found = git.is_whole(), Commits()
     if whole is None:
         found.notes.append("git: not checked, this folder is in no repository")
         return found
@@ -64,7 +65,7 @@ def check_commits(receipts: Mapping[Path, Receipt]) -> Commits:
     ):
         if count:
             found.notes.append(f"git: the code of {count} receipts can't be compared: they {what}")
-    if loose := receipts.keys() - surroundings.committed(RESULTS):
+    if loose := receipts.keys() - git.committed(RESULTS):
         found.notes.append(
             f"git: {len(loose)} of {len(receipts)} receipts are not as the last commit has them; `git status results` lists them"
         )
@@ -73,4 +74,4 @@ def check_commits(receipts: Mapping[Path, Receipt]) -> Commits:
 
 def _code(commit: str) -> str | None:
     """The digest of the code at a commit: empty where it has none, None where there is no such commit."""
-    return (surroundings.code_of(commit) or "") if surroundings.has_commit(commit) else None
+    return (surroundings.code_of(commit) or "") if git.has_commit(commit) else None

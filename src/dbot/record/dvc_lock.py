@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from dbot.errors import UserError
+from dbot.base.digest import canonical
+from dbot.base.errors import UserError
 from dbot.params.source import Loader
 from dbot.plan import RESULTS, Job, Plan
 from dbot.record.check import receipts_at
-from dbot.record.digest import canonical
 from dbot.record.stages import LOCK_FILE, stage_name
 
 MEND = "`git checkout` restores the lock file; if the job or params.yaml is what changed, run: dbot record --receipt"

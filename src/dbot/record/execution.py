@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from dbot.errors import UserError
+from dbot.base.digest import data_digest
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.plan import Job
 from dbot.record import receipt as receipts
 from dbot.record import surroundings
-from dbot.record.digest import data_digest, write_whole
 from dbot.record.guard import refuse_inside_dvc
 from dbot.record.receipt import Attempt, Circumstances, Identity, Input, Receipt
 

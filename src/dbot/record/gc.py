@@ -10,20 +10,19 @@ import fcntl
 import json
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base import git
+from dbot.base.errors import UserError
+from dbot.base.lock import locked
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.record import receipt as receipts
-from dbot.record import surroundings
 from dbot.record.dvc_lock import md5
 from dbot.record.execution import STATE, state_folder
 from dbot.record.keep import LOCK, LOCK_SECONDS
-from dbot.record.lock import locked
 from dbot.record.receipt import Receipt
 from dbot.record.stages import LOCK_FILE, recorded_digests
 from dbot.record.underway import is_locked
@@ -101,7 +100,7 @@ def _orphans(of_all_scales: list[Plan], found: dict[Path, Receipt]) -> Iterator[
         if path not in needed and path in found:
             needed.add(path)
             queue += [Path(read.path) for read in found[path].identity.inputs.values()]
-    digests, committed = recorded_digests(), surroundings.committed(RESULTS)
+    digests, committed = recorded_digests(), git.committed(RESULTS)
     for path in found.keys() - needed:
         files = [file for file in path.parent.rglob("*") if file.is_file()]
         # What a commit speaks of must be there to be had: in git itself, or in DVC's cache.
@@ -175,7 +174,7 @@ def _parts() -> Iterator[Free]:
 
 def _objects() -> Iterator[Free]:
     """Objects in this project's own cache that no lock file names. A cache elsewhere may be shared, and is left alone."""
-    if not CACHE.is_dir() or not Path(".git").exists() or not surroundings.is_whole():
+    if not CACHE.is_dir() or not Path(".git").exists() or not git.is_whole():
         return  # without all of the history nobody knows what is needed
     named = _named()
     for path in sorted(CACHE.glob("[0-9a-f][0-9a-f]/*")):
@@ -189,23 +188,16 @@ def _named() -> set[str]:
     texts = [path.read_bytes() for path in files if path.is_file()]
     blobs = {
         line.split()[0]
-        for line in _git("rev-list", "--all", "--reflog", "--objects").decode(errors="replace").splitlines()
+        for line in (git.ask("rev-list", "--all", "--reflog", "--objects", seconds=None) or "").splitlines()
         if line.endswith((LOCK_FILE, ".dvc"))
     }
-    texts += [_git("cat-file", "blob", blob) for blob in sorted(blobs)]
+    texts += git.contents(sorted(blobs)).values()
     names = {name.decode() for text in texts for name in NAMED.findall(text)}
     for name in [name for name in names if name.endswith(".dir")]:
         path = CACHE / name[:2] / name[2:]
         if path.exists():
             names |= {entry["md5"] for entry in json.loads(path.read_bytes())}
     return names
-
-
-def _git(*arguments: str) -> bytes:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return b""
 
 
 def _is_cached(digest: str | None) -> bool:

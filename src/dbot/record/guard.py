@@ -2,7 +2,7 @@
 
 import os
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 
 def refuse_inside_dvc() -> None:

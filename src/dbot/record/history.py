@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dbot.errors import UserError
-from dbot.record.digest import write_whole
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 
 History = Sequence[Mapping[str, float | None]]
 """One mapping an epoch; each has the key ``epoch``, and None stands for what was not measured."""

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.plan import Job
-from dbot.record.digest import write_whole
 from dbot.train.incident import Incident
 
 MOST = 3

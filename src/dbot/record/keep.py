@@ -5,12 +5,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.lock import locked
 from dbot.plan import Job, Plan
 from dbot.record.check import check, job_of
 from dbot.record.dvc_lock import md5
 from dbot.record.execution import STATE, state_folder
-from dbot.record.lock import locked
 from dbot.record.receipt import Receipt
 from dbot.record.stages import LOCK_FILE, recorded_digests, write_stages
 from dbot.record.target import jobs_done

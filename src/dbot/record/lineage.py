@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.record import receipt as receipts
 from dbot.record.receipt import Receipt
 

@@ -5,19 +5,18 @@ Such a job has one result, so one id, and two receipts. One of them stays where 
 other goes beside it, because what was made from it names its seal.
 """
 
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from dbot.errors import UserError
+from dbot.base import git
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.plan import RECEIPT, RESULTS, Plan
-from dbot.record import surroundings
 from dbot.record.adopt import MARK
 from dbot.record.check import BESIDE
-from dbot.record.digest import write_whole
 from dbot.record.receipt import Receipt
 from dbot.record.stages import FILE, LOCK_FILE, write_stages
 
@@ -51,9 +50,9 @@ def merge(of_all_scales: list[Plan], keep: Side | None = None) -> Merged:
     Raises:
         UserError: there is no merge, something else is in conflict, or it must be said whose result stays.
     """
-    if surroundings.is_whole() is None:
+    if git.is_whole() is None:
         raise UserError("this folder is in no git repository, or git can't be run here; `git status` says what is wrong")
-    if _git("rev-parse", "-q", "--verify", "MERGE_HEAD", may_fail=True) == "":
+    if git.ask("rev-parse", "-q", "--verify", "MERGE_HEAD") is None:
         raise UserError("no merge is under way; run `git pull` or `git merge` first, and this when git reports conflicts")
     conflicts = _conflicts()
     if foreign := [path for path in conflicts if not _is_generated(path)]:
@@ -77,7 +76,7 @@ def merge(of_all_scales: list[Plan], keep: Side | None = None) -> Merged:
         _git("add", "--", str(FILE))
     # It says which receipts DVC has; Snakemake writes it anew from all of them.
     for mark in RESULTS.glob(f"*/{MARK}"):
-        _git("rm", "-q", "--force", "--", str(mark), may_fail=True)
+        git.ask("rm", "-q", "--force", "--", str(mark), seconds=None)
     return done
 
 
@@ -193,15 +192,8 @@ def _receipt(path: str, content: bytes) -> Receipt:
 
 
 def _blob(name: str) -> bytes:
-    return subprocess.run(["git", "cat-file", "blob", name], capture_output=True, check=True).stdout
+    return git.contents([name])[name]
 
 
-def _git(*arguments: str, may_fail: bool = False) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UserError(f"git can't be run ({error}); install it") from None
-    if done.returncode and not may_fail:
-        reason = " ".join(done.stderr.split()) or f"status {done.returncode}"
-        raise UserError(f"git {arguments[0]} failed: {reason}; mend that and run `dbot merge` again")
-    return "" if done.returncode else done.stdout
+def _git(*arguments: str) -> str:
+    return git.demand(*arguments, remedy="mend that and run `dbot merge` again")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record import runs, tracking

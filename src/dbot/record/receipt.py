@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dbot.errors import UserError
-from dbot.record.digest import data_digest, file_digest, write_whole
+from dbot.base.digest import data_digest, file_digest
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 
 FORMAT: Literal["dbot receipt 1"] = "dbot receipt 1"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.record import tracking
 from dbot.record.dvc_lock import md5
 from dbot.record.mlflow import Checked, short, unanswered

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job
 from dbot.record import receipt as receipts
 from dbot.record import surroundings

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
+from dbot.base.files import write_whole
 from dbot.plan import DENSE, KEPT, METRICS, MODEL, RESULTS, STUDENT, Job, Plan
-from dbot.record.digest import write_whole
 
 FILE = Path("dvc.yaml")
 LOCK_FILE = "dvc.lock"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record import surroundings

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dbot.base.lock import locked
 from dbot.record.execution import STATE
-from dbot.record.lock import locked
 from dbot.record.patience import Patience
 from dbot.record.runs import Content, Point, now
 from dbot.record.tracking import tracking_uri

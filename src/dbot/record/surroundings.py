@@ -5,13 +5,13 @@ import hashlib
 import os
 import platform
 import socket
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 
 import dbot
-from dbot.record.digest import data_digest, file_digest
+from dbot.base import git
+from dbot.base.digest import data_digest, file_digest
 
 COMPUTING_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 """Packages whose version may change a result."""
@@ -55,11 +55,11 @@ def git_commit() -> tuple[str | None, str | None]:
     The digest is over the names and contents of the files of `CODE` that were changed, removed or
     added and are not ignored, so no setting of git's plays a part in it.
     """
-    commit = _git("rev-parse", "HEAD")
+    commit = git.ask("rev-parse", "HEAD")
     if commit is None:
         return None, None
-    changed = _git("diff", "--name-only", "--relative", "--no-ext-diff", "-z", "HEAD", "--", *CODE) or ""
-    added = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or ""
+    changed = git.ask("diff", "--name-only", "--relative", "--no-ext-diff", "-z", "HEAD", "--", *CODE) or ""
+    added = git.ask("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) or ""
     names = sorted({name for name in (*changed.split("\0"), *added.split("\0")) if name})
     found = {name: file_digest(Path(name)) if Path(name).is_file() else None for name in names}
     return commit, data_digest(found) if found else None
@@ -67,7 +67,7 @@ def git_commit() -> tuple[str | None, str | None]:
 
 def code_of(commit: str) -> str | None:
     """What `code_digest` gave at a commit of this repository; None where that has no sources of the package."""
-    listed = _git("ls-tree", "-r", "-z", "--full-tree", commit, "--", SOURCES)
+    listed = git.ask("ls-tree", "-r", "-z", "--full-tree", commit, "--", SOURCES)
     blobs = {}
     for entry in (listed or "").split("\0"):
         about, _, name = entry.partition("\t")
@@ -75,44 +75,12 @@ def code_of(commit: str) -> str | None:
             blobs[PurePosixPath(name).relative_to(SOURCES)] = about.split()[2]
     if not blobs:
         return None
-    done = subprocess.run(["git", "cat-file", "--batch"], input="\n".join(blobs.values()).encode(), capture_output=True, check=True)
-    contents, start = {}, 0
-    for path in blobs:
-        end = done.stdout.index(b"\n", start)
-        size = int(done.stdout[start:end].split()[2])
-        contents[path] = done.stdout[end + 1 : end + 1 + size]
-        start = end + size + 2
+    contents = git.contents(blobs.values())
     digest = hashlib.sha256()
-    for path in sorted(contents):
+    for path in sorted(blobs):
         digest.update(f"{path.as_posix()}\0".encode())
-        digest.update(hashlib.sha256(contents[path]).digest())
+        digest.update(hashlib.sha256(contents[blobs[path]]).digest())
     return digest.hexdigest()
-
-
-def has_commit(commit: str) -> bool:
-    """Whether this repository has a commit."""
-    return _git("cat-file", "-e", f"{commit}^{{commit}}") is not None
-
-
-def committed(folder: Path) -> set[Path]:
-    """Files below a folder that lie here as the last commit has them."""
-    listed = _git("ls-tree", "-r", "-z", "--name-only", "HEAD", "--", folder.as_posix()) or ""
-    changed = _git("diff", "--name-only", "--relative", "-z", "HEAD", "--", folder.as_posix()) or ""
-    return {Path(name) for name in {*listed.split("\0")} - {*changed.split("\0")} if name}
-
-
-def is_whole() -> bool | None:
-    """Whether this repository has all of its history; None without git."""
-    shallow = _git("rev-parse", "--is-shallow-repository")
-    return None if shallow is None else shallow == "false"
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS, Column
 from dbot.plan import RECEIPT, RESULTS, Job, Plan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import METRICS, Job
 from dbot.record import receipt as receipts
 from dbot.record.execution import state_folder

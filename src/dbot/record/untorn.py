@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dbot.record.digest import write_whole
+from dbot.base.files import write_whole
 from dbot.record.execution import STATE
 
 BEFORE = STATE / "dvc.lock.before"

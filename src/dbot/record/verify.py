@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.digest import canonical, file_digest
+from dbot.base.errors import UserError
 from dbot.plan import Job, Plan
 from dbot.record.check import check
 from dbot.record.commits import check_commits
-from dbot.record.digest import canonical, file_digest
 from dbot.record.dvc_lock import LockFiles
 from dbot.record.receipt import Receipt
 

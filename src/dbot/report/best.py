@@ -2,8 +2,8 @@
 
 from dbot.params.rows import COLUMNS
 from dbot.plan import MODEL, STUDENT, Plan
+from dbot.record.evidence import Evidence
 from dbot.record.registry import Model
-from dbot.report.evidence import Evidence
 from dbot.report.table import RESULT, build
 
 

@@ -14,10 +14,10 @@ import yaml
 
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
+from dbot.record.evidence import Evidence, Finding
 from dbot.record.lineage import walk
 from dbot.record.receipt import Receipt
 from dbot.report import words
-from dbot.report.evidence import Evidence, Finding
 from dbot.report.table import build
 
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dbot.plan import Job
-from dbot.report.evidence import Evidence, State
+from dbot.record.evidence import Evidence, State
 
 BOX = (108, 40)
 """Width and height of a rule's box."""

@@ -7,16 +7,17 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from dbot.errors import UserError
+from dbot.base import durations
+from dbot.base.errors import UserError
 from dbot.forecast.forecast import forecast
 from dbot.params.rows import Column
 from dbot.plan import DENSE, METRICS, Job, Plan
 from dbot.record import receipt as receipts
+from dbot.record.evidence import Evidence, Finding, State, spent
 from dbot.record.history import History, read_history
 from dbot.record.receipt import Receipt
 from dbot.report import probes, properties, similarities, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
-from dbot.report.evidence import Evidence, Finding, State, spent
 from dbot.report.galleries import galleries
 from dbot.report.graph import graph
 from dbot.report.networks import networks
@@ -56,7 +57,7 @@ def render(plan: Plan) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(short=short, figure=figure, duration=duration, anchor=anchor, blank=blank, probe_title=probes.title)
+    environment.filters.update(short=short, figure=figure, duration=durations.exact, anchor=anchor, blank=blank, probe_title=probes.title)
     return environment.get_template("page.html").render(
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         table=table,
@@ -191,13 +192,3 @@ def figure(value: float | int | str) -> str:
 def blank(value: float | None) -> str:
     """A number for sorting; empty for None."""
     return "" if value is None else repr(value)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``4.2 s``, ``3 min 20 s`` or ``5 h 12 min``."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

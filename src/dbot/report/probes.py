@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dbot.plan import Plan
-from dbot.report.evidence import Evidence, Finding, State
+from dbot.record.evidence import Evidence, Finding, State
 from dbot.report.networks import Network, networks
 from dbot.report.table import Cell, Table
 

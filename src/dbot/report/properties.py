@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbot.analyse.properties import DISTANCES, SHARES, Properties, read_properties
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import Plan
 from dbot.record import receipt as receipts
-from dbot.report.evidence import Evidence, Finding, State
+from dbot.record.evidence import Evidence, Finding, State
 from dbot.report.networks import Network, networks
 
 FIGURES = {

@@ -3,10 +3,10 @@
 import base64
 from dataclasses import dataclass
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import SIMILARITY, Plan
 from dbot.record import receipt as receipts
-from dbot.report.evidence import Evidence, Finding, State
+from dbot.record.evidence import Evidence, Finding, State
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dbot.params.rows import Column
 from dbot.params.sweeps import Sweep, row_name
 from dbot.plan import Plan
-from dbot.report.evidence import Evidence
+from dbot.record.evidence import Evidence
 from dbot.report.table import Cell, cell_of
 
 Place = tuple[str, int, Column]

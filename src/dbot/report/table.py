@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.document import Params
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.plan import Plan
+from dbot.record.evidence import Evidence, Finding, State, spent
 from dbot.record.receipt import Receipt
-from dbot.report.evidence import Evidence, Finding, State, spent
 
 RESULT: Mapping[Column, str] = {"cls": "top1", "det": "box_ap", "seg": "miou"}
 """By column, the finding of its evaluation that fills the cell, in %."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dbot.params.rows import COLUMNS, Column
 from dbot.params.teachers import PackageTeacher, RandomTeacher, RowTeacher, Teacher, TimmTeacher
-from dbot.report.evidence import State
+from dbot.record.evidence import State
 from dbot.report.table import PUBLISHED_ON, Cell, Line, Table
 
 COLUMN_TITLES: dict[Column, str] = {

@@ -4,10 +4,10 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.plan import RESULTS, Plan
+from dbot.record.evidence import Evidence
 from dbot.report import probes, properties, sweeps, transfers
-from dbot.report.evidence import Evidence
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
 from dbot.report.table import build

@@ -10,11 +10,11 @@ from torch import Tensor
 from dbot.analyse.network import analyse_network
 from dbot.analyse.properties import Properties, Similarity
 from dbot.analyse.similarity import compare_networks
+from dbot.base.errors import UserError
 from dbot.data.ahead import read_ahead
 from dbot.data.labelled import LabelledPixels, Numbers
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform
-from dbot.errors import UserError
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.analysis import Analysis
 from dbot.tasks.features import Pace

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from dbot.base.seeds import generator
 from dbot.data.labelled import TrainingImages, ValidationImages
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform, finetune_transform, normalise
@@ -21,7 +22,6 @@ from dbot.params.recipes import AsymmetricFinetune, Finetuning, SymmetricFinetun
 from dbot.params.scales import Normalisation
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
-from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
 
 

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.objects.loading import Origin, collate
-from dbot.data.objects.results import Result, coco_results, gathered
+from dbot.data.objects.results import Result, coco_results, in_order
 from dbot.data.transforms import normalise
-from dbot.errors import UserError
 from dbot.models.checkpoint import fill, part
 from dbot.models.detector.build import Detector, build_detector, initialise_heads
 from dbot.models.detector.cascade import Target
@@ -20,7 +21,6 @@ from dbot.params.detection import Detect
 from dbot.params.scales import Normalisation
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
-from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
 
 Batch = tuple[list[Tensor], list[Target]]
@@ -149,4 +149,4 @@ def evaluate_detection(
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):
             (found,) = detector([normalised(view.to(processes.device), statistics)])
         mine += coco_results(found, origin, category_ids, recipe.inference.mask)
-    return gathered(mine, processes)
+    return in_order(processes.collect(mine))

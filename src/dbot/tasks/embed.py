@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dbot.base.errors import UserError
 from dbot.data.ahead import read_ahead
 from dbot.data.images import read_image
 from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.transforms import Transform
-from dbot.errors import UserError
 from dbot.params.probes import Pooling
 from dbot.params.scales import Normalisation
 from dbot.tasks.features import Pace, by_timm

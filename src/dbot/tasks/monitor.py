@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import nn
 
+from dbot.base.errors import UserError
 from dbot.data.labelled import LabelledPixels, evenly
 from dbot.data.manifest import Manifest
-from dbot.errors import UserError
 from dbot.models.timm_form import evaluation_resize
 from dbot.params.probes import Monitor
 from dbot.params.scales import Normalisation

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dbot.base.seeds import generator, seed_of
 from dbot.data.labelled import TrainingImages, together
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import in_unit_range, normalise, pretrain_transform, views_transform
@@ -20,7 +21,6 @@ from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.scales import Normalisation
-from dbot.train.randomness import generator, seed_of
 from dbot.train.task import Metrics, Step, Task
 
 Parts = tuple[Dataset[Any], Callable[[nn.Module, Any, Step], Tensor]]

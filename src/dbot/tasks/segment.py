@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 from dbot.data.labelmaps.pairs import TrainingPairs, ValidationPairs
 from dbot.data.labelmaps.transforms import training_transform
 from dbot.data.labelmaps.values import IGNORE
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import normalise
-from dbot.errors import UserError
 from dbot.models.checkpoint import fill, part
 from dbot.models.pyramid import build_pyramid, initialise_pyramid, load_encoder_into
 from dbot.models.segmenter import Segmenter, build_segmenter, enlarged, initialise_heads
@@ -24,7 +25,6 @@ from dbot.tasks.confusion import Scores, confusion, scores
 from dbot.tasks.windows import label_image
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
-from dbot.train.randomness import generator
 from dbot.train.task import Metrics, Step, Task
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Sampler
 
-from dbot.errors import UserError
-from dbot.train.randomness import generator
+from dbot.base.errors import UserError
+from dbot.base.seeds import generator
 
 Sample = tuple[int, int]
 """An epoch and the number of an image: what a data set is asked for, so that it can seed its crop."""

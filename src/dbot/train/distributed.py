@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=7)

@@ -1,13 +1,13 @@
 """A step whose loss or gradient was not finite: what has to be kept so that it can be done again.
 
-Every draw of a step is a function of the seed and the step (see `dbot.train.randomness`), so the
+Every draw of a step is a function of the seed and the step (see `dbot.base.seeds`), so the
 state before it and its number are enough: no random state, batch or mask has to be stored.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.train.batches import Sample
 
 

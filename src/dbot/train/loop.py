@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.seeds import seed_step
 from dbot.params.scales import Execution
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes
@@ -19,7 +20,6 @@ from dbot.train.incident import Incident, NonFinite
 from dbot.train.optimizer import build_optimizer, restore_moments
 from dbot.train.precision import autocast_type
 from dbot.train.progress import Progress
-from dbot.train.randomness import seed_step
 from dbot.train.schedule import rate_at, set_rate
 from dbot.train.state import StateStore
 from dbot.train.stopping import SIGNALS, Interrupted, Stop

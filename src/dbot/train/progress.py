@@ -3,14 +3,7 @@
 import sys
 import time
 
-
-def duration(seconds: float) -> str:
-    """``75`` -> ``1:15``; hours and days where there are any."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+from dbot.base import durations
 
 
 class Progress:
@@ -36,7 +29,7 @@ class Progress:
         left = (self.last - self.started) / max(1, step - self.first_step) * (self.total_steps - step)
         self._write(
             f"{self.title}  epoch {epoch}/{self.epochs}  step {step}/{self.total_steps}  loss {loss:.4f}  lr {rate:.2e}  "
-            f"{images_per_second:,.0f} images/s  data wait {data_wait:.0%}  {duration(left)} left"
+            f"{images_per_second:,.0f} images/s  data wait {data_wait:.0%}  {durations.clock(left)} left"
         )
 
     def say(self, text: str) -> None:

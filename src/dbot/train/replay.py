@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.seeds import seed_step
 from dbot.params.scales import Execution
 from dbot.train.batches import Sample
 from dbot.train.distributed import Processes
 from dbot.train.incident import Incident, NonFinite
 from dbot.train.loop import train
-from dbot.train.randomness import seed_step
 from dbot.train.state import StateStore, is_whole, read
 from dbot.train.task import Step, Task
 

@@ -1,6 +1,5 @@
 """Training state on disk: written whole, checked by digest, the last few kept."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -10,8 +9,9 @@ from typing import Any
 
 import torch
 
-from dbot.disk import concerns_disk, named, patiently
-from dbot.errors import UserError
+from dbot.base.digest import file_digest
+from dbot.base.disk import concerns_disk, named, patiently
+from dbot.base.errors import UserError
 
 FORMAT = 2
 """What a state is like; counted up when the loop keeps something else."""
@@ -137,5 +137,4 @@ def _write(state: dict[str, Any], stream: Any) -> None:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    return file_digest(path)[:16]

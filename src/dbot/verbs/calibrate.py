@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> None:
 
     from torch import OutOfMemoryError
 
-    from dbot.errors import UserError
+    from dbot.base.errors import UserError
     from dbot.forecast import calibration
     from dbot.forecast.calibration import Measured
     from dbot.forecast.targets import jobs_of

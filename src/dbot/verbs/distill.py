@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         if args.stage > 1 and recipe.boundary.keep_optimizer:
             kept, _ = checkpoint.load(job.run.artifact("teacher", "optimizer.safetensors"))
         student, teacher = begin_stage(architecture, recipe, args.stage, source, params.normalisation)
-        from_elsewhere = args.stage == 1 and not isinstance(params.teachers[row.teacher], RowTeacher)
+        from_elsewhere = args.stage == 1 and not isinstance(params.teacher_of(row), RowTeacher)
         identity = {"teacher_sha256": teacher.digest()} if from_elsewhere else {}
         teacher.to(job.processes.device)
         title = f"distill {args.row} stage {args.stage}"
@@ -64,11 +64,12 @@ def run(args: argparse.Namespace) -> None:
 def _source(job: "TrainingJob", row: str, final_norm: bool) -> "RandomTeacher | Promoted | Teacher":
     """Where the stage's teacher comes from: a student among the inputs, or what the row's teacher declares."""
     from dbot.models.teachers.declared import foreign_teacher
-    from dbot.params.teachers import RandomTeacher
+    from dbot.params.teachers import RandomTeacher, RowTeacher
     from dbot.verbs.network import left_behind
 
     if "teacher" in job.run.inputs:
         return left_behind(job.run, "teacher", row)
     params = job.plan.params
-    declared = params.teachers[params.rows[row].teacher]
+    declared = params.teacher_of(params.rows[row])
+    assert not isinstance(declared, RowTeacher), "its student is an input"
     return declared if isinstance(declared, RandomTeacher) else foreign_teacher(declared, final_norm, params.normalisation)

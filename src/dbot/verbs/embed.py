@@ -23,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import os
 
+    from dbot.base.errors import UserError
     from dbot.data.transforms import evaluation_transform
-    from dbot.errors import UserError
     from dbot.models import checkpoint
     from dbot.models.timm_form import as_timm, evaluation_resize, statistics_of
     from dbot.params.load import load

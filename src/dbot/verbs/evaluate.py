@@ -54,6 +54,7 @@ def _classifier(job: "TrainingJob", name: str) -> "Metrics":
 
 def _detector(job: "TrainingJob", name: str) -> "Metrics":
     """COCO's average precisions of boxes and masks; beside them the detections, the figures by category and a gallery."""
+    from dbot.base.files import write_whole
     from dbot.data.objects.annotations import ground_truth
     from dbot.data.objects.loading import ValidationViews
     from dbot.data.objects.results import write_results
@@ -61,7 +62,6 @@ def _detector(job: "TrainingJob", name: str) -> "Metrics":
     from dbot.models import checkpoint
     from dbot.pictures.detection import detection_gallery
     from dbot.plan import GALLERY, MODEL
-    from dbot.record.digest import write_whole
     from dbot.tasks.detect import detector_of, evaluate_detection
 
     params, folder, processes = job.plan.params, job.run.job.folder, job.processes
@@ -85,12 +85,12 @@ def _segmenter(job: "TrainingJob", name: str) -> "Metrics":
     """Mean intersection over union; beside it the figures by class and a gallery."""
     from torch import Tensor
 
+    from dbot.base.files import write_whole
     from dbot.data.labelmaps.pairs import Pairs
     from dbot.models import checkpoint
     from dbot.pictures.choice import Ranked
     from dbot.pictures.segmentation import Labelled, ranked, segmentation_gallery
     from dbot.plan import GALLERY, MODEL
-    from dbot.record.digest import write_whole
     from dbot.tasks.segment import evaluate_segmentation, segmenter_of
     from dbot.tasks.windows import label_image
 
@@ -127,7 +127,7 @@ def _write_categories(folder: Path, figures: "Mapping[str, Mapping[str, float | 
     import csv
     import io
 
-    from dbot.record.digest import write_whole
+    from dbot.base.files import write_whole
 
     names = list(dict.fromkeys(name for measured in figures.values() for name in measured))
     text = io.StringIO()

@@ -18,14 +18,14 @@ def run(args: argparse.Namespace) -> None:
 
     from safetensors.torch import save_file
 
-    from dbot.data.folders import whole_folder
+    from dbot.base.digest import file_digest
+    from dbot.base.files import whole_folder
     from dbot.models import checkpoint
     from dbot.models.timm_form import as_timm, hub_config, statistics_of, timm_weights
     from dbot.params.load import load
     from dbot.params.scales import Normalisation
     from dbot.plan import Plan
     from dbot.record import receipt as receipts
-    from dbot.record.digest import file_digest
     from dbot.report.card import Exported, card
 
     path, receipt = _found(args.checkpoint)
@@ -57,7 +57,7 @@ def _found(target: Path) -> tuple[Path, Path | None]:
     Raises:
         UserError: the receipt's job wrote no checkpoint.
     """
-    from dbot.errors import UserError
+    from dbot.base.errors import UserError
     from dbot.plan import RECEIPT, STUDENT
     from dbot.record import receipt as receipts
 

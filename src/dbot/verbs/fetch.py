@@ -10,12 +10,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dbot.base.digest import file_digest
     from dbot.data.released import locate
     from dbot.models import checkpoint
     from dbot.models.released.take_over import take_over
     from dbot.params.load import load
     from dbot.plan import STUDENT, Plan
-    from dbot.record.digest import file_digest
     from dbot.record.execution import Execution, place
 
     plan = Plan(load(args.params, args.scale))

@@ -10,17 +10,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dbot.base.digest import table_digest, tree_table
+    from dbot.base.files import whole_folder, write_whole
     from dbot.data.embedded.draw import draw
-    from dbot.data.folders import whole_folder
-    from dbot.data.trees import table_digest, tree_table
     from dbot.params.load import load
     from dbot.plan import Plan
-    from dbot.record.digest import write_whole
     from dbot.record.execution import Execution
 
     plan = Plan(load(args.params, args.scale))
     job = plan.generate(args.dataset)
     dataset = plan.params.datasets[args.dataset]
+    assert dataset.root is not None, "what is drawn has a root"
     root = Path(dataset.root)
     with Execution(job, receipt=args.receipt) as execution:
         with whole_folder(root, "GENERATED") as folder:

@@ -15,11 +15,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from dbot.errors import UserError
+    from dbot.base.digest import file_digest
+    from dbot.base.errors import UserError
     from dbot.models import checkpoint
     from dbot.models.released.take_over import take_over
     from dbot.params.load import load
-    from dbot.record.digest import file_digest
     from dbot.record.execution import place
 
     if args.output.suffix != ".safetensors":

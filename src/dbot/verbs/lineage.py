@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.record.provenance.crate import crate

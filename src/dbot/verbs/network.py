@@ -1,13 +1,13 @@
 """Which network a job reads: what an earlier stage left behind, or what a row's teacher declares."""
 
+from dbot.base.errors import UserError
 from dbot.distill.boundary import Promoted, first_teacher, promote
-from dbot.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.teachers.declared import foreign_teacher
 from dbot.models.teachers.teacher import Teacher
 from dbot.models.timm_form import design_of
 from dbot.params.architectures import Architecture
-from dbot.params.teachers import RandomTeacher
+from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import STUDENT
 from dbot.record.execution import Execution
 from dbot.verbs.training import TrainingJob
@@ -36,7 +36,8 @@ def frozen_network(job: TrainingJob, row: str, stage: int, image_size: int | Non
         return student_network(job, row, "student", image_size)
     params = job.plan.params
     statistics, declared = params.normalisation, params.rows[row]
-    teacher = params.teachers[declared.teacher]
+    teacher = params.teacher_of(declared)
+    assert not isinstance(teacher, RowTeacher), "the plan looks at another row's student there"
     if not isinstance(teacher, RandomTeacher):
         sized = teacher.model_copy(update={"image_size": image_size or teacher.image_size})
         return foreign_teacher(sized, True, statistics)

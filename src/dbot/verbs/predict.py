@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import os
 
-    from dbot.data.folders import whole_folder
+    from dbot.base.files import whole_folder
     from dbot.models import checkpoint
     from dbot.models.timm_form import statistics_of
     from dbot.params.load import load
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Raises a UserError for what is wrong with the command line."""
-    from dbot.errors import UserError
+    from dbot.base.errors import UserError
 
     if not 0 <= args.score <= 1:
         raise UserError(f"--score is {args.score:g}: must be from 0 to 1")
@@ -76,7 +76,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_kind(about: dict[str, Any], path: Path) -> None:
     """Raises a UserError for a checkpoint that finds nothing on images."""
-    from dbot.errors import UserError
+    from dbot.base.errors import UserError
 
     kind = about.get("kind")
     if kind in ("student", "encoder"):

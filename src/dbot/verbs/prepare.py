@@ -15,9 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dbot.base.digest import table_digest, tree_table
+    from dbot.base.errors import UserError
     from dbot.data.prepare import prepare
-    from dbot.data.trees import table_digest, tree_table
-    from dbot.errors import UserError
     from dbot.params.load import load
     from dbot.plan import Plan
     from dbot.record.execution import Execution
@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> None:
     with Execution(job, inputs, receipt=args.receipt) as execution:
         if "generated" in execution.inputs:
             drawn = execution.inputs["generated"].identity.results["digest"]
+            assert dataset.root is not None, "what is drawn has a root"
             if table_digest(tree_table(Path(dataset.root))) != drawn:
                 again = job.inputs["generated"].command
                 raise UserError(f"{dataset.root}: is not what {inputs['generated']} says was drawn there; draw it again: {again}")

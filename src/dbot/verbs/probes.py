@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
+from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.digest import write_whole
+from dbot.record.evidence import Evidence
 from dbot.report import probes
-from dbot.report.evidence import Evidence
 from dbot.report.table import build
 
 

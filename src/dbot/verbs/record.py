@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
+from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record.digest import write_whole
 from dbot.record.keep import keep, keep_rest
 
 

@@ -79,7 +79,7 @@ class Rehearsal:
     def _source(self, job: Job) -> RandomTeacher | Promoted | Teacher:
         """A teacher of the declared shape; its weights are random where they would have to be fetched or trained."""
         params, row, stage = self.plan.params, self.plan.params.rows[job.key["row"]], int(job.key["stage"])
-        declared = params.teachers[row.teacher]
+        declared = params.teacher_of(row)
         if stage > 1:
             return self._student(job.key["row"])
         if isinstance(declared, RowTeacher):
@@ -141,7 +141,7 @@ class Rehearsal:
 
     def _side(self, name: str) -> int:
         """Side of a set's images in pixels, as far as its declaration shows it."""
-        declared: Dataset = self.plan.params.datasets[name]
+        declared = self.plan.params.datasets[name]
         if declared.embedded is not None:
             return declared.embedded.image_size
         return declared.short_side or (CIFAR_SIDE if "cifar" in declared.layouts else TYPICAL_SIDE)

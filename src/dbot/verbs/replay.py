@@ -5,7 +5,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 if TYPE_CHECKING:
     from dbot.train.incident import Incident

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.digest import write_whole
 from dbot.report.page import render
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.forecast.benchmarks import LOGS, SUFFIX, read, suggest, yaml_text
 from dbot.params.load import load
 from dbot.plan import Plan

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from dbot.params.describe import json_schema, site_schema
-from dbot.record.digest import write_whole
+from dbot.base.files import write_whole
+from dbot.params.schema import json_schema, site_schema
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.record.stages import FILE, write_stages

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.digest import write_whole
+from dbot.record.evidence import Evidence
 from dbot.report import sweeps
-from dbot.report.evidence import Evidence
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record.digest import write_whole
 from dbot.record.mlflow import sync
 from dbot.record.registry import register
 from dbot.record.tracking import shown_uri

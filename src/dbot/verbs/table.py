@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.digest import write_whole
-from dbot.report.evidence import Evidence
+from dbot.record.evidence import Evidence
 from dbot.report.files import csv_text, markdown
 from dbot.report.table import build
 

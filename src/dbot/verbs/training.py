@@ -10,17 +10,18 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from dbot import garbage
+from dbot.base import garbage
+from dbot.base.disk import patiently
+from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
-from dbot.disk import patiently
-from dbot.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load
 from dbot.params.site import load_site
+from dbot.params.teachers import TimmTeacher
 from dbot.plan import METRICS, STUDENT, Plan
-from dbot.record.digest import write_whole
 from dbot.record.execution import Execution, place
 from dbot.record.history import write_history
 from dbot.record.incident import write as write_incident
@@ -146,7 +147,9 @@ def teacher_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
         return None, ""
     from dbot.models.teachers.networks import timm_teacher
 
-    teacher = timm_teacher(job.plan.params.teachers[name], final_norm=True)
+    declared = job.plan.params.teachers[name]
+    assert isinstance(declared, TimmTeacher), f"teacher {name} can't be fine-tuned"
+    teacher = timm_teacher(declared, final_norm=True)
     weights = teacher.network.state_dict()
     return {f"encoder.{key}": tensor for key, tensor in weights.items() if not key.startswith(("head", "fc_norm"))}, f"teacher {name}"
 

@@ -5,11 +5,12 @@ Without a target, the tables, figures and the page of the report are made again 
 
 import argparse
 
-from dbot.errors import UserError
+from dbot.base.digest import canonical
+from dbot.base.errors import UserError
 from dbot.params.load import load
+from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
-from dbot.record.digest import canonical
 from dbot.record.mlflow import Checked, check_runs
 from dbot.record.registry import check_models
 from dbot.record.target import jobs_at
@@ -68,10 +69,12 @@ def _teachers(plan: Plan, jobs: list[Job]) -> tuple[int, list[str]]:
     same, notes, seen = 0, [], set[bytes]()
     for job in jobs:
         digest = receipts.read(job.receipt).identity.results.get("teacher_sha256")
-        if digest is None or job.settings["teacher"]["kind"] == "random":  # its weights are drawn, not read
+        if digest is None:
             continue
         params, row = plan.params, plan.params.rows[job.key["row"]]
-        declared = params.teachers[row.teacher]
+        declared = params.teacher_of(row)
+        if isinstance(declared, RandomTeacher | RowTeacher):  # its weights are drawn, or another job's
+            continue
         target = params.recipes.pretrain[row.recipe].of_stage(1).target
         here = canonical([job.settings["teacher"], target.model_dump()])
         if here in seen:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from PIL import Image
 
+from dbot.base.errors import UserError
 from dbot.data.labelmaps import pairs
 from dbot.data.labelmaps.pairs import TrainingPairs, ValidationPairs
 from dbot.data.labelmaps.transforms import training_transform
 from dbot.data.labelmaps.values import IGNORE
-from dbot.errors import UserError
 from dbot.params.datasets import Check
 from tests.tasks.small_segmentation import declared, prepared, recipe, write_maps
 

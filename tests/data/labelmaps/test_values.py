@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dbot.base.errors import UserError
 from dbot.data.labelmaps.values import IGNORE, classes_of
-from dbot.errors import UserError
 from dbot.params.datasets import LabelMaps
 
 HERE = Path("maps/a.png")

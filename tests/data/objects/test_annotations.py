@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from dbot.base.errors import UserError
 from dbot.data.objects.annotations import ground_truth, read_objects
-from dbot.errors import UserError
 from tests.data.objects.conftest import HEIGHT, WIDTH, CocoSet, content
 
 

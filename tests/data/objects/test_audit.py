@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.data.manifest import Manifest
 from dbot.data.objects.annotations import ground_truth, read_objects
-from dbot.errors import UserError
 from tests.data.objects.conftest import CocoSet, annotation, content
 
 BROKEN: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ import torch
 from pycocotools import mask as coco
 
 from dbot.data.objects.loading import Origin
-from dbot.data.objects.results import coco_results, gathered, pasted, write_results
+from dbot.data.objects.results import coco_results, in_order, pasted, write_results
 from tests.train.test_distributed import together
 
 ORIGIN = Origin(image_id=42, height=40, width=60, view_height=80, view_width=120)
@@ -71,7 +71,7 @@ def test_results_are_one_list(tmp_path: Path) -> None:
 
 def shares(group, folder):
     mine = [{"image_id": image, "score": rank} for image in range(group.rank, 5, group.world) for rank in (0.9, 0.1)]
-    return {"found": json.dumps(gathered(mine, group))}
+    return {"found": json.dumps(in_order(group.collect(mine)))}
 
 
 def test_processes_bring_their_results_together(tmp_path):

@@ -10,9 +10,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from dbot.base.errors import UserError
 from dbot.data.objects.masks import compressed_mask
 from dbot.data.objects.score import TWELVE, score
-from dbot.errors import UserError
 
 SIDE = 160
 CATEGORIES = [{"id": number, "name": f"c{number}"} for number in (1, 3, 90, 91)]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from timm.models.vision_transformer import checkpoint_filter_fn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.released.layouts import MAPS
 from dbot.models.released.take_over import take_over
 from dbot.models.timm_form import as_timm

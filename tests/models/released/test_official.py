@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from dbot.base.errors import UserError
 from dbot.distill.masking import random_mask
-from dbot.errors import UserError
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.checkpoint import part
 from dbot.models.classifier import build_classifier, load_classifier, load_encoder

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.released.reading import read_tensors
 from tests.models.released.conftest import DATA
 

@@ -4,8 +4,8 @@ import pytest
 import timm
 import torch
 
+from dbot.base.errors import UserError
 from dbot.distill.boundary import begin_stage
-from dbot.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.encoder import encode_all
 from dbot.models.teachers.networks import file_teacher

@@ -5,7 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.teachers.networks import timm_teacher
 from dbot.params.teachers import TimmTeacher
 

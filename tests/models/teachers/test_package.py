@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.teachers.package import ModuleTeacher
 from dbot.params.teachers import PackageTeacher
 

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from dbot.base.digest import file_digest
 from dbot.cli import main
-from dbot.record.digest import file_digest
 from tests.fakes import FakeProject
 
 RELATIONS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.tasks.predict.folder import ImageFolder, placed
 
 READABLE = ["a.PNG", "below/1.jpg", "below/b.c.webp", "one pixel.png"]

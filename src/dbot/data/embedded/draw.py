@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dbot.base.errors import UserError
 from dbot.data.embedded.digits import draw_digit
 from dbot.data.embedded.material import Material, divide
 from dbot.data.embedded.scenes import Drawing, draw_scene
 from dbot.data.embedded.transfer import cut_texture, draw_outline
 from dbot.data.layouts.labelmaps import NAMES
 from dbot.data.layouts.listing import PARTS, Part
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset, Embedded, Layout, Split
 
 DIGITS = [str(digit) for digit in range(10)]

@@ -6,15 +6,15 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import seed_host
 from dbot.data.images import read_image, read_label_map
 from dbot.data.labelled import FITS_IN_MEMORY, Numbers
 from dbot.data.labelmaps.transforms import MapTransform
 from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import Part
 from dbot.data.manifest import Manifest
-from dbot.errors import UserError
 from dbot.params.datasets import LabelMaps
-from dbot.train.randomness import seed_host
 
 Pair = tuple[Tensor, Tensor]
 """A uint8 RGB image (3, H, W) and the classes of its pixels (H, W)."""

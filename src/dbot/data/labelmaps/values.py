@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.datasets import LabelMaps
 
 IGNORE = 255

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.annotations import read_matlab, understood
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 
 ANNOTATIONS = "cars_annos.mat"

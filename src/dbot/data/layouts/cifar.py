@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.annotations import understood
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
 from dbot.data.layouts.plain_pickle import read_plain_pickle
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 
 SIDE = 32

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.annotations import by_id, read_json, understood
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 
 

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")

@@ -5,10 +5,10 @@ A label map says the class of each pixel; which value means which, `label_maps` 
 
 from pathlib import Path
 
+from dbot.base.errors import UserError
 from dbot.data.labelmaps.values import MOST_CLASSES
 from dbot.data.layouts.imagefolder import image_files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset
 
 NAMES = "objectInfo150.txt"

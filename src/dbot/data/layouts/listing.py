@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.datasets import Dataset, Split
 
 Part = Literal["train", "validation"]

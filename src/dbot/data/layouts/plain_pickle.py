@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 
 def read_plain_pickle(path: Path) -> Any:

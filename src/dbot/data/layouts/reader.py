@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Protocol
 
+from dbot.base.errors import UserError
 from dbot.data.layouts import cars, cifar, coco, flowers, imagefolder, inat, labelmaps
 from dbot.data.layouts.listing import PARTS, Listing, Place
-from dbot.errors import UserError
 from dbot.params.datasets import Dataset, Layout
 
 

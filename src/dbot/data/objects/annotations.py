@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dbot.base.digest import file_digest
+from dbot.base.errors import UserError
 from dbot.data.layouts.annotations import by_id, read_json
 from dbot.data.layouts.listing import Part
 from dbot.data.manifest import Manifest
 from dbot.data.objects import masks
 from dbot.data.objects.transforms import Target
-from dbot.errors import UserError
-from dbot.record.digest import file_digest
 
 SECTIONS = ("images", "annotations", "categories")
 

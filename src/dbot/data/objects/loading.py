@@ -6,13 +6,13 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dbot.base.errors import UserError
+from dbot.base.seeds import seed_host
 from dbot.data.labelled import LabelledPixels
 from dbot.data.manifest import Manifest
 from dbot.data.objects.annotations import read_objects
 from dbot.data.objects.transforms import Target, inference_view, training_transform
-from dbot.errors import UserError
 from dbot.params.detection import DetectAugmentation, DetectInference
-from dbot.train.randomness import seed_host
 
 
 class Origin(NamedTuple):

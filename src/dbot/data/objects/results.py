@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dbot.base.files import write_whole
 from dbot.data.objects.loading import Origin
 from dbot.data.objects.masks import compressed_mask
-from dbot.record.digest import write_whole
-from dbot.train.distributed import Processes
 
 Result = dict[str, Any]
 """image_id, category_id, bbox (xywh), score, segmentation (size, counts)."""
@@ -72,10 +71,10 @@ def pasted(grid: Tensor, box: Tensor, height: int, width: int) -> Tensor:
     return image
 
 
-def gathered(results: list[Result], processes: Processes) -> list[Result]:
-    """The results of all processes in the order of image ids, on process 0; nothing on the others."""
+def in_order(results: list[Result]) -> list[Result]:
+    """Results in the order of image ids."""
     # Stable, so the results of an image stay as the detector ranked them.
-    return sorted(processes.collect(results), key=lambda result: int(result["image_id"]))
+    return sorted(results, key=lambda result: int(result["image_id"]))
 
 
 def write_results(path: Path, results: list[Result]) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from dbot.base.errors import UserError
 from dbot.data.objects.results import Result
-from dbot.errors import UserError
 
 Overlap = Literal["box", "mask"]
 """Whether a detection is compared with the truth by its box or by its mask."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.released.layouts import MAPS, theirs
 from dbot.params.architectures import Architecture
 from dbot.params.released import Layout

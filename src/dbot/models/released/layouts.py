@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.params.released import Layout
 
 Kind = Literal["student", "encoder", "classifier"]

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 ENVELOPES = ("model", "teacher", "state_dict", "module")
 """Keys under which training programs put the weights, beside optimizer and settings; the first one is taken."""

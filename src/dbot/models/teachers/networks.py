@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models import checkpoint
 from dbot.models.positions import resize_to_grid
 from dbot.models.released.take_over import take_over

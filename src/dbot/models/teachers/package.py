@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 from dbot.models.released.reading import read_tensors
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.scales import Normalisation

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
-from dbot.record.digest import canonical, data_digest, file_digest
+from dbot.base.digest import canonical, data_digest, file_digest
 from dbot.record.provenance.story import Source, Step, Story
 
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]

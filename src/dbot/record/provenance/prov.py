@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from dbot.record.digest import canonical, data_digest, file_digest
+from dbot.base.digest import canonical, data_digest, file_digest
 from dbot.record.provenance.story import Source, Step, Story
 
 PREFIXES = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dbot.record.digest import data_digest
+from dbot.base.digest import data_digest
 from dbot.record.provenance.story import Source, Step, Story
 
 KEYS = ("dataset", "released", "row", "other", "column", "stage", "seed")

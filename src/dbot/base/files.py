@@ -1,11 +1,37 @@
-"""Folders that this project writes: there whole or not at all, and never in place of somebody else's."""
+"""Files and folders that this project writes: there whole or not at all, and no folder in place of somebody else's."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dbot.errors import UserError
+from dbot.base.disk import named
+from dbot.base.errors import UserError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even after a power cut.
+
+    Raises:
+        OSError: names the file; what was there before still is.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise named(error, path) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

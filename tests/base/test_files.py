@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dbot.data.folders import whole_folder
-from dbot.errors import UserError
+from dbot.base.errors import UserError
+from dbot.base.files import whole_folder
 
 
 def test_folder_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:

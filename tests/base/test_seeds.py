@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.train.randomness import generator, seed_host, seed_of
+from dbot.base.seeds import generator, seed_host, seed_of
 
 parts = st.lists(st.one_of(st.integers(0, 99), st.sampled_from(["crop", "mask"])), min_size=1, max_size=4)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from dbot.errors import UserError
+from dbot.base.errors import UserError
 
 T = TypeVar("T")
 

@@ -1,39 +1,12 @@
-"""What the typed models say about params.yaml: the keys at a place, and the JSON schema for editors."""
+"""The JSON schemas of params.yaml and site.yaml, for completion and checks in editors."""
 
-import types
-from typing import Annotated, Any, Union, get_args, get_origin
-
-from pydantic import BaseModel
+from typing import Any
 
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.site import Site
-from dbot.params.source import KeyPath
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def model_at(model: Any, path: KeyPath, data: Any) -> type[BaseModel] | None:
-    """The typed section at ``path`` (None where there is none); ``data`` decides between kinds."""
-    origin = get_origin(model)
-    if origin is Annotated:
-        return model_at(get_args(model)[0], path, data)
-    if origin in (Union, types.UnionType):
-        sections = [a for a in get_args(model) if isinstance(a, type) and issubclass(a, BaseModel)]
-        for section in sections:
-            tags = {n: get_args(f.annotation) for n, f in section.model_fields.items() if n in ("kind", "design")}
-            if len(sections) == 1 or all(isinstance(data, dict) and data.get(n) in v for n, v in tags.items()):
-                return model_at(section, path, data)
-        return None
-    if origin is dict and path:
-        return model_at(get_args(model)[1], path[1:], data.get(path[0]) if isinstance(data, dict) else None)
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return None
-    if not path:
-        return model
-    field = model.model_fields.get(str(path[0]))
-    below = data.get(path[0]) if isinstance(data, dict) else None
-    return model_at(field.annotation, path[1:], below) if field else None
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,11 +7,8 @@ import jsonschema
 import pytest
 import yaml
 
-from dbot.params.describe import json_schema, model_at
-from dbot.params.document import Params
-from dbot.params.recipes import AsymmetricPretrain, Optimizer, SymmetricPretrain
-from dbot.params.source import KeyPath, read_yaml
-from dbot.params.teachers import TimmTeacher
+from dbot.params.schema import json_schema
+from dbot.params.source import read_yaml
 from tests.conftest import PROJECT
 
 SCHEMA = json.loads((PROJECT / "schema" / "params.schema.json").read_text())
@@ -62,19 +59,3 @@ def test_every_key_is_described() -> None:
 
     assert visit(SCHEMA) == []
     assert {name: missing for name, part in SCHEMA["$defs"].items() if (missing := visit(part))} == {}
-
-
-@pytest.mark.parametrize(
-    ("path", "section"),
-    [
-        ((), Params),
-        (("recipes", "pretrain", "asymmetric"), AsymmetricPretrain),
-        (("recipes", "pretrain", "symmetric"), SymmetricPretrain),
-        (("recipes", "pretrain", "symmetric", "optimizer"), Optimizer),
-        (("teachers", "clip-B"), TimmTeacher),
-        (("recipes", "pretrain", "symmetric", "epochs"), None),
-        (("nowhere",), None),
-    ],
-)
-def test_the_section_at_a_place(path: KeyPath, section: type | None) -> None:
-    assert model_at(Params, path, DOCUMENT) is section

@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from dbot.record import receipt as receipts
-from dbot.report.evidence import Evidence, State, spent
-from tests.report.conftest import Project
+from dbot.record.evidence import Evidence, State, spent
+from tests.fabricated import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project.begin(tmp_path, monkeypatch)
 
 
 def state(project: Project, row: str = "B-B") -> tuple[State, str]:

@@ -6,7 +6,7 @@ import sys
 LOOK = """
 import gc
 usual = gc.get_threshold()
-from dbot import garbage
+from dbot.base import garbage
 garbage.seldom()
 assert gc.isenabled() and gc.get_threshold()[0] == garbage.SELDOM > usual[0]
 loaded = [[] for _ in range(1000)]

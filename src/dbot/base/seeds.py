@@ -8,9 +8,10 @@ same way however many GPUs there are.
 
 import hashlib
 import random
+from typing import TYPE_CHECKING
 
-import numpy
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Part = int | str
 
@@ -21,13 +22,18 @@ def seed_of(*path: Part) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
 
 
-def generator(*path: Part, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(*path: Part, device: "torch.device | str" = "cpu") -> "torch.Generator":
     """A generator for the draws of one purpose."""
+    import torch
+
     return torch.Generator(device).manual_seed(seed_of(*path))
 
 
 def seed_host(*path: Part) -> None:
     """Seed what augmentations draw from: Python, NumPy and torch on the CPU."""
+    import numpy
+    import torch
+
     seed = seed_of(*path)
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
@@ -36,6 +42,8 @@ def seed_host(*path: Part) -> None:
 
 def seed_step(*path: Part) -> None:
     """Seed what a training step draws from, the GPUs included: drop path, mixing, erasing."""
+    import torch
+
     seed_host(*path)
     if torch.cuda.is_available():
         torch.cuda.manual_seed(seed_of(*path))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dbot import cli
-from dbot.disk import DiskRefused, patiently
-from dbot.record.digest import write_whole
+from dbot.base.disk import DiskRefused, patiently
+from dbot.base.files import write_whole
 from tests.conftest import PROJECT
 
 
@@ -33,7 +33,7 @@ class Refuses:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     taken: list[float] = []
-    monkeypatch.setattr("dbot.disk.time.sleep", taken.append)
+    monkeypatch.setattr("dbot.base.disk.time.sleep", taken.append)
     return taken
 
 
