@@ -134,9 +134,10 @@ def test_a_training_that_left_off_goes_back_into_the_queue_and_keeps_its_log(lau
 
 def test_under_torchrun_a_missing_receipt_says_that_it_left_off(launch, tmp_path):
     receipt = tmp_path / "receipt.json"
-    launch(2, 2, "distill", "--receipt", str(receipt), **SLURM)
-    assert (tmp_path / "requeued").exists()
-    (tmp_path / "requeued").unlink()
+    for gpus in (2, 0):
+        launch(2, gpus, "distill", "--receipt", str(receipt), **SLURM)
+        assert (tmp_path / "requeued").exists()
+        (tmp_path / "requeued").unlink()
     assert launch(2, 2, "distill", "--receipt", str(receipt), RECEIPT=str(receipt), **SLURM).returncode == 0
     assert not (tmp_path / "requeued").exists()
 

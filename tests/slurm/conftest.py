@@ -57,15 +57,15 @@ class Cluster:
 
         return Here.made(folder)
 
-    def start(self, copy: Copy, *arguments: str, profile: str = "slurm") -> subprocess.Popen[str]:
+    def start(self, copy: Copy, *targets: str, profile: str = "slurm", options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Snakemake in a process group of its own, with the numbers seen from here: killing it kills what runs on the cluster too."""
-        return copy.start(*self._snakemake(profile), *arguments)
+        return copy.start(*self._snakemake(profile, options), *targets)
 
-    def run(self, copy: Copy, *arguments: str, status: int = 0, profile: str = "slurm") -> str:
-        return copy.run(*self._snakemake(profile), *arguments, status=status).stderr
+    def run(self, copy: Copy, *targets: str, status: int = 0, profile: str = "slurm", options: tuple[str, ...] = ()) -> str:
+        return copy.run(*self._snakemake(profile, options), *targets, status=status).stderr
 
-    def _snakemake(self, profile: str) -> list[str]:
-        given = ["--profile", profile, "--config", "scale=demo", *QUICK, "--rerun-triggers", "params", "input"]
+    def _snakemake(self, profile: str, options: tuple[str, ...]) -> list[str]:
+        given = ["--profile", profile, "--config", "scale=demo", *QUICK, "--rerun-triggers", "params", "input", *options]
         return ["snakemake", "--nocolor", *given, "--"]
 
     def jobs(self, state: str) -> dict[str, str]:

@@ -99,7 +99,7 @@ def test_a_job_that_can_no_longer_start_is_an_error_with_slurms_reason(project, 
     copy = project("never")
     ours.said("scontrol", "update", "NodeName=n[1-4]", "State=DRAIN", "Reason=test")
     try:
-        run = ours.start(copy, "results/demo/generate/digits/receipt.json", "--retries", "0")
+        run = ours.start(copy, "results/demo/generate/digits/receipt.json", options=("--retries", "0"))
         until(lambda: ours.jobs("pending"))
         ours.said("scontrol", "update", "PartitionName=work", "MaxTime=1")
         assert run.wait(timeout=300) == 1
@@ -220,6 +220,18 @@ def test_a_snakemake_inside_an_allocation_is_not_requeued_with_it(project, ours,
     assert receipts.read(copy.folder / STAGE).id == undisturbed
 
 
+def test_a_job_on_two_nodes_runs_inside_an_allocation_of_more(project, ours):
+    alone, copy = project("alone"), project("together", resources={"distill": {"any": {"nodes": 2}, "B": {"batch_per_process": 4}}})
+    for job in alone.plan.jobs([alone.plan.distill("B-B", 1)]):
+        alone.run(*job.command.split())
+    line = f"snakemake --nocolor --cores 4 --config scale=demo -- {STAGE}"
+    sbatch = ["sbatch", "--wait", "--nodes", "3", "--ntasks-per-node", "1", "--cpus-per-task", "4", "--output", "allocation.log"]
+    copy.run(*sbatch, "--chdir", str(copy.folder), "--wrap", line)
+    one, several = (receipts.read(each.folder / STAGE).identity for each in (alone, copy))
+    assert several.processes == 2
+    assert several.results["loss"] == pytest.approx(one.results["loss"], rel=1e-4)
+
+
 def test_a_line_of_setup_that_fails_ends_the_job(project, ours):
     copy = project("setup")
     (copy.folder / "site.yaml").write_text(SITE + 'setup: ["module load nosuchthing"]\n')
@@ -231,7 +243,7 @@ def test_a_line_of_setup_that_fails_ends_the_job(project, ours):
 def test_status_tells_failed_from_not_run(project, ours):
     broken = {"recipes": {"pretrain": {"asymmetric": {"optimizer": {"learning_rate": 1.0e30}}}}}
     copy = project("failed", **broken)
-    text = ours.run(copy, STAGE, "--retries", "0", status=1)
+    text = ours.run(copy, STAGE, options=("--retries", "0"), status=1)
     last = [line for line in said(copy).splitlines() if line.strip()][-1]
     assert last.startswith("dbot distill: ")
     assert f"distill/B-B/stage1 failed: {last} (log: {LOG})" in text

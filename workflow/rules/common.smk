@@ -179,7 +179,7 @@ def also_analysed(wildcards):
 
 def refuse_what_the_cluster_cannot_run():
     """End the run with a line for each thing that is wrong, where jobs go to Slurm."""
-    if not workflow.executor_plugin.name.startswith("slurm"):
+    if workflow.executor_plugin.name != "slurm-dbot":
         return
     from dbot.cluster.checks import before_submission
     from dbot.cluster.profile import Profile

@@ -133,7 +133,7 @@ def _ended(args: argparse.Namespace, status: int, job: str | None, log: "Log") -
     """What follows from the status."""
     # torchrun takes every status but 0 for a failure; a training that left off under it ends with 0, and without its receipt.
     receipt = _receipt(args.command)
-    if status == 0 and args.nodes * args.gpus > 1 and receipt is not None and not receipt.exists():
+    if status == 0 and args.nodes * max(1, args.gpus) > 1 and receipt is not None and not receipt.exists():
         status = LEFT_OFF
     if status == 0:
         return 0
