@@ -14,7 +14,7 @@ from dbot.plan import Plan
 from tests.conftest import PROJECT
 
 TOP = (
-    *("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm", "slurm-preemptible", "demo"),
+    *("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm"),
     *(".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
 )
 SMALL = {

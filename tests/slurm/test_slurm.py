@@ -107,5 +107,7 @@ def test_a_job_on_two_nodes_is_cut_and_goes_on(project, cluster):
 
 def test_the_preemptible_profile_plans_chunks(project, cluster):
     copy = project("chunks")
-    said = copy.run("snakemake", "--nocolor", "-n", "--profile", "slurm-preemptible", "--config", "scale=demo", "--", STAGE)
+    said = copy.run(
+        "snakemake", "--nocolor", "-n", "--profile", "workflow/profiles/slurm-preemptible", "--config", "scale=demo", "--", STAGE
+    )
     assert "240 min" in said.stdout + said.stderr

@@ -15,8 +15,6 @@ PROJECT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 """Where this environment's `snakemake` is: the tests may run without it on the PATH."""
 
-PROFILES = ("slurm", "slurm-preemptible", "local-gpu", "demo", "kubernetes")
-"""Those that are asked for by name, each with a link at the top."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,8 +36,7 @@ def copy_of_project(folder: Path) -> Path:
     """The workflow, its parameters and the stand-in, without results."""
     folder.mkdir(parents=True)
     shutil.copytree(PROJECT / "workflow", folder / "workflow", symlinks=True)
-    for profile in PROFILES:
-        shutil.copy(PROJECT / profile, folder / profile, follow_symlinks=False)
+    shutil.copy(PROJECT / "slurm", folder / "slurm", follow_symlinks=False)
     (folder / "params.yaml").write_text(params_with_few_rows())
     shutil.copy(PROJECT / "environment.yml", folder)
     (folder / "stand-in").mkdir()

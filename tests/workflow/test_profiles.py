@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import PROFILES as NAMED
 from tests.workflow.conftest import PROJECT, snakemake
 
 PROFILES = {
@@ -16,7 +15,13 @@ PROFILES = {
 
 @pytest.mark.parametrize(
     ("profile", "scale"),
-    [("slurm", "paper"), ("slurm-preemptible", "paper"), ("kubernetes", "paper"), ("local-gpu", "single-gpu"), ("demo", "demo")],
+    [
+        ("slurm", "paper"),
+        ("workflow/profiles/slurm-preemptible", "paper"),
+        ("workflow/profiles/kubernetes", "paper"),
+        ("workflow/profiles/local-gpu", "single-gpu"),
+        ("workflow/profiles/demo", "demo"),
+    ],
 )
 def test_a_profile_is_found_by_name_and_plans_its_scale(empty: Path, profile: str, scale: str) -> None:
     planned = snakemake(empty, "--dry-run", "--profile", profile)
@@ -25,17 +30,16 @@ def test_a_profile_is_found_by_name_and_plans_its_scale(empty: Path, profile: st
     assert not [other for other in ("paper", "single-gpu", "demo") if other != scale and f"results/{other}/" in planned.stdout]
 
 
-def test_every_profile_has_a_link() -> None:
-    assert set(NAMED) == set(PROFILES) - {"default"}
-    for name in NAMED:
-        assert (PROJECT / name).is_symlink()
-        assert (PROJECT / name).resolve() == PROJECT / "workflow" / "profiles" / name
+def test_slurm_alone_is_found_by_its_name() -> None:
+    """Snakemake looks for a profile at the top of the project and in the user's configuration, and nowhere else."""
+    assert (PROJECT / "slurm").resolve() == PROJECT / "workflow" / "profiles" / "slurm"
+    assert [path.name for path in PROJECT.iterdir() if path.is_symlink() and path.name in PROFILES] == ["slurm"]
 
 
 def test_the_plan_says_what_each_job_asks_for(empty: Path) -> None:
     planned = snakemake(empty, "--dry-run", "--profile", "slurm").stdout
     assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480 GB, 1440 min;" in planned
-    chunks = snakemake(empty, "--dry-run", "--profile", "slurm-preemptible").stdout
+    chunks = snakemake(empty, "--dry-run", "--profile", "workflow/profiles/slurm-preemptible").stdout
     assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s), 480 GB, 240 min;" in chunks
 
 
