@@ -103,13 +103,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> str:
-    """The long stage, trained in one go without Slurm: the id of its receipt."""
-    copy = cluster.copy(tmp_path_factory.mktemp("undisturbed") / "project")
-    copy.change(LONG)
-    for job in copy.plan.jobs([copy.plan.distill("B-B", 1)]):
+def prepared(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Copy:
+    """A copy in which the data are drawn and checked, without Slurm."""
+    copy = cluster.copy(tmp_path_factory.mktemp("prepared") / "project")
+    for job in copy.plan.jobs([copy.plan.prepare("digits")]):
         copy.run(*job.command.split())
-    return receipts.read(copy.folder / STAGE).id
+    return copy
+
+
+@pytest.fixture(scope="session")
+def undisturbed(prepared: Copy) -> str:
+    """The long stage, trained in one go without Slurm: the id of its receipt."""
+    prepared.change(LONG)
+    prepared.run(*prepared.plan.distill("B-B", 1).command.split())
+    return receipts.read(prepared.folder / STAGE).id
+
+
+def with_data(copy: Copy, prepared: Copy) -> Copy:
+    """The same copy with its data drawn and checked: what a test is about begins at once."""
+    for part in ("data", "results/demo/generate", "results/demo/prepare"):
+        shutil.copytree(prepared.folder / part, copy.folder / part)
+    return copy
 
 
 @pytest.fixture
@@ -125,6 +139,12 @@ def project(tmp_path: Path, cluster: Cluster) -> Callable[..., Copy]:
         return copy
 
     return make
+
+
+@pytest.fixture
+def ready(project: Callable[..., Copy], prepared: Copy) -> Callable[..., Copy]:
+    """Makes copies of the project whose data are there."""
+    return lambda name, **changes: with_data(project(name, **changes), prepared)
 
 
 def ids(copy: Copy, row: str) -> dict[str, str]:

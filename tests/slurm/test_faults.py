@@ -12,7 +12,7 @@ import pytest
 
 from dbot.record import receipt as receipts
 from tests.e2e.project import Copy
-from tests.slurm.conftest import LONG, SITE, STAGE, Cluster, started
+from tests.slurm.conftest import LONG, SITE, STAGE, Cluster, started, with_data
 from tests.slurm.test_slurm import MARGIN, attempts, until
 
 pytestmark = pytest.mark.slurm
@@ -56,8 +56,8 @@ def processes(words: str, folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("partition", ["low", "lowcancel"])
-def test_a_preempted_job_goes_on_whether_the_partition_requeues_or_cancels(project, ours, undisturbed, partition):
-    copy = project(f"preempted-{partition}", **LONG)
+def test_a_preempted_job_goes_on_whether_the_partition_requeues_or_cancels(ready, ours, undisturbed, partition):
+    copy = ready(f"preempted-{partition}", **LONG)
     (copy.folder / "site.yaml").write_text(f"partition: {{cpu: work, gpu: {partition}}}\n".replace("cpu: work", f"cpu: {partition}"))
     run = ours.start(copy, STAGE)
     until(is_training(copy))
@@ -71,11 +71,11 @@ def test_a_preempted_job_goes_on_whether_the_partition_requeues_or_cancels(proje
         assert f"Slurm takes job {number} away for another" in said(copy, LOG.replace(".log", ".earlier.log")) + said(copy)
 
 
-def test_a_job_that_is_cancelled_for_another_without_grace_is_put_back_by_snakemake(tmp_path, undisturbed):
+def test_a_job_that_is_cancelled_for_another_without_grace_goes_on_too(tmp_path, prepared, undisturbed):
     with started(tmp_path / "cluster", grace=0, nodes=1) as cluster:
         if not cluster.ours:
             pytest.skip("nobody else's Slurm is disturbed")
-        copy = cluster.copy(tmp_path / "project")
+        copy = with_data(cluster.copy(tmp_path / "project"), prepared)
         copy.change(LONG)
         (copy.folder / "site.yaml").write_text("partition: lowcancel\n")
         run = cluster.start(copy, STAGE)
@@ -111,8 +111,8 @@ def test_a_job_that_can_no_longer_start_is_an_error_with_slurms_reason(project, 
         ours.said("scontrol", "update", "NodeName=n[1-4]", "State=RESUME")
 
 
-def test_after_kill_9_of_snakemake_a_second_attempt_waits_for_the_first(project, ours, undisturbed):
-    copy = project("killed", **LONG)
+def test_after_kill_9_of_snakemake_a_second_attempt_waits_for_the_first(ready, ours, undisturbed):
+    copy = ready("killed", **LONG)
     first = ours.start(copy, STAGE)
     until(is_training(copy))
     number = distilling(ours)
@@ -129,9 +129,9 @@ def test_after_kill_9_of_snakemake_a_second_attempt_waits_for_the_first(project,
     assert "Trying to restart" not in (copy.folder / "started.log").read_text(), "a retry was spent"
 
 
-def test_a_lost_node_costs_neither_the_job_nor_what_another_attempt_has_finished(project, ours, undisturbed):
+def test_a_lost_node_costs_neither_the_job_nor_what_another_attempt_has_finished(ready, ours, undisturbed):
     """Its slurmd is gone, the job's processes live on: Slurm starts the job on another node, while the first still works."""
-    copy = project("lost", **LONG)
+    copy = ready("lost", **LONG)
     run = ours.start(copy, STAGE)
     until(is_training(copy))
     number = distilling(ours)
@@ -178,8 +178,8 @@ def _waits(pid: int) -> bool:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") < 15
 
 
-def test_a_job_that_ran_out_of_memory_asks_for_more(project, ours, undisturbed):
-    copy = project("memory", **LONG)
+def test_a_job_that_ran_out_of_memory_asks_for_more(ready, ours, undisturbed):
+    copy = ready("memory", **LONG)
     run = ours.start(copy, STAGE)
     until(is_training(copy))
     before = ours.said("squeue", "--noheader", "--jobs", distilling(ours), "--format", "%m").strip()
@@ -194,8 +194,8 @@ def test_a_job_that_ran_out_of_memory_asks_for_more(project, ours, undisturbed):
     assert "out of memory? raise resources.distill" in (copy.folder / "started.log").read_text()
 
 
-def test_where_jobs_get_no_answer_from_slurm_they_run_without_a_known_end(project, ours, undisturbed):
-    copy = project("silent", **LONG)
+def test_where_jobs_get_no_answer_from_slurm_they_run_without_a_known_end(ready, ours, undisturbed):
+    copy = ready("silent", **LONG)
     (copy.folder / "silent").mkdir()
     for name in ("squeue", "scontrol"):
         (copy.folder / "silent" / name).write_text(f'#!/bin/bash\n[ -z "$SLURM_JOB_ID" ] || exit 0\nPATH=${{PATH#*:}} exec {name} "$@"\n')
@@ -207,8 +207,8 @@ def test_where_jobs_get_no_answer_from_slurm_they_run_without_a_known_end(projec
     assert receipts.read(copy.folder / STAGE).id == undisturbed
 
 
-def test_a_snakemake_inside_an_allocation_is_not_requeued_with_it(project, ours, undisturbed):
-    copy = project("inside", **LONG, execution=MARGIN)
+def test_a_snakemake_inside_an_allocation_is_not_requeued_with_it(ready, ours, undisturbed):
+    copy = ready("inside", **LONG, execution=MARGIN)
     line = f"snakemake --nocolor --cores 2 --config scale=demo -- {STAGE}"
     sbatch = ["sbatch", "--parsable", "--time", "1", "--output", "allocation.log", "--chdir", str(copy.folder), "--wrap", line]
     number = copy.run(*sbatch).stdout.strip()
@@ -220,10 +220,9 @@ def test_a_snakemake_inside_an_allocation_is_not_requeued_with_it(project, ours,
     assert receipts.read(copy.folder / STAGE).id == undisturbed
 
 
-def test_a_job_on_two_nodes_runs_inside_an_allocation_of_more(project, ours):
-    alone, copy = project("alone"), project("together", resources={"distill": {"any": {"nodes": 2}, "B": {"batch_per_process": 4}}})
-    for job in alone.plan.jobs([alone.plan.distill("B-B", 1)]):
-        alone.run(*job.command.split())
+def test_a_job_on_two_nodes_runs_inside_an_allocation_of_more(ready, ours):
+    alone, copy = ready("alone"), ready("together", resources={"distill": {"any": {"nodes": 2}, "B": {"batch_per_process": 4}}})
+    alone.run(*alone.plan.distill("B-B", 1).command.split())
     line = f"snakemake --nocolor --cores 4 --config scale=demo -- {STAGE}"
     sbatch = ["sbatch", "--wait", "--nodes", "3", "--ntasks-per-node", "1", "--cpus-per-task", "4", "--output", "allocation.log"]
     copy.run(*sbatch, "--chdir", str(copy.folder), "--wrap", line)
@@ -240,9 +239,9 @@ def test_a_line_of_setup_that_fails_ends_the_job(project, ours):
     assert "site.yaml: setup failed at: module load nosuchthing" in logs + text
 
 
-def test_status_tells_failed_from_not_run(project, ours):
+def test_status_tells_failed_from_not_run(ready, ours):
     broken = {"recipes": {"pretrain": {"asymmetric": {"optimizer": {"learning_rate": 1.0e30}}}}}
-    copy = project("failed", **broken)
+    copy = ready("failed", **broken)
     text = ours.run(copy, STAGE, options=("--retries", "0"), status=1)
     last = [line for line in said(copy).splitlines() if line.strip()][-1]
     assert last.startswith("dbot distill: ")

@@ -46,8 +46,8 @@ def test_rows_go_through_with_mlflow_and_dvc_complete(project, cluster):
     assert json.loads((copy.folder / "results/demo/mlflow.json").read_text())["receipts"] == len(plan.jobs())
 
 
-def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_one(project, cluster, undisturbed):
-    copy = project("cut", **LONG, execution=MARGIN)
+def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_one(ready, cluster, undisturbed):
+    copy = ready("cut", **LONG, execution=MARGIN)
     copy.change({"resources": {"distill": {"any": {"minutes": 1}, "B": {"minutes": 1}}}})
     said = cluster.run(copy, STAGE)
     assert "Error" not in said, "Snakemake counted a failure"
@@ -57,8 +57,8 @@ def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_
     assert "leaves off, as it was asked to" in (copy.folder / "logs/demo/distill/B-B/stage1.earlier.log").read_text()
 
 
-def test_a_cancelled_job_is_submitted_again_and_loses_nothing(project, cluster, undisturbed):
-    copy = project("cancelled", **LONG)
+def test_a_cancelled_job_is_submitted_again_and_loses_nothing(ready, cluster, undisturbed):
+    copy = ready("cancelled", **LONG)
     run = cluster.start(copy, STAGE)
     log = copy.folder / "logs/demo/distill/B-B/stage1.log"
     until(lambda: log.exists() and "epoch 20 done" in log.read_text())
@@ -81,11 +81,10 @@ def test_a_row_that_fails_leaves_the_others_running(project, cluster):
 
 
 @pytest.mark.parametrize(("nodes", "gpus"), [(2, 1), (2, 2)])
-def test_a_job_on_two_nodes_trains_as_one_process_does(project, cluster, nodes, gpus):
-    alone = project("alone")
-    for job in alone.plan.jobs([alone.plan.distill("B-B", 1)]):
-        alone.run(*job.command.split())
-    copy = project("together", resources={"distill": {"any": {"nodes": nodes, "gpus": gpus}, "B": {"batch_per_process": 4}}})
+def test_a_job_on_two_nodes_trains_as_one_process_does(ready, cluster, nodes, gpus):
+    alone = ready("alone")
+    alone.run(*alone.plan.distill("B-B", 1).command.split())
+    copy = ready("together", resources={"distill": {"any": {"nodes": nodes, "gpus": gpus}, "B": {"batch_per_process": 4}}})
     cluster.run(copy, STAGE)
     one, several = (receipts.read(each.folder / STAGE) for each in (alone, copy))
     assert several.identity.processes == nodes * gpus
@@ -93,12 +92,12 @@ def test_a_job_on_two_nodes_trains_as_one_process_does(project, cluster, nodes, 
     assert several.identity.results["loss"] == pytest.approx(one.identity.results["loss"], rel=1e-4)
 
 
-def test_a_job_on_two_nodes_is_cut_and_goes_on(project, cluster):
+def test_a_job_on_two_nodes_is_cut_and_goes_on(ready, cluster):
     two = {"distill": {"any": {"nodes": 2, "gpus": 1}, "B": {"batch_per_process": 8}}}
     recipes = {"pretrain": {"asymmetric": {"epochs": 200}}}
-    whole = project("whole", resources=two, recipes=recipes)
+    whole = ready("whole", resources=two, recipes=recipes)
     cluster.run(whole, STAGE)
-    cut = project("cut", resources=two, recipes=recipes, execution=MARGIN)
+    cut = ready("cut", resources=two, recipes=recipes, execution=MARGIN)
     cut.change({"resources": {"distill": {"any": {"minutes": 1}, "B": {"minutes": 1}}}})
     cluster.run(cut, STAGE)
     assert len(attempts(cut, cut.plan.distill("B-B", 1))) > len(attempts(whole, whole.plan.distill("B-B", 1)))
