@@ -21,7 +21,7 @@ QUICK = ("--slurm-dbot-init-seconds-before-status-checks", "2", "--latency-wait"
 
 
 STAGE = "results/demo/distill/B-B/stage1/receipt.json"
-LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 300}}}}
+LONG = {"recipes": {"pretrain": {"asymmetric": {"epochs": 120}}}}
 """A stage that takes longer than the shortest time limits."""
 
 

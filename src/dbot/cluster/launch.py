@@ -163,8 +163,8 @@ def _ended(args: argparse.Namespace, status: int, job: str | None, log: "Log") -
 
 
 def last_words(lines: list[str]) -> str | None:
-    """The last of a log's lines in which `dbot` itself says why it ended; None where none does."""
-    return next((line for line in reversed(lines) if re.match(r"dbot \w+: ", line)), None)
+    """The fullest of a log's lines in which `dbot` itself says why it ended: of several processes the first says most. None if none does."""
+    return max((line for line in lines if re.match(r"dbot \w+: ", line)), key=len, default=None)
 
 
 def _receipt(command: list[str]) -> Path | None:
