@@ -173,3 +173,17 @@ def test_an_object_that_no_commit_names_goes(kept: FakeProject, sh: Shell, monke
     assert main(["gc", "--delete"]) == 0
     assert not any(path.exists() for path in first)
     assert main(["verify", str(job.folder), "--skip-mlflow"]) == 0
+
+
+def test_a_repository_that_gives_no_answer_has_nothing_freed(kept: FakeProject, sh: Shell) -> None:
+    """No answer is not "no commit names it": an object is damaged here, and all that commits need would have gone."""
+    sh("git", "add", "-A")
+    sh("git", "commit", "-qm", "a project")
+    tree = sh("git", "rev-parse", "HEAD^{tree}").strip()
+    Path(f".git/objects/{tree[:2]}/{tree[2:]}").unlink()
+    object_ = CACHE / "ab" / ("c" * 30)
+    object_.parent.mkdir(parents=True)
+    object_.write_text("of some commit")
+    with pytest.raises(UserError, match=r"git rev-list failed: .*; mend the repository \(git fsck\); nothing was freed"):
+        free(plans(Path("params.yaml")))
+    assert object_.exists()

@@ -186,11 +186,9 @@ def _named() -> set[str]:
     """MD5s that DVC's files name, here and in every commit of every branch, with those in the folders that they name."""
     files = (Path(LOCK_FILE), *RESULTS.glob(f"*/{LOCK_FILE}"), *Path().glob("*.dvc"))
     texts = [path.read_bytes() for path in files if path.is_file()]
-    blobs = {
-        line.split()[0]
-        for line in (git.ask("rev-list", "--all", "--reflog", "--objects", seconds=None) or "").splitlines()
-        if line.endswith((LOCK_FILE, ".dvc"))
-    }
+    # No answer must not be taken for "no commit names anything".
+    listed = git.demand("rev-list", "--all", "--reflog", "--objects", remedy="mend the repository (git fsck); nothing was freed")
+    blobs = {line.split()[0] for line in listed.splitlines() if line.endswith((LOCK_FILE, ".dvc"))}
     texts += git.contents(sorted(blobs)).values()
     names = {name.decode() for text in texts for name in NAMED.findall(text)}
     for name in [name for name in names if name.endswith(".dir")]:
