@@ -66,7 +66,7 @@ def test_a_sites_setup_comes_before_every_job(fresh: Path) -> None:
 def test_a_line_of_setup_that_fails_ends_the_job_and_is_named(fresh: Path) -> None:
     """Modules read variables that are not set, and braces are the shell's."""
     target = "results/demo/generate/digits/receipt.json"
-    (fresh / "site.yaml").write_text('setup: ["echo ${NOT_SET} > first", "module load nosuch", "touch second"]\n')
+    (fresh / "site.yaml").write_text('setup: ["echo ${NOT_SET} > first", "true  # a remark", "module load nosuch", "touch second"]\n')
     done = snakemake(fresh, "--cores", "1", target)
     assert done.returncode == 1
     assert "site.yaml: setup failed at: module load nosuch" in done.stdout

@@ -38,7 +38,7 @@ BEGIN = ["set -eo pipefail", "trap : TERM"]
 if SITE.setup:  # a line that fails ends the job: what it should have loaded would be missing later, with a worse message
     failed = "site.yaml: setup failed at: $BASH_COMMAND"
     BEGIN += [f"trap 'echo \"{failed}\" >&2' ERR", *(line.replace("{", "{{").replace("}", "}}") for line in SITE.setup), "trap - ERR"]
-shell.prefix("".join(f"{line}; " for line in [*BEGIN, "set -u"]))  # modules read variables that are not set
+shell.prefix("".join(f"{line}\n" for line in [*BEGIN, "set -u"]))  # -u at the end: modules read variables that are not set
 
 
 wildcard_constraints:
@@ -116,7 +116,8 @@ def machine(verb):
 
     def said(wildcards, resources):
         asked = wanted(verb, wildcards)
-        return f"{asked.nodes} node(s), {asked.nodes * asked.gpus} GPU(s), {asked.memory_gb:g} GB, {resources.runtime} min"
+        memory = (resources.get("mem_mb") or asked.memory_gb * 1000) / 1000
+        return f"{asked.nodes} node(s), {asked.nodes * asked.gpus} GPU(s), {memory:g} GB, {resources.runtime} min"
 
     return said
 
