@@ -68,6 +68,9 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
             case Verdict.HELD:
                 self.logger.warning(f"Slurm job {number} is held ({reason}): scontrol release {number}, or scancel {number}")
                 return True
+            case Verdict.REQUEUE if _is_made(info.job):
+                # What Slurm 24.11 calls the end of a job that was taken away once, came back, and ended well.
+                self.report_job_success(info)
             case Verdict.REQUEUE:
                 if slurm.run("scontrol", "requeue", number) is None:
                     self.logger.info(f"Slurm took job {number} off its nodes ({state}); it is in the queue again, to go on from its state")
@@ -81,8 +84,7 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                     "change `resources` in params.yaml or the partition, QOS or account in site.yaml; `dbot cluster` compares them.",
                 )
             case Verdict.GONE:
-                outputs = [Path(str(file)) for file in info.job.output]
-                if outputs and all(file.exists() for file in outputs):
+                if _is_made(info.job):
                     self.logger.warning(f"Slurm has forgotten job {number} (MinJobAge); its outputs are there, so it counts as done")
                     self.report_job_success(info)
                 else:
@@ -103,6 +105,11 @@ class Executor(SlurmExecutor):  # type: ignore[misc]
                 log.write(f"dbot {verb}: was killed: {out_of_memory(verb, info.job.resources.get('mem_mb', 0) / 1000)}\n")
         reasons = [f"{reason} (log: {log})" for log in logs if (reason := reason_of_end(log)) is not None]
         super().report_job_error(info, msg="\n".join([*([msg] if msg else []), *reasons, ""]), **more)
+
+
+def _is_made(job: JobExecutorInterface) -> bool:
+    """Whether all outputs of a job are there; each attempt begins with their removal, and ends with the receipt."""
+    return bool(job.output) and all(Path(str(file)).exists() for file in job.output)
 
 
 def _asked(job: JobExecutorInterface) -> str:

@@ -23,7 +23,8 @@ STAND_INS = {
     "scontrol": """case "$1 $2" in
         "show hostnames") seq --format n%g 3 9999 ;;
         "show node") echo "NodeAddr=10.0.0.3 NodeHostName=n3" ;;
-        "show job") echo "JobId=$3 EndTime=${END:-2030-01-01T00:00:00} PreemptTime=${PREEMPTED:-None} NodeList=n[3-9999]" ;;
+        "show job") echo "JobId=$3 StartTime=2026-01-01T00:00:00 EndTime=2030-01-01T00:00:00"
+            echo "PreemptTime=${PREEMPTED:-None} NodeList=n[3-9999]" ;;
         requeue*) echo "requeue $2" >> requeued; exit "${REFUSES:-0}" ;;
     esac""",
 }
@@ -150,10 +151,16 @@ def test_a_failure_stays_a_failure(launch, tmp_path, status):
 
 def test_a_job_that_slurm_takes_away_goes_back_into_the_queue_and_a_cancelled_one_does_not(launch, tmp_path):
     """The test above is the cancelled one: SIGTERM, and no time of preemption."""
-    done = launch(1, 0, "distill", STATUS="143", PREEMPTED="2026-01-01T00:00:00", **SLURM)
+    done = launch(1, 0, "distill", STATUS="143", PREEMPTED="2026-01-01T10:00:00", **SLURM)
     assert done.returncode == 75
     assert "Slurm takes job 41 away for another" in done.stdout
     assert (tmp_path / "requeued").read_text() == "requeue 41\n"
+
+
+def test_a_preemption_of_an_earlier_start_is_no_reason_to_requeue_a_failure(launch, tmp_path):
+    """Slurm 24.11 goes on to name its time after the job has started again."""
+    assert launch(1, 0, "distill", STATUS="2", PREEMPTED="2025-12-31T23:00:00", **SLURM).returncode == 2
+    assert not (tmp_path / "requeued").exists()
 
 
 def test_where_slurm_refuses_to_requeue_the_job_ends_with_its_status(launch):

@@ -163,7 +163,7 @@ def _ended(args: argparse.Namespace, status: int, job: str | None, log: "Log") -
 
 
 def last_words(lines: list[str]) -> str | None:
-    """The fullest of a log's lines in which `dbot` itself says why it ended: of several processes the first says most. None if none does."""
+    """The fullest of a log's lines in which `dbot` itself says why it ended: of several processes the first says most."""
     return max((line for line in lines if re.match(r"dbot \w+: ", line)), key=len, default=None)
 
 

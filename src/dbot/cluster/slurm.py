@@ -53,7 +53,7 @@ class Allocation:
     nodes: str | None
     """Its nodes, in Slurm's notation: ``n[3-4]``."""
     preempted: bool
-    """Slurm is about to take it away for another job."""
+    """Slurm takes it, as it has run since its last start, away for another job."""
 
 
 def allocation(number: str) -> Allocation:
@@ -61,7 +61,9 @@ def allocation(number: str) -> Allocation:
     said = ask("scontrol", "show", "job", number)
     if said is not None:
         found = fields(said)
-        preempted = found.get("PreemptTime", "None") not in ("None", "Unknown", "N/A", "")
+        # Slurm 24.11 goes on to name the time of a preemption after the job was requeued, and has started again.
+        taken, began = _moment(found.get("PreemptTime", "")), _moment(found.get("StartTime", ""))
+        preempted = taken is not None and (began is None or taken >= began)
         return Allocation(number, _moment(found.get("EndTime", "")), found.get("NodeList"), preempted)
     said = ask("squeue", "--noheader", "--jobs", number, "--format", "%e|%N")
     end, _, nodes = (said or "").partition("|")
