@@ -152,7 +152,7 @@ def test_a_lost_node_costs_neither_the_job_nor_what_another_attempt_has_finished
         assert receipts.read(copy.folder / STAGE).id == undisturbed
         for pid in stale:
             os.kill(pid, signal.SIGCONT)
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in stale), 120)
+        until(lambda: not any(_lives(pid) for pid in stale), 120)
         assert receipts.read(copy.folder / STAGE).id == undisturbed
         assert (copy.folder / STAGE).with_name("student.safetensors").exists()
     finally:
@@ -170,6 +170,14 @@ def _descends(pid: int, ancestor: int) -> bool:
             return True
         pid = _parent(pid)
     return False
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there, and not only its entry, which its parent has yet to take."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def _waits(pid: int) -> bool:
