@@ -26,6 +26,16 @@ def test_a_job_started_twice_stops_the_second_time(project: FakeProject) -> None
     project.run(job)
 
 
+def test_a_disk_without_room_or_locks_is_no_other_process_to_wait_for(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    monkeypatch.setattr(executions.fcntl, "flock", refuses)
+    with pytest.raises(OSError, match="No locks available"), Execution(project.plan.generate("digits")):
+        pass
+
+
 def test_in_a_slurm_job_the_second_waits_for_the_first_and_says_for_whom(
     project: FakeProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

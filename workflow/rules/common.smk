@@ -17,7 +17,6 @@ from dbot.params.site import load_site
 from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
-from dbot.record.status import failures
 
 try:
     if config.keys() - {"scale"}:
@@ -191,6 +190,13 @@ def refuse_what_the_cluster_cannot_run():
     wrong = [finding for finding in before_submission(PLAN, SITE, jobs, profile) if finding.level == "wrong"]
     if wrong:
         raise WorkflowError(*(f"{finding.what}: {finding.remedy}" for finding in wrong))
+
+
+def say_why_jobs_failed():
+    """A line for each job that has failed in this run, with its log."""
+    from dbot.record.status import failures  # here and not above: every job reads these rules, and none of them needs it
+
+    print(*failures(PLAN, since=BEGAN), sep="\n", file=sys.stderr)
 
 
 def to_run():

@@ -22,6 +22,7 @@ from dbot.base.errors import UserError
 from dbot.cluster import slurm
 from dbot.cluster.gpus import reserve_gpus
 from dbot.cluster.memory import out_of_memory
+from dbot.record.surroundings import slurm_job
 
 LEFT_OFF = os.EX_TEMPFAIL
 """Status of a training that has written its state and will go on when it is started again."""
@@ -35,7 +36,7 @@ SECONDS_UNTIL_SLURM_ENDS_THE_ATTEMPT = 600
 def main(argv: list[str] | None = None) -> int:
     """Do a job; the status is 0, that of the process that failed first, or 75 for a training that left off."""
     args = _arguments(argv)
-    job = slurm.job_number()
+    job = slurm_job()
     try:
         command = _command(args, job)
         with Log(job) as log:

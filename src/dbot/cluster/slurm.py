@@ -1,10 +1,8 @@
 """Slurm, asked with patience: a busy controller answers late or not at all, and a container may lack its commands."""
 
-import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,11 +66,6 @@ def allocation(number: str) -> Allocation:
     said = ask("squeue", "--noheader", "--jobs", number, "--format", "%e|%N")
     end, _, nodes = (said or "").partition("|")
     return Allocation(number, _moment(end), nodes or None, preempted=False)
-
-
-def job_number(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The Slurm job that this process is part of."""
-    return environment.get("SLURM_JOB_ID")
 
 
 def _moment(text: str) -> float | None:

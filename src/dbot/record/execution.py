@@ -120,7 +120,7 @@ class Execution:
                     handle.write(self._owner)
                     handle.flush()
                     return handle
-            except OSError:
+            except BlockingIOError:  # and nothing else: a full disk, or one without locks, is no other process to wait for
                 handle.seek(0)
                 other = handle.read().strip() or "another process"
                 held = f"{self.job.name}: is running already: {other} (its state folder {self.state} is locked)"
