@@ -2,7 +2,7 @@
 
 import pytest
 
-from dbot.cluster.waiting import GONE_SECONDS, Verdict, Waiting
+from dbot.cluster.waiting import DOUBTFUL_SECONDS, GONE_SECONDS, Verdict, Waiting
 
 
 def after(state: str, reason: str, times: int = 2) -> Verdict:
@@ -20,8 +20,8 @@ def test_what_can_still_come_is_waited_for(reason: str) -> None:
 @pytest.mark.parametrize(
     "reason",
     [
-        *("PartitionTimeLimit", "PartitionNodeLimit", "QOSMaxWallDurationPerJobLimit", "AssocMaxWallDurationPerJobLimit"),
-        *("BadConstraints", "InvalidAccount", "InvalidQOS", "AccountNotAllowed", "QOSMaxGRESPerJob", "AssocMaxNodePerJobLimit"),
+        *("PartitionTimeLimit", "QOSMaxWallDurationPerJobLimit", "AssocMaxWallDurationPerJobLimit"),
+        *("InvalidAccount", "InvalidQOS", "AccountNotAllowed", "QOSMaxGRESPerJob", "AssocMaxNodePerJobLimit"),
         *("QOSMinGRES", "DependencyNeverSatisfied", "MaxMemoryPerJob"),
     ],
 )
@@ -33,6 +33,18 @@ def test_what_can_never_come_is_given_up_when_it_is_seen_twice(reason: str) -> N
 @pytest.mark.parametrize("reason", ["QOSMaxJobsPerUserLimit", "AssocMaxJobsLimit", "QOSMaxCpuPerUserLimit", "MaxSubmitJobsPerAccount"])
 def test_limits_that_others_jobs_fill_are_waited_for(reason: str) -> None:
     assert after("PENDING", reason, 100) is Verdict.WAIT
+
+
+@pytest.mark.parametrize("reason", ["PartitionNodeLimit", "PartitionConfig", "BadConstraints"])
+def test_what_slurm_says_of_drained_nodes_too_is_given_up_only_after_hours(reason: str) -> None:
+    waiting, answers = Waiting(), {"1": ("PENDING", reason)}
+    assert waiting.judge("1", answers, now=0) is Verdict.WAIT
+    assert waiting.judge("1", answers, now=DOUBTFUL_SECONDS - 1) is Verdict.WAIT
+    assert waiting.judge("1", answers, now=DOUBTFUL_SECONDS) is Verdict.NEVER
+
+
+def test_a_limit_that_others_fill_is_no_reason_to_cancel() -> None:
+    assert after("PENDING", "QOSResourceLimit", 100) is Verdict.WAIT
 
 
 def test_a_job_that_was_taken_off_its_nodes_goes_back_unless_slurm_does_it() -> None:

@@ -76,9 +76,11 @@ def test_a_line_of_setup_that_fails_ends_the_job_and_is_named(fresh: Path) -> No
 
 
 def test_snakemakes_last_lines_name_the_reason_and_the_log(fresh: Path) -> None:
-    said = snakemake(fresh, "--cores", "1", "results/demo/prepare/digits/receipt.json", FAIL="prepare").stdout
-    reason = "prepare/digits failed: dbot prepare: the stand-in was told to fail (log: logs/demo/prepare/digits.log)"
-    assert reason in said.splitlines()[-12:]
+    # Whether or not a bare `snakemake` would build it.
+    for target, name in (("results/demo/prepare/digits/receipt.json", "prepare/digits"), ("column_det", "prepare/scenes-boxes")):
+        said = snakemake(fresh, "--cores", "2", target, FAIL="prepare").stdout
+        reason = f"{name} failed: dbot prepare: the stand-in was told to fail (log: logs/demo/{name}.log)"
+        assert reason in said.splitlines()[-12:]
 
 
 def test_every_entry_is_an_option_of_snakemake(empty: Path) -> None:

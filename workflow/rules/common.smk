@@ -184,10 +184,9 @@ def refuse_what_the_cluster_cannot_run():
     from dbot.cluster.checks import before_submission
     from dbot.cluster.profile import Profile
 
-    jobs = [job(verb, wildcards) for verb, wildcards in to_run() if verb in JOBS]
     minutes = {each.rule.name.split("_")[0]: each.resources.runtime for each in workflow.dag.needrun_jobs()}
     profile = Profile(executor=workflow.executor_plugin.name, status_command=workflow.executor_settings.status_command, minutes=minutes)
-    wrong = [finding for finding in before_submission(PLAN, SITE, jobs, profile) if finding.level == "wrong"]
+    wrong = [finding for finding in before_submission(PLAN, SITE, jobs_of_this_run(), profile) if finding.level == "wrong"]
     if wrong:
         raise WorkflowError(*(f"{finding.what}: {finding.remedy}" for finding in wrong))
 
@@ -196,9 +195,10 @@ def say_why_jobs_failed():
     """A line for each job that has failed in this run, with its log."""
     from dbot.record.status import failures  # here and not above: every job reads these rules, and none of them needs it
 
-    print(*failures(PLAN, since=BEGAN), sep="\n", file=sys.stderr)
+    print(*failures(jobs_of_this_run(), since=BEGAN), sep="\n", file=sys.stderr)
 
 
-def to_run():
-    """Verb and wildcards of the jobs that run now. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg."""
-    return [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
+def jobs_of_this_run():
+    """The plan's jobs among those that run. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg."""
+    listed = [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
+    return [job(verb, wildcards) for verb, wildcards in listed if verb in JOBS]

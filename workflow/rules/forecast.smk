@@ -11,7 +11,7 @@ def say_forecast():
 
     if workflow.dag is None:
         return  # the dry run has ended with an error, which says what was wrong
-    planned = [job(verb, wildcards) for verb, wildcards in to_run() if verb in JOBS]  # a dry run has "finished" them by then
+    planned = jobs_of_this_run()  # a dry run has "finished" them by then
     if planned:
         order = {each.name: each for each in PLAN.jobs(planned)}
         jobs = [order[name] for name in order if name in {each.name for each in planned}]

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 NEVER = re.compile(
-    r"Partition(TimeLimit|NodeLimit|Config)|BadConstraints|DependencyNeverSatisfied|DeadLine|QOSResourceLimit|QOSMin\w*"
-    r"|Invalid\w*|\w*NotAllowed|(QOSMax|AssocMax|Max)\w*(PerJob|PerNode|WallDuration)\w*"
+    r"PartitionTimeLimit|DependencyNeverSatisfied|DeadLine|QOSMin\w*|Invalid\w*|\w*NotAllowed"
+    r"|(QOSMax|AssocMax|Max)\w*(PerJob|PerNode|WallDuration)\w*"
 )
 """Reasons (https://slurm.schedmd.com/job_reason_codes.html) why a job as it is can't ever start, whatever becomes free."""
-HELD = re.compile(r"JobHeld\w*|launch_failed_requeued_held|JobLaunchFailure|.*requeued.held.*", re.IGNORECASE)
+DOUBTFUL = re.compile(r"PartitionNodeLimit|PartitionConfig|BadConstraints")
+"""Reasons that Slurm also gives while the nodes that would do are down or drained."""
+DOUBTFUL_SECONDS = 6 * 3600.0
+HELD = re.compile(r"JobHeld\w*|.*requeued.held", re.IGNORECASE)
 """It waits for a person."""
 TAKEN_AWAY = ("PREEMPTED", "NODE_FAIL", "REVOKED")
 """States in which Slurm leaves a job that it took off its nodes; it puts it back into the queue by itself, or never."""
@@ -35,8 +38,8 @@ class Verdict(Enum):
 class Waiting:
     """Remembers of each job how Slurm answered before, because one answer alone is no reason to give up."""
 
-    before: dict[str, str] = field(default_factory=dict)
-    missing_since: dict[str, float] = field(default_factory=dict)
+    answered: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By number, the last answer, and since when it has been the same."""
 
     def judge(self, number: str, answers: Mapping[str, tuple[str, str]], now: float | None = None) -> Verdict:
         """What to do about a job.
@@ -47,24 +50,21 @@ class Waiting:
             now: seconds, of a clock that doesn't jump.
         """
         now = time.monotonic() if now is None else now
-        if number not in answers:
-            since = self.missing_since.setdefault(number, now)
+        state, reason = answers.get(number, ("", ""))
+        answer = f"{state} {reason}"
+        before, since = self.answered.get(number, ("", now))
+        news = answer != before
+        if news:
+            since = now
+        self.answered[number] = (answer, since)
+        pending = state == "PENDING"
+        if state == "SPECIAL_EXIT" or (pending and HELD.fullmatch(reason)):
+            return Verdict.HELD if news else Verdict.WAIT  # said once
+        if news:
+            return Verdict.WAIT
+        if not state:
             return Verdict.GONE if now - since >= GONE_SECONDS else Verdict.WAIT
-        self.missing_since.pop(number, None)
-        state, reason = answers[number]
-        found = self._verdict(state, reason)
-        told = f"{found}{reason if found is Verdict.HELD else ''}"
-        before, self.before[number] = self.before.get(number), told
-        if found is Verdict.HELD:
-            return found if before != told else Verdict.WAIT  # said once
-        return found if before == told else Verdict.WAIT
-
-    @staticmethod
-    def _verdict(state: str, reason: str) -> Verdict:
         if state in TAKEN_AWAY:
             return Verdict.REQUEUE
-        if state == "SPECIAL_EXIT" or (state == "PENDING" and HELD.fullmatch(reason)):
-            return Verdict.HELD
-        if state == "PENDING" and NEVER.fullmatch(reason):
-            return Verdict.NEVER
-        return Verdict.WAIT
+        doubtful = DOUBTFUL.fullmatch(reason) and now - since >= DOUBTFUL_SECONDS
+        return Verdict.NEVER if pending and (doubtful or NEVER.fullmatch(reason)) else Verdict.WAIT

@@ -144,9 +144,9 @@ def reason_of_end(log: Path) -> str | None:
     return lines[-1] if lines and REASON.match(lines[-1]) else None
 
 
-def failures(plan: Plan, since: float) -> Iterator[str]:
-    """A line for each job whose log has ended with a reason since a time, in seconds since 1970."""
-    for job in plan.jobs():
+def failures(jobs: Sequence[Job], since: float) -> Iterator[str]:
+    """A line for each of some jobs whose log has ended with a reason since a time, in seconds since 1970."""
+    for job in jobs:
         if job.log.is_file() and job.log.stat().st_mtime >= since and (reason := reason_of_end(job.log)) is not None:
             yield f"{job.name} failed: {reason} (log: {job.log})"
 
