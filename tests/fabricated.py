@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from dbot.lineage import executions
+from dbot.lineage import receipt as receipts
+from dbot.lineage.executions import Attempt
+from dbot.lineage.history import write_history
+from dbot.lineage.receipt import Input, Receipt
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
-from dbot.record import receipt as receipts
-from dbot.record.history import write_history
-from dbot.record.receipt import Attempt, Circumstances, Identity, Input, Receipt
 from tests.few_rows import params_with_few_rows
 
 
@@ -53,38 +55,47 @@ class Project:
         curve: bool,
         artifacts: Mapping[str, receipts.Artifact] | None = None,
     ) -> Receipt:
-        logs = {}
+        written = dict(artifacts or {})
         if curve and METRICS in job.artifacts:
             measured = {"top1": 50.0} if job.verb == "finetune" else {}
             write_history(job.folder / METRICS, [{"epoch": e, "loss": 1 / (e + 1), **measured} for e in range(1, 5)])
-            logs[METRICS] = receipts.artifact_of(job.folder / METRICS)
-        inputs = {role: Input(path=needed.receipt.as_posix(), id=receipts.read(needed.receipt).id) for role, needed in job.inputs.items()}
+        job.folder.mkdir(parents=True, exist_ok=True)
+        for name in job.artifacts:
+            if name not in written:
+                if not (job.folder / name).exists():
+                    (job.folder / name).write_bytes(name.encode())
+                written[name] = receipts.artifact_of(job.folder / name)
+        if job.verb == "generate":
+            Path(job.settings["root"]).mkdir(parents=True, exist_ok=True)
+        read = {role: needed.receipt for role, needed in job.inputs.items()}
+        inputs = {role: Input(path=path.as_posix(), id=receipts.read(path).id) for role, path in read.items()}
         made = receipts.make(
-            Identity(
-                verb=job.verb,
-                scale=job.scale,
-                key=dict(job.key),
-                settings=dict(job.settings),
-                inputs=inputs,
-                artifacts=dict(artifacts or {}),
-                results=dict(results),
-                code="c0de",
-                environment={"python": "3.11"},
-                device=device,
-                processes=1,
-            ),
-            Circumstances(
-                ended="2031-05-06T07:08:09+00:00",
-                attempts=[Attempt(started="2031-05-06T07:00:00+00:00", seconds=hours * 3600, host="workbench", slurm_job=None)],
-                device_hours=hours,
-                command=["dbot", *job.arguments],
-                commit="0123456789abcdef0123456789abcdef01234567",
-                changes=None,
-                execution="e" * 32,
-                logs=logs,
-                sealed_inputs={},
-            ),
+            verb=job.verb,
+            scale=job.scale,
+            key=dict(job.key),
+            settings=dict(job.settings),
+            inputs={
+                role: Input(path=needed.receipt.as_posix(), id=receipts.read(needed.receipt).id) for role, needed in job.inputs.items()
+            },
+            artifacts=written,
+            results=dict(results),
+            code="c0de",
+            environment={"python": "3.11"},
+            device=device,
+            processes=1,
         )
+        execution = executions.make(
+            receipt=made.id,
+            name="e" * 32,
+            ended="2031-05-06T07:08:09+00:00",
+            attempts=[Attempt(started="2031-05-06T07:00:00+00:00", seconds=hours * 3600, host="workbench", slurm_job=None)],
+            device_hours=hours,
+            command=["dbot", *job.arguments],
+            commit="0123456789abcdef0123456789abcdef01234567",
+            changes=None,
+            epochs=[],
+        )
+        executions.write(execution, job.receipt)
         receipts.write(made, job.receipt)
         return made
 

@@ -1,15 +1,15 @@
-"""A project whose jobs are faked: real receipts over a few dummy bytes, so that the record room is tested without training."""
+"""A project whose jobs are faked: real receipts over a few dummy bytes, so that what records them is tested without training."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from dbot.base.digest import file_digest
+from dbot.lineage.history import write_history
+from dbot.lineage.receipt import Receipt
+from dbot.lineage.session import Session
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
-from dbot.record.execution import Execution
-from dbot.record.history import write_history
-from dbot.record.receipt import Receipt
 from tests.few_rows import params_with_few_rows
 
 PROJECT = Path(__file__).parents[1]
@@ -48,18 +48,16 @@ class FakeProject:
         assert text.count(old) == 1
         path.write_text(text.replace(old, new))
 
-    def run(self, job: Job, meanwhile: Callable[[Execution], None] | None = None, keep_state: bool = False) -> Receipt:
+    def run(self, job: Job, meanwhile: Callable[[Session], None] | None = None, keep_state: bool = False) -> Receipt:
         """Do a job: dummy artifacts and a real receipt."""
-        with Execution(job) as execution:
+        with Session(job) as session:
             job.folder.mkdir(parents=True, exist_ok=True)
-            logs = []
             if job.verb == "generate":
                 _draw(Path(job.settings["root"]))
             for name in job.artifacts:
                 path = job.folder / name
                 if name == METRICS:
                     write_history(path, HISTORY)
-                    logs.append(name)
                 elif name == "manifest.json":
                     path.write_text(json.dumps({"root": job.settings["dataset"]["root"], "annotation_files": {}}))
                 elif name == "samples.tsv":
@@ -69,9 +67,9 @@ class FakeProject:
                 else:
                     path.write_text(f"{name} of {job.name} with {json.dumps(dict(job.settings), sort_keys=True)}")
             if meanwhile is not None:
-                meanwhile(execution)
-            artifacts = [name for name in job.artifacts if name not in logs]
-            return execution.finish(artifacts, RESULTS.get(job.verb, {"loss": 0.25}), logs, keep_state=keep_state)
+                meanwhile(session)
+            receipt, _ = session.finish(list(job.artifacts), RESULTS.get(job.verb, {"loss": 0.25}), keep_state=keep_state)
+            return receipt
 
     def run_chain(self, job: Job) -> None:
         """Do a job and all that it needs and that is not done."""

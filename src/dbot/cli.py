@@ -45,15 +45,12 @@ OTHERS = {
     "calibrate": "measure the throughput that forecasts rest on",
     "resources": "suggest memory and run time from Snakemake's benchmark files",
     "params": "show what a row resolves to, and where each value came from",
-    "schema": "write the JSON schemas of params.yaml and site.yaml",
-    "stages": "write dvc.yaml from params.yaml",
+    "schema": "write what is made from params.yaml's model: schemas, dvc.yaml",
     "status": "say what is built, stale, missing or running, and why",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
-    "merge": "finish a git merge of two people's results",
-    "adopt": "take over what `dvc pull` brought, so that nothing is retrained",
 }
 
 

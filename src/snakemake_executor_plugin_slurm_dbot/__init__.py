@@ -24,7 +24,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from dbot.cluster import slurm
 from dbot.cluster.memory import out_of_memory
 from dbot.cluster.waiting import Verdict, Waiting
-from dbot.record.status import reason_of_end
+from dbot.lineage.judge import reason_of_end
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.e2e.project import Copy
 
 FILLED = ("B-B", "L-L", "H-H", "H448-H")
@@ -47,7 +47,7 @@ def test_four_cells_are_measured_and_the_others_not_run(built):
 def test_cells_equal_their_receipts(built):
     for name in FILLED:
         found = receipts.read(built.folder / built.plan.evaluate(name, "cls", 0).receipt)
-        assert float(table(built)[name]["cls_measured"]) == pytest.approx(found.identity.results["top1"], abs=0.006)
+        assert float(table(built)[name]["cls_measured"]) == pytest.approx(found.results["top1"], abs=0.006)
         assert found.id.startswith(table(built)[name]["cls_receipt"])
 
 

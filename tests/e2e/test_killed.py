@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.e2e.project import Copy
 
 TARGETS = ("row_B-B",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.e2e.project import Copy
 
 VERBS = ("distill", "finetune", "evaluate")
@@ -28,8 +28,8 @@ def test_the_number_of_processes_changes_rounding_only(tmp_path):
             if one.verb not in VERBS:
                 assert receipt.identity == one
                 continue
-            assert receipt.identity.processes == world
-            for figure, value in receipt.identity.results.items():
+            assert receipt.processes == world
+            for figure, value in receipt.results.items():
                 expected = one.results[figure]
                 near = expected if isinstance(expected, str) else pytest.approx(expected, rel=1e-3)
                 assert value == near, f"{name}: {figure}"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dbot.record import receipt as receipts
-from dbot.record.receipt import Receipt
+from dbot.lineage import receipt as receipts
+from dbot.lineage.receipt import Receipt
 from tests.e2e.project import Copy
 
 SMALL = {
@@ -56,6 +56,6 @@ def test_the_number_of_processes_is_on_the_receipt_and_repeats(tmp_path: Path) -
         copy.run(*command, *job.command.split())
         found.append(receipts.read(copy.folder / job.receipt))
     alone, two, again = found
-    assert (alone.identity.processes, two.identity.processes) == (1, 2)
+    assert (alone.processes, two.processes) == (1, 2)
     assert alone.id != two.id
     assert two.id == again.id

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.e2e.project import Copy
 from tests.faults.works import SMALLER
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import check
 from dbot.plan import DENSE, RESULTS, Job, Plan
-from dbot.record import receipt as receipts
-from dbot.record.check import check
 from tests.e2e.project import Copy
 from tests.faults.killing import Dbot
 
@@ -164,6 +164,6 @@ def whole_receipts(folder: Path) -> int:
     found = list((folder / RESULTS).rglob("receipt.json"))
     for path in found:
         receipt = receipts.read(path)
-        for name, recorded in {**receipt.identity.artifacts, **receipt.circumstances.logs}.items():
+        for name, recorded in {**receipt.artifacts, **receipt.circumstances.logs}.items():
             receipts.verified(path.parent, name, recorded)
     return len(found)

@@ -6,9 +6,9 @@ import pytest
 
 from dbot.forecast.forecast import HOUR, Forecast, forecast
 from dbot.forecast.rates import Basis
+from dbot.lineage import receipt as receipts
 from dbot.params.load import load
 from dbot.plan import Job, Plan
-from dbot.record import receipt as receipts
 from tests.conftest import PROJECT
 from tests.fakes import FakeProject
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from dbot.lineage.receipt import artifact_of
 from dbot.plan import GALLERY, SIMILARITY
-from dbot.record.receipt import artifact_of
 from dbot.report.page import render
 from tests.fabricated import Project
 

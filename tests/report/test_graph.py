@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from dbot.record.evidence import Evidence
+from dbot.lineage.judge import Judge
 from dbot.report.graph import BOX, graph
 from tests.fabricated import Project
 
@@ -10,7 +10,7 @@ from tests.fabricated import Project
 def test_it_shows_what_feeds_what_and_how_far_it_is(project: Project) -> None:
     project.pretend(project.plan.evaluate("B-B", "cls", 0), top1=50.0)
     jobs = project.plan.jobs()
-    found = graph(jobs, Evidence())
+    found = graph(jobs, Judge())
     nodes = {node.verb: node for node in found.nodes}
     assert set(nodes) == {job.verb for job in jobs}
     assert (nodes["distill"].done, nodes["finetune"].done) == (2, 1)

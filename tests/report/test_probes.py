@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from dbot.cli import main
-from dbot.record.evidence import Evidence, State
+from dbot.lineage.judge import Judge, State
 from dbot.report import probes
 from dbot.report.page import render
 from dbot.report.probes import Probes
@@ -25,7 +25,7 @@ def probe(project: Project, row: str, stage: int, **found: float) -> None:
 
 
 def probed(project: Project) -> Probes:
-    evidence = Evidence()
+    evidence = Judge()
     return probes.build(project.plan, evidence, build(project.plan, evidence))
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from dbot.analyse.properties import DISTANCES, SHARES, Properties, write_properties
 from dbot.cli import main
-from dbot.record import receipt as receipts
-from dbot.record.evidence import Evidence
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import Judge
 from dbot.report import properties
 from dbot.report.page import render
 from tests.fabricated import Project
@@ -28,7 +28,7 @@ def analyse(project: Project, row: str, stage: int) -> None:
 
 
 def found(project: Project) -> dict[tuple[str, int], properties.Analysed]:
-    return {(line.network.row, line.network.stage): line for line in properties.build(project.plan, Evidence())}
+    return {(line.network.row, line.network.stage): line for line in properties.build(project.plan, Judge())}
 
 
 @pytest.fixture

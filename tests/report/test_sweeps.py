@@ -8,9 +8,9 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.cli import main
+from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence
 from dbot.report import sweeps
 from dbot.report.page import render
 from tests.conftest import PROJECT
@@ -23,7 +23,7 @@ TOP1 = {"teachers-random-0": 50.0, "teachers-random-1": 60.0, "teachers-random-2
 def measured(project: Project, *rows: str) -> sweeps.Swept:
     for row in rows:
         project.pretend(project.plan.evaluate(row, "cls", 0), top1=TOP1[row])
-    return sweeps.build(project.plan, Evidence(), "teachers")
+    return sweeps.build(project.plan, Judge(), "teachers")
 
 
 def test_numbers_of_stages_share_one_chain(project: Project) -> None:

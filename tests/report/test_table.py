@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dbot.lineage.judge import Judge, State
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence, State
 from dbot.report.files import csv_text, markdown
 from dbot.report.table import Line, Table, build
 from dbot.report.words import verdicts
@@ -23,7 +23,7 @@ from tests.few_rows import params_with_few_rows
 
 
 def table(project: Project) -> Table:
-    return build(project.plan, Evidence())
+    return build(project.plan, Judge())
 
 
 def line(found: Table, name: str) -> Line:

@@ -7,7 +7,7 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.record.evidence import Evidence
+from dbot.lineage.judge import Judge
 from dbot.report import transfers
 from dbot.report.page import render
 from tests.fabricated import Project
@@ -23,7 +23,7 @@ def transfer(project: Project, row: str, dataset: str, top1: float) -> None:
 
 
 def lines(project: Project) -> dict[str, transfers.Line]:
-    return {line.row: line for line in transfers.build(project.plan, Evidence()).lines}
+    return {line.row: line for line in transfers.build(project.plan, Judge()).lines}
 
 
 def test_average_and_margin_wait_for_all_they_need(project: Project) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.e2e.project import Copy
 
 SCRIPT = Path(__file__).parent / "cluster"

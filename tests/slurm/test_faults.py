@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.e2e.project import Copy
 from tests.slurm.conftest import LONG, SITE, STAGE, Cluster, started, with_data
 from tests.slurm.test_slurm import MARGIN, attempts, until

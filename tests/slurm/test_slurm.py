@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 from tests.slurm.conftest import LONG, STAGE, ids
 
 pytestmark = pytest.mark.slurm
@@ -87,9 +87,9 @@ def test_a_job_on_two_nodes_trains_as_one_process_does(ready, cluster, nodes, gp
     copy = ready("together", resources={"distill": {"any": {"nodes": nodes, "gpus": gpus}, "B": {"batch_per_process": 4}}})
     cluster.run(copy, STAGE)
     one, several = (receipts.read(each.folder / STAGE) for each in (alone, copy))
-    assert several.identity.processes == nodes * gpus
-    assert several.identity.results["steps"] == one.identity.results["steps"]
-    assert several.identity.results["loss"] == pytest.approx(one.identity.results["loss"], rel=1e-4)
+    assert several.processes == nodes * gpus
+    assert several.results["steps"] == one.results["steps"]
+    assert several.results["loss"] == pytest.approx(one.results["loss"], rel=1e-4)
 
 
 def test_a_job_on_two_nodes_is_cut_and_goes_on(ready, cluster):

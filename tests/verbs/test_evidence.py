@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import check
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record import receipt as receipts
-from dbot.record.check import check
 
 SHORT = (
     ("holdout: 0.2", "holdout: 0.5"),  # two images of a class are there
@@ -38,9 +38,9 @@ def test_stage_0_is_the_very_network_that_taught_stage_1(plan: Plan, capsys: pyt
     for job in (plan.probe("B-B", 0), plan.distill("B-B", 1), plan.probe("B-B", 1), plan.analyse("B-B", 0), plan.analyse("B-B", 1)):
         assert main(job.arguments) == 0, capsys.readouterr().err
         check(job)
-    taught = receipts.read(plan.distill("B-B", 1).receipt).identity.results["teacher_sha256"]
+    taught = receipts.read(plan.distill("B-B", 1).receipt).results["teacher_sha256"]
     digests = {
-        (verb, stage): receipts.read(plan.job(verb, row="B-B", stage=stage).receipt).identity.results["network_sha256"]
+        (verb, stage): receipts.read(plan.job(verb, row="B-B", stage=stage).receipt).results["network_sha256"]
         for verb in ("probe", "analyse")
         for stage in "01"
     }

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 
 RECEIPT = Path("results/demo/generate/digits/receipt.json")
 
@@ -11,9 +11,9 @@ RECEIPT = Path("results/demo/generate/digits/receipt.json")
 def test_digits_are_drawn_and_the_receipt_names_them(project: Path) -> None:
     assert main(["generate", "--scale", "demo", "--dataset", "digits", "--receipt", str(RECEIPT)]) == 0
     found = receipts.read(RECEIPT)
-    assert found.identity.results["train"] == 20
+    assert found.results["train"] == 20
     assert len(list((project / "data/digits").rglob("*.png"))) == 30
-    receipts.verified(RECEIPT.parent, "files.tsv", found.identity.artifacts["files.tsv"])
+    receipts.verified(RECEIPT.parent, "files.tsv", found.artifacts["files.tsv"])
 
 
 def test_drawn_again_the_receipt_has_the_same_id(project: Path) -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dbot.cli import main
 from dbot.data.manifest import Manifest, read_manifest
-from dbot.record import receipt as receipts
+from dbot.lineage import receipt as receipts
 
 FOLDER = Path("results/demo/prepare/digits")
 
@@ -23,8 +23,8 @@ def test_receipt_names_digest_and_counts(drawn: Path) -> None:
     assert main(["prepare", "--scale", "demo", "--dataset", "digits", *flags]) == 0
     found, manifest = receipts.read(FOLDER / "receipt.json"), read_manifest(FOLDER)
     counts = {"train": 20, "validation": 10, "classes": 10, "unreadable": 0, "defects": 0}
-    assert found.identity.results == {"digest": manifest.digest, **counts}
-    assert found.identity.inputs["generated"].id == receipts.read(Path(generated)).id
+    assert found.results == {"digest": manifest.digest, **counts}
+    assert found.inputs["generated"].id == receipts.read(Path(generated)).id
     assert manifest.root == Path("data/digits")
 
 
@@ -74,7 +74,7 @@ def test_folder_that_the_user_names_is_prepared_and_shrunk(named: Callable[[str]
 def test_a_copy_of_pixels_is_verified_to_the_bit(named: Callable[[str], Manifest], capsys: pytest.CaptureFixture[str]) -> None:
     manifest = named("short_side: 8\n    copies: pixels")
     receipt = str(Path("results/demo/prepare/cifar10/receipt.json"))
-    settings = receipts.read(Path(receipt)).identity.settings["dataset"]
+    settings = receipts.read(Path(receipt)).settings["dataset"]
     assert settings["copies"] == "pixels"
     assert "jpeg" not in settings
     assert main(["verify", receipt, "--skip-mlflow"]) == 0

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import check
 from dbot.params.load import load
 from dbot.plan import SIMILARITY, Plan
-from dbot.record import receipt as receipts
-from dbot.record.check import check
 
 SHORT = (
     ("style: outlines, image_size: 32, train: 1000, validation: 500", "style: outlines, image_size: 32, train: 20, validation: 10"),
@@ -42,14 +42,14 @@ def test_a_student_on_a_set_of_its_own_length_and_beside_another(
     for job in plan.jobs([transfer, compare]):
         assert main(job.arguments) == 0, capsys.readouterr().err
         check(job)
-    found = receipts.read(transfer.receipt).identity.results
+    found = receipts.read(transfer.receipt).results
     assert found["epochs"] == 2, "the set's own"
     assert found["top1"] == found["last_top1"]
     with (compare.folder / SIMILARITY[0]).open() as file:
         cka = {(line["layer_a"], line["layer_b"]): float(line["cka"]) for line in csv.DictReader(file)}
     assert len(cka) == 9
     assert all(0 <= value <= 1.0001 for value in cka.values())
-    assert receipts.read(compare.receipt).identity.results["cka_last_layer"] == cka["2", "2"]
+    assert receipts.read(compare.receipt).results["cka_last_layer"] == cka["2", "2"]
     assert main(["transfers"]) == main(["report"]) == 0
     assert "teachers-random-1" not in Path("results/demo/transfers.csv").read_text()
 
@@ -83,4 +83,4 @@ def test_a_teacher_of_timm_is_fine_tuned_itself(
     job = plan.finetune("teachers-vit-0", 0)
     for each in plan.jobs([job]):
         assert main(each.arguments) == 0, capsys.readouterr().err
-    assert receipts.read(job.receipt).identity.settings["teacher"]["model"] == "vit_tiny_patch16_224"
+    assert receipts.read(job.receipt).settings["teacher"]["model"] == "vit_tiny_patch16_224"

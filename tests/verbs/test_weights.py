@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from dbot.cli import main
+from dbot.lineage import receipt as receipts
 from dbot.models import checkpoint
 from dbot.models.classifier import build_classifier
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record import receipt as receipts
 from tests.conftest import PROJECT
 from tests.models.released.conftest import DATA
 

@@ -22,7 +22,7 @@ from dbot.base.errors import UserError
 from dbot.cluster import slurm
 from dbot.cluster.gpus import reserve_gpus
 from dbot.cluster.memory import out_of_memory
-from dbot.record.surroundings import slurm_job
+from dbot.lineage.surroundings import slurm_job
 
 LEFT_OFF = os.EX_TEMPFAIL
 """Status of a training that has written its state and will go on when it is started again."""

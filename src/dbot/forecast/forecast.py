@@ -9,10 +9,10 @@ from dbot.forecast import calibration
 from dbot.forecast.calibration import Calibration
 from dbot.forecast.rates import Basis, Rates
 from dbot.forecast.work import Work, Works
+from dbot.lineage.executions import Execution
+from dbot.lineage.judge import Judge
 from dbot.params.hardware import HardwareKind
 from dbot.plan import Job, Plan
-from dbot.record.evidence import Evidence, State
-from dbot.record.receipt import Receipt
 
 HOUR = 3600.0
 
@@ -30,14 +30,14 @@ class JobForecast:
     """Wall seconds from its FLOPs or images. None: there is no telling."""
     basis: Basis
     """What the forecast is known from."""
-    receipt: Receipt | None
-    """Of the job that ran."""
+    execution: Execution | None
+    """Of the job that has run, and need not run again."""
     corrected: float | None = None
     """Wall seconds, for a job that has not run, once others of its rule have."""
 
     @property
     def done(self) -> bool:
-        return self.receipt is not None
+        return self.execution is not None
 
     @property
     def forecast_hours(self) -> float | None:
@@ -47,13 +47,13 @@ class JobForecast:
     @property
     def actual_hours(self) -> float | None:
         """Device-hours that it took."""
-        return None if self.receipt is None else self.receipt.circumstances.device_hours
+        return None if self.execution is None else self.execution.device_hours
 
     @property
     def seconds(self) -> float | None:
         """Wall seconds, by the best that is known."""
-        if self.receipt is not None:
-            return self.receipt.seconds
+        if self.execution is not None:
+            return self.execution.seconds
         return self.corrected if self.corrected is not None else self.forecast
 
     @property
@@ -239,21 +239,21 @@ def forecast(plan: Plan, targets: list[Job] | None = None, complete: bool = True
     params = plan.params
     found = calibration.read(calibration.place(plan.scale))
     rates = Rates(params.hardware.kinds[params.hardware.use], found)
-    works, evidence = Works(plan), Evidence()
+    works, judge = Works(plan), Judge()
     asked = plan.targets() if targets is None else targets
     wanted = {job.name for job in (plan.jobs(asked) if complete else asked)}
-    considered = [_one(plan, works, rates, evidence, job) for job in plan.jobs([*plan.targets(), *asked])]
+    jobs = plan.jobs([*plan.targets(), *asked])
+    to_do = {job.name for job in judge.to_do(plan, jobs)}
+    considered = [_one(plan, works, rates, job, None if job.name in to_do else judge.of(job).execution) for job in jobs]
     return Forecast(plan, tuple(one for one in _corrected(considered) if one.job.name in wanted), found)
 
 
-def _one(plan: Plan, works: Works, rates: Rates, evidence: Evidence, job: Job) -> JobForecast:
+def _one(plan: Plan, works: Works, rates: Rates, job: Job, ran: Execution | None) -> JobForecast:
     asked, work = plan.resources(job), works.of(job)
     devices = (asked.nodes or 1) * max(1, asked.gpus or 0)
     known = rates.seconds(job, work)
     seconds, basis = (None, Basis.UNKNOWN) if known is None else (rates.hardware.startup_seconds + known[0] / devices, known[1])
-    finding = evidence.of(job)
-    receipt = finding.receipt if finding.state is State.DONE else None
-    return JobForecast(job, work, devices, asked.minutes or 1, seconds, basis, receipt)
+    return JobForecast(job, work, devices, asked.minutes or 1, seconds, basis, ran)
 
 
 def _corrected(jobs: list[JobForecast]) -> Iterable[JobForecast]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from dbot.base.errors import UserError
 from dbot.data.layouts.listing import PARTS, Part
+from dbot.lineage import receipt as receipts
 from dbot.plan import Plan
-from dbot.record import receipt as receipts
 
 Counts = Mapping[tuple[str, Part], int | None]
 """Images by data set and part. None: not known."""
@@ -27,7 +27,7 @@ def _count(plan: Plan, name: str, part: Part) -> int | None:
 def _found(plan: Plan, name: str, part: Part) -> int | None:
     path = plan.prepare(name).receipt
     try:
-        found = receipts.read(path).identity.results.get(part) if path.exists() else None
+        found = receipts.read(path).results.get(part) if path.exists() else None
     except UserError:
         return None
     return found if isinstance(found, int) else None

@@ -1,17 +1,17 @@
 """The model behind each cell of the table: that of its best seed."""
 
+from dbot.lineage.judge import Judge
 from dbot.params.rows import COLUMNS
 from dbot.plan import MODEL, STUDENT, Plan
-from dbot.record.evidence import Evidence
-from dbot.record.registry import Model
 from dbot.report.table import RESULT, build
+from dbot.tracking.registry import Model
 
 
 def best_models(plan: Plan) -> list[Model]:
     """For every row but the controls, by column, the model that measured best; rows without a measured cell have none."""
     controls = {plan.params.control(name, column) for name in plan.params.table_rows for column in COLUMNS}
     found = []
-    for line in build(plan, Evidence()).lines:
+    for line in build(plan, Judge()).lines:
         for column in COLUMNS:
             seeds = [seed for seed in line.cells[column].seeds if seed.value is not None and seed.found is not None]
             if line.name in controls or not seeds:
@@ -19,9 +19,9 @@ def best_models(plan: Plan) -> list[Model]:
             best = max(seeds, key=lambda seed: (seed.value or 0.0, -seed.seed)).found
             assert best is not None
             trained = best.inputs["model"]
-            if best.receipt is None or trained.receipt is None:
+            if best.receipt is None or trained.receipt is None or trained.execution is None:
                 continue
-            select = best.receipt.identity.settings["recipe"].get("select")
+            select = best.receipt.settings["recipe"].get("select")
             file = STUDENT.get(trained.job.verb, f"{select}.safetensors" if trained.job.verb == "finetune" else MODEL)
             found.append(
                 Model(
@@ -29,6 +29,7 @@ def best_models(plan: Plan) -> list[Model]:
                     alias=f"best-{column}",
                     checkpoint=trained.path.parent / file,
                     receipt=trained.receipt,
+                    execution=trained.execution.name,
                     path=trained.path,
                     cell=best.receipt,
                     metric=RESULT[column],

@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 import yaml
 
+from dbot.lineage.judge import Judge, Standing
+from dbot.lineage.receipt import Receipt
+from dbot.lineage.walk import walk
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence, Finding
-from dbot.record.lineage import walk
-from dbot.record.receipt import Receipt
 from dbot.report import words
 from dbot.report.table import build
 
@@ -68,7 +68,7 @@ def card(plan: Plan, exported: Exported) -> str:
         classes=classes,
         width=about["architecture"]["width"],
         facts=list(_facts(plan, exported, own, chain)),
-        recipe=yaml.safe_dump(own.identity.settings["recipe"], sort_keys=False) if own and "recipe" in own.identity.settings else "",
+        recipe=yaml.safe_dump(own.settings["recipe"], sort_keys=False) if own and "recipe" in own.settings else "",
         measured=_measured(plan, own),
         published=[(words.COLUMN_TITLES[c], getattr(published, c)) for c in COLUMNS if getattr(published, c, None) is not None],
         published_by=published.source if published is not None else "",
@@ -99,29 +99,28 @@ def _facts(plan: Plan, exported: Exported, own: Receipt | None, chain: Mapping[P
         yield "seed of fine-tuning", str(about["seed"])
     if "layout" in about:
         yield "imported from", f"{about['source']['file']}, layout {about['layout']}, SHA-256 `{about['source']['sha256']}`"
-    if own is not None and "recipe" in own.identity.settings:
-        recipe = own.identity.settings["recipe"]
+    if own is not None and "recipe" in own.settings:
+        recipe = own.settings["recipe"]
         names = ("epochs", "batch_size", "mask_ratio", "label_fraction", "precision")
         yield "recipe", ", ".join(f"{name} {recipe[name]}" for name in names if name in recipe)
     for receipt in chain.values():
-        identity = receipt.identity
-        if identity.verb == "distill":
-            yield f"teacher of {identity.key['row']}, stage {identity.key['stage']}", _teacher(plan, identity.key["row"], receipt, chain)
+        if receipt.verb == "distill":
+            yield f"teacher of {receipt.key['row']}, stage {receipt.key['stage']}", _teacher(plan, receipt.key["row"], receipt, chain)
     for receipt in chain.values():
-        declared = receipt.identity.settings.get("dataset")
+        declared = receipt.settings.get("dataset")
         if isinstance(declared, dict):
-            counts = receipt.identity.results
+            counts = receipt.results
             yield "data", f"{declared['title']}, {counts.get('train', '?')} training images; {declared['licence']}"
-    if own is not None and own.identity.results:
-        yield "findings of its own job", ", ".join(f"{name} {_shown(value)}" for name, value in own.identity.results.items())
+    if own is not None and own.results:
+        yield "findings of its own job", ", ".join(f"{name} {_shown(value)}" for name, value in own.results.items())
 
 
 def _teacher(plan: Plan, row: str, receipt: Receipt, chain: Mapping[Path, Receipt]) -> str:
-    used = receipt.identity.inputs.get("teacher")
+    used = receipt.inputs.get("teacher")
     if used is not None:
-        identity = chain[Path(used.path)].identity
-        return f"the network of {identity.verb} {', '.join(identity.key.values())} (`{used.id[:SHORT]}`)"
-    stated = receipt.identity.settings.get("teacher", {})
+        taught = chain[Path(used.path)]
+        return f"the network of {taught.verb} {', '.join(taught.key.values())} (`{used.id[:SHORT]}`)"
+    stated = receipt.settings.get("teacher", {})
     params = plan.resolved.params
     declared = params.teachers.get(params.rows[row].teacher or "") if row in params.rows else None
     seen = f"; data it saw: {declared.data}; licence: {declared.licence}" if declared is not None else ""
@@ -132,7 +131,7 @@ def _measured(plan: Plan, own: Receipt | None) -> list[tuple[str, ...]]:
     """The measurements whose lineage holds the checkpoint's receipt, by cell."""
     if own is None:
         return []
-    table = build(plan, Evidence())
+    table = build(plan, Judge())
     found: list[tuple[str, ...]] = []
     for cell in table.cells:
         seeds = [seed for seed in cell.seeds if seed.value is not None and seed.found is not None and _stands_on(seed.found, own)]
@@ -145,14 +144,13 @@ def _measured(plan: Plan, own: Receipt | None) -> list[tuple[str, ...]]:
     return found
 
 
-def _stands_on(finding: Finding, own: Receipt) -> bool:
+def _stands_on(finding: Standing, own: Receipt) -> bool:
     return any(below.receipt is not None and below.receipt.id == own.id for below in finding.lineage())
 
 
 def _receipt_line(receipt: Receipt) -> str:
-    identity = receipt.identity
-    key = ", ".join(f"{name} {value}" for name, value in identity.key.items())
-    return f"`{receipt.id}` {identity.verb} ({key}), scale {identity.scale}, {receipt.circumstances.ended[:10]}"
+    key = ", ".join(f"{name} {value}" for name, value in receipt.key.items())
+    return f"`{receipt.id}` {receipt.verb} ({key}), scale {receipt.scale}"
 
 
 def _released(about: Mapping[str, Any], chain: Mapping[Path, Receipt]) -> Iterator[str]:
@@ -160,7 +158,7 @@ def _released(about: Mapping[str, Any], chain: Mapping[Path, Receipt]) -> Iterat
     if "layout" in about:
         yield about["source"]["file"]
     for receipt in chain.values():
-        file = receipt.identity.settings.get("released", {}).get("file")
+        file = receipt.settings.get("released", {}).get("file")
         if file is not None and file != about.get("source", {}).get("file"):
             yield file
 
@@ -173,7 +171,7 @@ def _licences(plan: Plan, chain: Mapping[Path, Receipt], files: list[str]) -> It
     if not files:
         yield "Weights: Apache-2.0, as far as the terms of the data and of the teachers allow."
     for receipt in chain.values():
-        dataset = receipt.identity.settings.get("dataset")
+        dataset = receipt.settings.get("dataset")
         if isinstance(dataset, dict):
             yield f"Data, {dataset['title']}: {dataset['licence']}."
 

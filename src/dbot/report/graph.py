@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dbot.lineage.judge import Judge
 from dbot.plan import Job
-from dbot.record.evidence import Evidence, State
 
 BOX = (108, 40)
 """Width and height of a rule's box."""
@@ -43,7 +43,7 @@ class Graph:
     box: tuple[int, int] = BOX
 
 
-def graph(jobs: Sequence[Job], evidence: Evidence) -> Graph:
+def graph(jobs: Sequence[Job], judge: Judge) -> Graph:
     """The graph of some jobs' rules; a rule stands one column to the right of the last that feeds it.
 
     A stage that follows a stage is no edge: its rule feeds itself.
@@ -53,7 +53,7 @@ def graph(jobs: Sequence[Job], evidence: Evidence) -> Graph:
     for job in jobs:
         feeds.setdefault(job.verb, set()).update(needed.verb for needed in job.inputs.values() if needed.verb != job.verb)
         count, done = counts.get(job.verb, (0, 0))
-        counts[job.verb] = count + 1, done + (evidence.of(job).state is State.DONE)
+        counts[job.verb] = count + 1, done + (judge.of(job).state.holds)
 
     def depth(verb: str) -> int:
         return 1 + max((depth(before) for before in feeds[verb] if before in feeds), default=-1)

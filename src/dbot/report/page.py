@@ -10,12 +10,12 @@ from markupsafe import Markup
 from dbot.base import durations
 from dbot.base.errors import UserError
 from dbot.forecast.forecast import forecast
+from dbot.lineage import receipt as receipts
+from dbot.lineage.history import History, read_history
+from dbot.lineage.judge import Judge, Standing, State, spent
+from dbot.lineage.receipt import Receipt
 from dbot.params.rows import Column
 from dbot.plan import DENSE, METRICS, Job, Plan
-from dbot.record import receipt as receipts
-from dbot.record.evidence import Evidence, Finding, State, spent
-from dbot.record.history import History, read_history
-from dbot.record.receipt import Receipt
 from dbot.report import probes, properties, similarities, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.galleries import galleries
@@ -50,10 +50,10 @@ class Gap:
 
 def render(plan: Plan) -> str:
     """The report of a scale as the receipts now have it."""
-    evidence = Evidence()
-    table = build(plan, evidence)
-    swept = sweeps.build_all(plan, evidence)
-    ran = [found for found in map(evidence.of, every_job(plan)) if found.receipt is not None]
+    judge = Judge()
+    table = build(plan, judge)
+    swept = sweeps.build_all(plan, judge)
+    ran = [found for found in map(judge.of, every_job(plan)) if found.execution is not None]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -67,21 +67,20 @@ def render(plan: Plan) -> str:
         further=FURTHER,
         asked=_asked(table),
         sweeps=swept,
-        transfers=transfers.build(plan, evidence),
-        probes=probes.build(plan, evidence, table),
-        properties=properties.view(properties.build(plan, evidence)),
-        similarities=similarities.build(plan, evidence),
+        transfers=transfers.build(plan, judge),
+        probes=probes.build(plan, judge, table),
+        properties=properties.view(properties.build(plan, judge)),
+        similarities=similarities.build(plan, judge),
         galleries=list(galleries(table)),
-        curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
-        graph=graph(plan.jobs(), evidence),
+        curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, judge, line)).charts or curves.problems],
+        graph=graph(plan.jobs(), judge),
         ran=ran,
         forecasts={one.job.name: one.forecast for one in forecast(plan, [found.job for found in ran], complete=False).jobs},
         hardware=plan.params.hardware.kinds[plan.params.hardware.use].title,
         hours=spent(ran),
-        gaps=_gaps(table, evidence),
+        gaps=_gaps(table, judge),
         cited=[cell for cell in (*table.cells, *(cell for one in swept for cell in one.cells.values())) if cell.receipts],
         chart_size=(WIDTH, HEIGHT),
-        done=State.DONE,
     )
 
 
@@ -115,24 +114,24 @@ def _asked(table: Table) -> list[Cell]:
     return [cell for cell in table.cells if (cell.row, cell.column) in wanted]
 
 
-def _gaps(table: Table, evidence: Evidence) -> list[Gap]:
+def _gaps(table: Table, judge: Judge) -> list[Gap]:
     asked = _asked(table)
     gaps = []
     for cell in table.cells:
         if cell.measured is None or len(cell.values) < len(cell.seeds):
             targets = _evaluations(table.plan, cell.row, cell.column)
-            missing = tuple(job.name for job in table.plan.jobs(targets) if evidence.of(job).state is not State.DONE)
+            missing = tuple(job.name for job in table.plan.jobs(targets) if not judge.of(job).state.holds)
             gaps.append(Gap(cell, cell in asked, missing))
     return sorted(gaps, key=lambda gap: not gap.asked)
 
 
-def _curves(plan: Plan, evidence: Evidence, line: Line) -> Curves:
+def _curves(plan: Plan, judge: Judge, line: Line) -> Curves:
     """The row's charts: the loss of each stage, then fine-tuning beside the control's."""
     problems: list[str] = []
 
-    def read(jobs: Iterable[Job]) -> list[tuple[Finding, History]]:
+    def read(jobs: Iterable[Job]) -> list[tuple[Standing, History]]:
         histories = []
-        for found in map(evidence.of, jobs):
+        for found in map(judge.of, jobs):
             try:
                 if (
                     found.state is not State.BROKEN
@@ -162,11 +161,11 @@ def _curves(plan: Plan, evidence: Evidence, line: Line) -> Curves:
 
 def _history(receipt: Receipt, folder: Path) -> History:
     """The metrics of a job, once they are known to be those on its receipt; empty if it keeps none."""
-    recorded = receipt.identity.artifacts.get(METRICS) or receipt.circumstances.logs.get(METRICS)
+    recorded = receipt.artifacts.get(METRICS)
     return read_history(receipts.verified(folder, METRICS, recorded)) if recorded else []
 
 
-def _note(found: Sequence[tuple[Finding, History]]) -> str:
+def _note(found: Sequence[tuple[Standing, History]]) -> str:
     return "stale" if any(one.state is State.STALE for one, _ in found) else ""
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dbot.lineage.judge import Judge, Standing
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence, Finding, State
 from dbot.report.networks import Network, networks
 from dbot.report.table import Cell, Table
 
@@ -17,7 +17,7 @@ class Probed:
     """A network of a row, and what its probes found."""
 
     network: Network
-    found: Finding
+    found: Standing
     values: Mapping[str, float]
     """By probe (`knn_10`, `linear`), top-1 in %; empty unless the job is done and sound."""
     tuned: Cell | None
@@ -48,7 +48,7 @@ class Probes:
         return list(dict.fromkeys(line.network.row for line in self.lines if line.network.row not in rows))
 
 
-def build(plan: Plan, evidence: Evidence, table: Table) -> Probes:
+def build(plan: Plan, judge: Judge, table: Table) -> Probes:
     """The probes of a scale as the receipts now have them."""
     params = plan.resolved.params
     names = (*(f"knn_{k}" for k in params.probes.knn.k), "linear")
@@ -57,17 +57,17 @@ def build(plan: Plan, evidence: Evidence, table: Table) -> Probes:
     lines = []
     for network in networks(plan):
         job = plan.probe(*network.place)
-        found = evidence.of(job)
+        found = judge.of(job)
         row = params.rows[network.row]
         is_start = network.stage == (row.stages.cls if row.stages is not None else 1)
         lines.append(Probed(network, found, _values(found, names), cells[network.row] if is_start else None, job.name in asked))
     return Probes(names, tuple(lines))
 
 
-def _values(found: Finding, names: tuple[str, ...]) -> dict[str, float]:
-    if found.receipt is None or found.state is not State.DONE:
+def _values(found: Standing, names: tuple[str, ...]) -> dict[str, float]:
+    if found.receipt is None or not found.state.holds:
         return {}
-    results = found.receipt.identity.results
+    results = found.receipt.results
     values = {name: results.get(name) for name in names}
     return {name: float(value) for name, value in values.items() if isinstance(value, int | float) and math.isfinite(value)}
 
@@ -85,7 +85,7 @@ def csv_text(plan: Plan, probes: Probes) -> str:
     writer.writerow(["row", "stage", "network", *probes.names, *more, "status", "measured_as", "receipt", "scale", "data"])
     for line in probes.lines:
         receipt = line.found.receipt
-        results = receipt.identity.results if receipt is not None and line.values else {}
+        results = receipt.results if receipt is not None and line.values else {}
         writer.writerow(
             [
                 line.network.row,
@@ -93,7 +93,7 @@ def csv_text(plan: Plan, probes: Probes) -> str:
                 line.network.title,
                 *(f"{line.values[name]:.2f}" if name in line.values else "" for name in probes.names),
                 *(f"{results[name]:g}" if name in results else "" for name in more),
-                "measured" if line.found.state is State.DONE else line.found.state,
+                "measured" if line.found.state.holds else line.found.state,
                 line.found.job.name,
                 receipt.id[:12] if receipt is not None else "",
                 plan.scale,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from dbot.analyse.properties import DISTANCES, SHARES, Properties, read_properties
 from dbot.base.errors import UserError
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import Judge, Standing
 from dbot.plan import Plan
-from dbot.record import receipt as receipts
-from dbot.record.evidence import Evidence, Finding, State
 from dbot.report.networks import Network, networks
 
 FIGURES = {
@@ -28,7 +28,7 @@ COLUMNS = {
     "attention_distance_last_layer": "last layer, px",
     "top1_share_last_layer": "top-1 share, last layer",
 }
-"""Findings on the receipts that the page shows, and what it calls them."""
+"""Standings on the receipts that the page shows, and what it calls them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Analysed:
     """A network of a row, and what was found inside it."""
 
     network: Network
-    found: Finding | None
+    found: Standing | None
     """None: it is no plain ViT with a block, so there is nothing to look at."""
     properties: Properties | None
     """None unless the job is done, and its files are those on its receipt."""
@@ -74,23 +74,23 @@ def view(lines: Sequence[Analysed]) -> View:
     )
 
 
-def build(plan: Plan, evidence: Evidence) -> list[Analysed]:
+def build(plan: Plan, judge: Judge) -> list[Analysed]:
     """The networks of a scale as the receipts now have them."""
     lines = []
     for network in networks(plan):
         if not plan.has_attention(*network.place):
             lines.append(Analysed(network, None, None, ""))
             continue
-        found = evidence.of(plan.analyse(*network.place))
+        found = judge.of(plan.analyse(*network.place))
         properties, problem = _read(found)
         lines.append(Analysed(network, found, properties, problem))
     return lines
 
 
-def _read(found: Finding) -> tuple[Properties | None, str]:
-    if found.receipt is None or found.state is not State.DONE:
-        return None, "" if found.state is State.NOT_RUN else found.reason
-    folder, artifacts = found.path.parent, found.receipt.identity.artifacts
+def _read(found: Standing) -> tuple[Properties | None, str]:
+    if found.receipt is None or not found.state.holds:
+        return None, "" if not found.state.is_there else found.reason
+    folder, artifacts = found.path.parent, found.receipt.artifacts
     try:
         for name in (DISTANCES, SHARES):
             receipts.verified(folder, name, artifacts[name])

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dbot.lineage.judge import Judge
 from dbot.params.rows import Column
 from dbot.params.sweeps import Sweep, row_name
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence
 from dbot.report.table import Cell, cell_of
 
 Place = tuple[str, int, Column]
@@ -54,7 +54,7 @@ class Swept:
         return next((d.value for d in found if (d.stages, d.column) == (stages, column)), None)
 
 
-def build(plan: Plan, evidence: Evidence, name: str) -> Swept:
+def build(plan: Plan, judge: Judge, name: str) -> Swept:
     """A sweep of a scale."""
     sweep, params = plan.params.sweeps[name], plan.params
     cells: dict[Place, Cell] = {}
@@ -63,13 +63,13 @@ def build(plan: Plan, evidence: Evidence, name: str) -> Swept:
             row = row_name(name, variant.name, stages)
             for column in sweep.columns:
                 if row in params.rows and column in params.columns(row):
-                    cells[variant.name, stages, column] = cell_of(plan, evidence, row, column)
+                    cells[variant.name, stages, column] = cell_of(plan, judge, row, column)
     return Swept(name, sweep, cells)
 
 
-def build_all(plan: Plan, evidence: Evidence) -> list[Swept]:
+def build_all(plan: Plan, judge: Judge) -> list[Swept]:
     """All sweeps of a scale."""
-    return [build(plan, evidence, name) for name in plan.params.sweeps]
+    return [build(plan, judge, name) for name in plan.params.sweeps]
 
 
 def csv_text(swept: Swept, scale: str) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dbot.base.errors import UserError
+from dbot.lineage.judge import Judge, Standing, State, spent
+from dbot.lineage.receipt import Receipt
 from dbot.params.document import Params
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence, Finding, State, spent
-from dbot.record.receipt import Receipt
 
 RESULT: Mapping[Column, str] = {"cls": "top1", "det": "box_ap", "seg": "miou"}
 """By column, the finding of its evaluation that fills the cell, in %."""
@@ -52,7 +52,7 @@ class Seed:
     seed: int
     state: State
     reason: str
-    found: Finding | None
+    found: Standing | None
     """None: the column can't be measured yet."""
     value: float | None
     """In %; None unless the evaluation is done and sound."""
@@ -88,9 +88,7 @@ class Cell:
     def further(self, name: str) -> float | None:
         """Mean of another finding over the seeds that are measured, in %; None where a set has nothing that it speaks of."""
         found = [
-            seed.found.receipt.identity.results.get(name)
-            for seed in self.seeds
-            if seed.value is not None and seed.found and seed.found.receipt
+            seed.found.receipt.results.get(name) for seed in self.seeds if seed.value is not None and seed.found and seed.found.receipt
         ]
         values = [float(value) for value in found if isinstance(value, int | float)]
         return statistics.fmean(values) if values else None
@@ -111,7 +109,7 @@ class Cell:
     def state(self) -> State:
         """The worst of the seeds that keep the cell from being measured; done as soon as one is."""
         if self.values:
-            return State.DONE
+            return State.BUILT
         order = list(State)
         return max((seed.state for seed in self.seeds), key=order.index, default=State.NOT_RUN)
 
@@ -137,7 +135,7 @@ class Cell:
         return list(dict.fromkeys(seed.reason for seed in self.seeds if seed.value is None))
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Standing]:
         """The evaluations that the measured number stands on."""
         return [seed.found for seed in self.seeds if seed.found is not None and seed.value is not None]
 
@@ -220,10 +218,9 @@ class Table:
         names = set()
         for start in (found for cell in self.cells for found in cell.findings):
             for found in start.lineage():
-                if found.receipt is not None:
-                    circumstances = found.receipt.circumstances
-                    commit = circumstances.commit[:12] if circumstances.commit else "no git"
-                    names.add(f"{commit} with changes" if circumstances.changes else commit)
+                if (execution := found.execution) is not None:
+                    commit = execution.commit[:12] if execution.commit else "no git"
+                    names.add(f"{commit} with changes" if execution.changes else commit)
         return sorted(names)
 
 
@@ -260,11 +257,11 @@ def groups(lines: Sequence[Line]) -> list[Group]:
     return found
 
 
-def build(plan: Plan, evidence: Evidence) -> Table:
+def build(plan: Plan, judge: Judge) -> Table:
     """The table of a scale as the receipts now have it."""
     params = plan.resolved.params
     rows = {name: params.rows[name] for name in params.table_rows}
-    cells = {name: {column: cell_of(plan, evidence, name, column) for column in COLUMNS} for name in rows}
+    cells = {name: {column: cell_of(plan, judge, name, column) for column in COLUMNS} for name in rows}
     lines = [_line(plan.resolved.params, name, cells) for name in rows]
     controls = {row.control for row in rows.values()}
     return Table(
@@ -298,12 +295,12 @@ def _line(params: Params, name: str, cells: Mapping[str, Mapping[Column, Cell]])
     )
 
 
-def cell_of(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
+def cell_of(plan: Plan, judge: Judge, name: str, column: Column) -> Cell:
     """The cell of a row as the receipts now have it."""
     params = plan.resolved.params
     row = params.rows[name]
     used = getattr(params.uses, column)
-    seeds = tuple(_seed(plan, evidence, name, column, seed) for seed in params.build.seeds) if column in params.columns(name) else ()
+    seeds = tuple(_seed(plan, judge, name, column, seed) for seed in params.build.seeds) if column in params.columns(name) else ()
     return Cell(
         row=name,
         column=column,
@@ -314,21 +311,21 @@ def cell_of(plan: Plan, evidence: Evidence, name: str, column: Column) -> Cell:
     )
 
 
-def _seed(plan: Plan, evidence: Evidence, name: str, column: Column, seed: int) -> Seed:
+def _seed(plan: Plan, judge: Judge, name: str, column: Column, seed: int) -> Seed:
     try:
         job = plan.evaluate(name, column, seed)
     except UserError as error:
         return Seed(seed, State.NOT_RUN, str(error), None, None)
-    found = evidence.of(job)
-    if found.receipt is None or found.state is not State.DONE:
+    found = judge.of(job)
+    if found.receipt is None or not found.state.holds:
         return Seed(seed, found.state, found.reason, found, None)
     value = percentage(found.receipt, RESULT[column])
     if value is None:
         return Seed(seed, State.BROKEN, f"{found.path}: holds no {RESULT[column]} between 0 and 100", found, None)
-    return Seed(seed, State.DONE, "", found, value)
+    return Seed(seed, State.BUILT, "", found, value)
 
 
 def percentage(receipt: Receipt, name: str) -> float | None:
     """A finding in %; None if the receipt holds none between 0 and 100."""
-    value = receipt.identity.results.get(name)
+    value = receipt.results.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= 100 else None

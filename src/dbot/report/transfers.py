@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dbot.lineage.judge import Judge, Standing, State
 from dbot.plan import Plan
-from dbot.record.evidence import Evidence, Finding, State
 from dbot.report.table import Seed, percentage
 
 
@@ -32,7 +32,7 @@ class Transferred:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
-    def found(self) -> Finding:
+    def found(self) -> Standing:
         """The job of the first seed that is measured, or of the first seed."""
         chosen = next((seed for seed in self.seeds if seed.value is not None), self.seeds[0])
         assert chosen.found is not None
@@ -96,7 +96,7 @@ class Transfers:
         return [line.row for line in self.lines if not (line.asked or line.ran)]
 
 
-def build(plan: Plan, evidence: Evidence) -> Transfers:
+def build(plan: Plan, judge: Judge) -> Transfers:
     """The transfers of a scale as the receipts now have them."""
     params = plan.resolved.params
     asked = {job.key["row"] for job in plan.transfers()} if "transfers" in params.build.evidence else set()
@@ -105,7 +105,7 @@ def build(plan: Plan, evidence: Evidence) -> Transfers:
     for name in sorted(filter(plan.is_transferred, params.table_rows), key=lambda row: not params.rows[row].from_scratch):
         row = params.rows[name]
         cells = {
-            dataset: Transferred(tuple(_seed(plan, evidence, name, dataset, seed) for seed in params.build.seeds))
+            dataset: Transferred(tuple(_seed(plan, judge, name, dataset, seed) for seed in params.build.seeds))
             for dataset in params.transfer.sets
         }
         lines[name] = Line(name, row.title, cells, lines.get(row.control or ""), name in asked)
@@ -113,14 +113,14 @@ def build(plan: Plan, evidence: Evidence) -> Transfers:
     return Transfers(titles, tuple(lines[name] for name in params.rows if name in lines))
 
 
-def _seed(plan: Plan, evidence: Evidence, row: str, dataset: str, seed: int) -> Seed:
-    found = evidence.of(plan.transfer(row, dataset, seed))
-    if found.receipt is None or found.state is not State.DONE:
+def _seed(plan: Plan, judge: Judge, row: str, dataset: str, seed: int) -> Seed:
+    found = judge.of(plan.transfer(row, dataset, seed))
+    if found.receipt is None or not found.state.holds:
         return Seed(seed, found.state, found.reason, found, None)
     value = percentage(found.receipt, "top1")
     if value is None:
         return Seed(seed, State.BROKEN, f"{found.path}: holds no top1 between 0 and 100", found, None)
-    return Seed(seed, State.DONE, "", found, value)
+    return Seed(seed, State.BUILT, "", found, value)
 
 
 def csv_text(plan: Plan, transfers: Transfers) -> str:

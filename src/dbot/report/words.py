@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from dbot.params.rows import COLUMNS, Column
 from dbot.params.teachers import PackageTeacher, RandomTeacher, RowTeacher, Teacher, TimmTeacher
-from dbot.record.evidence import State
 from dbot.report.table import PUBLISHED_ON, Cell, Line, Table
 
 COLUMN_TITLES: dict[Column, str] = {
@@ -148,7 +147,7 @@ def verdicts(table: Table) -> list[tuple[str, list[Cell]]]:
     for line in table.lines:
         for column in COLUMNS:
             if pair := _pair(line, column):
-                if pair[0].state is State.NOT_RUN:
+                if not pair[0].state.is_there:
                     idle.setdefault(line.name, []).append(column)
                 else:
                     compared.add(line.name)

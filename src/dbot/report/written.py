@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.lineage.judge import Judge
 from dbot.plan import RESULTS, Plan
-from dbot.record.evidence import Evidence
 from dbot.report import probes, properties, sweeps, transfers
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
@@ -34,35 +34,35 @@ def check_written(plan: Plan) -> list[Path]:
 
 def _writers(plan: Plan) -> dict[str, tuple[list[str], Writer]]:
     """By verb, with what it takes, the files that it writes and how they come about; what is quick to make comes first."""
-    evidence = Evidence()
-    table = build(plan, evidence)
+    judge = Judge()
+    table = build(plan, judge)
     figures = [f"{stem}{suffix}" for stem in properties.FIGURES for suffix in (".svg", ".png")]
     return {
         "table": (["table.csv", "table.md"], lambda: {"table.csv": csv_text(table).encode(), "table.md": markdown(table).encode()}),
         "transfers": (
             ["transfers.csv"],
-            lambda: {"transfers.csv": transfers.csv_text(plan, transfers.build(plan, evidence)).encode()},
+            lambda: {"transfers.csv": transfers.csv_text(plan, transfers.build(plan, judge)).encode()},
         ),
-        "probes": (["probes.csv"], lambda: {"probes.csv": probes.csv_text(plan, probes.build(plan, evidence, table)).encode()}),
-        "properties": (["properties.csv", *figures], lambda: _properties(plan, evidence)),
+        "probes": (["probes.csv"], lambda: {"probes.csv": probes.csv_text(plan, probes.build(plan, judge, table)).encode()}),
+        "properties": (["properties.csv", *figures], lambda: _properties(plan, judge)),
         **{
-            f"sweep --name {name}": ([f"sweeps/{name}{suffix}" for suffix in (".csv", ".svg", ".png")], _sweep(plan, evidence, name))
+            f"sweep --name {name}": ([f"sweeps/{name}{suffix}" for suffix in (".csv", ".svg", ".png")], _sweep(plan, judge, name))
             for name in plan.params.sweeps
         },
         "report": (["report.html"], lambda: {"report.html": render(plan).encode()}),
     }
 
 
-def _properties(plan: Plan, evidence: Evidence) -> dict[str, bytes]:
-    found = properties.build(plan, evidence)
+def _properties(plan: Plan, judge: Judge) -> dict[str, bytes]:
+    found = properties.build(plan, judge)
     return {"properties.csv": properties.csv_text(plan, found).encode(), **_drawn(lambda folder: properties.draw(found, folder))}
 
 
-def _sweep(plan: Plan, evidence: Evidence, name: str) -> Writer:
+def _sweep(plan: Plan, judge: Judge, name: str) -> Writer:
     def write() -> dict[str, bytes]:
         from dbot.report.sweep_figure import draw
 
-        swept = sweeps.build(plan, evidence, name)
+        swept = sweeps.build(plan, judge, name)
         drawn = _drawn(lambda folder: draw(swept, folder / "sweeps" / name))
         return {f"sweeps/{name}.csv": sweeps.csv_text(swept, plan.scale).encode(), **drawn}
 

@@ -22,9 +22,9 @@ def run(args: argparse.Namespace) -> None:
     from dbot.forecast.calibration import Measured
     from dbot.forecast.targets import jobs_of
     from dbot.forecast.work import Works, kinds
+    from dbot.lineage.surroundings import now
     from dbot.params.load import load
     from dbot.plan import Plan
-    from dbot.record.surroundings import now
     from dbot.tasks.throughput import throughput
     from dbot.train.distributed import processes
     from dbot.verbs.rehearsal import Rehearsal

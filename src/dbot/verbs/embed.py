@@ -25,10 +25,10 @@ def run(args: argparse.Namespace) -> None:
 
     from dbot.base.errors import UserError
     from dbot.data.transforms import evaluation_transform
+    from dbot.lineage.session import place
     from dbot.models import checkpoint
     from dbot.models.timm_form import as_timm, evaluation_resize, statistics_of
     from dbot.params.load import load
-    from dbot.record.execution import place
     from dbot.tasks.embed import embed
     from dbot.train.distributed import processes
 

@@ -43,7 +43,7 @@ def _classifier(job: "TrainingJob", name: str) -> "Metrics":
     params, row = job.plan.params, job.plan.params.rows[name]
     architecture, recipe = params.architectures[row.architecture], params.recipes.finetune[row.recipe]
     size = recipe.image_size or architecture.image_size
-    path = job.run.artifact("model", STUDENT.get(job.run.inputs["model"].identity.verb, f"{recipe.select}.safetensors"))
+    path = job.run.artifact("model", STUDENT.get(job.run.inputs["model"].verb, f"{recipe.select}.safetensors"))
     weights = checkpoint.load(path)[0]
     classifier = classifier_for(architecture, recipe, len(job.manifest.classes), weights)
     load_classifier(classifier, weights, str(path))

@@ -20,22 +20,22 @@ def run(args: argparse.Namespace) -> None:
 
     from dbot.base.digest import file_digest
     from dbot.base.files import whole_folder
+    from dbot.lineage import receipt as receipts
     from dbot.models import checkpoint
     from dbot.models.timm_form import as_timm, hub_config, statistics_of, timm_weights
     from dbot.params.load import load
     from dbot.params.scales import Normalisation
     from dbot.plan import Plan
-    from dbot.record import receipt as receipts
     from dbot.report.card import Exported, card
 
     path, receipt = _found(args.checkpoint)
     made = receipts.read(receipt) if receipt is not None else None
-    plan = Plan(load(args.params, args.scale or (made.identity.scale if made is not None else None)))
+    plan = Plan(load(args.params, args.scale or (made.scale if made is not None else None)))
     if made is not None:
-        receipts.verified(path.parent, path.name, made.identity.artifacts[path.name])
+        receipts.verified(path.parent, path.name, made.artifacts[path.name])
     weights, about = checkpoint.load(path)
     _, form = as_timm(weights, about, str(path))
-    settings = made.identity.settings if made is not None else {}
+    settings = made.settings if made is not None else {}
     project = Normalisation.model_validate(settings["normalisation"]) if "normalisation" in settings else plan.params.normalisation
     statistics = statistics_of(about, project)
     exported = Exported(path, file_digest(path), about, receipt, form.image_size, statistics.mean, statistics.std, args.output)
@@ -58,11 +58,11 @@ def _found(target: Path) -> tuple[Path, Path | None]:
         UserError: the receipt's job wrote no checkpoint.
     """
     from dbot.base.errors import UserError
+    from dbot.lineage import receipt as receipts
     from dbot.plan import RECEIPT, STUDENT
-    from dbot.record import receipt as receipts
 
     if target.suffix == ".json":
-        verb = receipts.read(target).identity.verb
+        verb = receipts.read(target).verb
         file = STUDENT.get(verb, "last.safetensors" if verb == "finetune" else None)
         if file is None:
             raise UserError(
@@ -70,6 +70,6 @@ def _found(target: Path) -> tuple[Path, Path | None]:
             )
         return target.parent / file, target
     beside = target.parent / RECEIPT
-    if beside.is_file() and target.name in receipts.read(beside).identity.artifacts:
+    if beside.is_file() and target.name in receipts.read(beside).artifacts:
         return target, beside
     return target, None

@@ -45,7 +45,7 @@ def fine_tune(
     start = job.run.inputs.get("start")
     weights, about, source = None, dict[str, Any](), ""
     if start is not None:
-        path = job.run.artifact("start", STUDENT.get(start.identity.verb, "best.safetensors"))
+        path = job.run.artifact("start", STUDENT.get(start.verb, "best.safetensors"))
         (weights, about), source = checkpoint.load(path), str(path)
     else:
         weights, source = teacher_of(job)

@@ -2,8 +2,8 @@
 
 import argparse
 
-from dbot.record.gc import delete, free
-from dbot.record.target import plans
+from dbot.lineage.target import plans
+from dbot.versioning.gc import delete, free
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,16 +13,16 @@ def run(args: argparse.Namespace) -> None:
     from dbot.base.digest import table_digest, tree_table
     from dbot.base.files import whole_folder, write_whole
     from dbot.data.embedded.draw import draw
+    from dbot.lineage.session import Session
     from dbot.params.load import load
     from dbot.plan import Plan
-    from dbot.record.execution import Execution
 
     plan = Plan(load(args.params, args.scale))
     job = plan.generate(args.dataset)
     dataset = plan.params.datasets[args.dataset]
     assert dataset.root is not None, "what is drawn has a root"
     root = Path(dataset.root)
-    with Execution(job, receipt=args.receipt) as execution:
+    with Session(job, receipt=args.receipt) as execution:
         with whole_folder(root, "GENERATED") as folder:
             counts = draw(args.dataset, dataset, folder)
         table = tree_table(root)

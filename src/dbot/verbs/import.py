@@ -17,10 +17,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from dbot.base.digest import file_digest
     from dbot.base.errors import UserError
+    from dbot.lineage.session import place
     from dbot.models import checkpoint
     from dbot.models.released.take_over import take_over
     from dbot.params.load import load
-    from dbot.record.execution import place
 
     if args.output.suffix != ".safetensors":
         raise UserError(f"--output is {args.output}: its name must end in .safetensors")

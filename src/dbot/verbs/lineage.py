@@ -4,14 +4,14 @@ import argparse
 import json
 
 from dbot.base.errors import UserError
+from dbot.lineage.provenance.crate import crate
+from dbot.lineage.provenance.mermaid import mermaid
+from dbot.lineage.provenance.prov import prov
+from dbot.lineage.provenance.story import story
+from dbot.lineage.provenance.text import as_json, as_text
+from dbot.lineage.target import jobs_at
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record.provenance.crate import crate
-from dbot.record.provenance.mermaid import mermaid
-from dbot.record.provenance.prov import prov
-from dbot.record.provenance.story import story
-from dbot.record.provenance.text import as_json, as_text
-from dbot.record.target import jobs_at
 
 FORMATS = ("text", "json", "mermaid", "prov", "ro-crate")
 

@@ -2,6 +2,7 @@
 
 from dbot.base.errors import UserError
 from dbot.distill.boundary import Promoted, first_teacher, promote
+from dbot.lineage.session import Session
 from dbot.models import checkpoint
 from dbot.models.teachers.declared import foreign_teacher
 from dbot.models.teachers.teacher import Teacher
@@ -9,13 +10,12 @@ from dbot.models.timm_form import design_of
 from dbot.params.architectures import Architecture
 from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import STUDENT
-from dbot.record.execution import Execution
 from dbot.verbs.training import TrainingJob
 
 
-def left_behind(run: Execution, role: str, row: str) -> Promoted:
+def left_behind(run: Session, role: str, row: str) -> Promoted:
     """The student among a job's inputs, seen from a row."""
-    left_by = run.inputs[role].identity
+    left_by = run.inputs[role]
     weights, about = checkpoint.load(run.artifact(role, STUDENT[left_by.verb]))
     return Promoted(weights, Architecture.model_validate(about["architecture"]), design_of(about), left_by.key.get("row") == row)
 

@@ -18,17 +18,17 @@ def run(args: argparse.Namespace) -> None:
     from dbot.base.digest import table_digest, tree_table
     from dbot.base.errors import UserError
     from dbot.data.prepare import prepare
+    from dbot.lineage.session import Session
     from dbot.params.load import load
     from dbot.plan import Plan
-    from dbot.record.execution import Execution
 
     plan = Plan(load(args.params, args.scale))
     job = plan.prepare(args.dataset)
     dataset = plan.params.datasets[args.dataset]
     inputs = {role: args.generated or needed.receipt for role, needed in job.inputs.items()}
-    with Execution(job, inputs, receipt=args.receipt) as execution:
+    with Session(job, inputs, receipt=args.receipt) as execution:
         if "generated" in execution.inputs:
-            drawn = execution.inputs["generated"].identity.results["digest"]
+            drawn = execution.inputs["generated"].results["digest"]
             assert dataset.root is not None, "what is drawn has a root"
             if table_digest(tree_table(Path(dataset.root))) != drawn:
                 again = job.inputs["generated"].command

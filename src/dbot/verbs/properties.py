@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from dbot.base.files import write_whole
+from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.evidence import Evidence
 from dbot.report import properties
 
 
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
     output = args.output or RESULTS / plan.scale / "properties.csv"
-    found = properties.build(plan, Evidence())
+    found = properties.build(plan, Judge())
     figures = properties.draw(found, output.parent)
     write_whole(output, properties.csv_text(plan, found).encode())
     count = sum(line.properties is not None for line in found)

@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from dbot.record.incident import read
+    from dbot.lineage.incident import read
     from dbot.verbs.training import Looked
 
     record = read(args.incident)

@@ -1,15 +1,18 @@
-"""Write the JSON schemas of params.yaml and site.yaml, which editors use for completion and checks."""
+"""Write what is made from the model of params.yaml, and from the demo: the schemas that editors use, and dvc.yaml."""
 
 import argparse
 import json
 from pathlib import Path
 
 from dbot.base.files import write_whole
+from dbot.params.load import load
 from dbot.params.schema import json_schema, site_schema
+from dbot.plan import Plan
+from dbot.versioning.project import FILE, project_text
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", type=Path, default=Path("schema"), metavar="FOLDER", help="where (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=Path("schema"), metavar="FOLDER", help="of the schemas (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -17,3 +20,5 @@ def run(args: argparse.Namespace) -> None:
         path = args.folder / f"{name}.schema.json"
         write_whole(path, (json.dumps(schema, indent=1, ensure_ascii=False) + "\n").encode())
         print(f"wrote {path}")
+    write_whole(FILE, project_text(Plan(load(args.params))).encode())
+    print(f"wrote {FILE}")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
+from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.evidence import Evidence
 from dbot.report import sweeps
 
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
         known = ", ".join(plan.params.sweeps) or "none"
         raise UserError(f"--name is {args.name!r}: there is no sweep of that name at scale {plan.scale}; declared are: {known}")
     output = args.output or RESULTS / plan.scale / "sweeps" / f"{args.name}.csv"
-    swept = sweeps.build(plan, Evidence(), args.name)
+    swept = sweeps.build(plan, Judge(), args.name)
     write_whole(output, sweeps.csv_text(swept, plan.scale).encode())
     figures = draw(swept, output.with_suffix(""))
     count = sum(cell.measured is not None for cell in swept.cells.values())

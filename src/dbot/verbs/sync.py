@@ -8,10 +8,10 @@ from pathlib import Path
 from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.record.mlflow import sync
-from dbot.record.registry import register
-from dbot.record.tracking import shown_uri
 from dbot.report.best import best_models
+from dbot.tracking.address import shown_uri
+from dbot.tracking.mlflow import sync
+from dbot.tracking.registry import register
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     if args.output is not None:
         content = {"uri": shown_uri(), **asdict(done), "models": {f"{model.name}@{model.alias}": model.receipt.id for model in models}}
         write_whole(args.output, (json.dumps(content, indent=1) + "\n").encode())
-    print(f"MLflow at {shown_uri()}: {done.receipts} receipts of scale {plan.scale}, {done.completed} runs completed just now")
+    print(f"MLflow at {shown_uri()}: {done.executions} executions of scale {plan.scale}, {done.completed} runs completed just now")
     print(
         f"{len(models)} model{'s' * (len(models) != 1)} registered as the best of their rows, {moved} of them registered or moved just now"
     )

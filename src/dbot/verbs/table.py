@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
+from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.evidence import Evidence
 from dbot.report.files import csv_text, markdown
 from dbot.report.table import build
 
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     output = args.output or RESULTS / plan.scale / "table.csv"
     if output.suffix != ".csv":
         raise UserError(f"--output is {output}: its name must end in .csv; the same table is written beside it as .md")
-    table = build(plan, Evidence())
+    table = build(plan, Judge())
     beside = output.with_suffix(".md")
     write_whole(output, csv_text(table).encode())
     write_whole(beside, markdown(table).encode())

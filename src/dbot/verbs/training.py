@@ -16,22 +16,23 @@ from dbot.base.errors import UserError
 from dbot.base.files import write_whole
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
+from dbot.lineage.history import without_speed, write_history
+from dbot.lineage.incident import write as write_incident
+from dbot.lineage.session import Session, place
 from dbot.models import checkpoint
 from dbot.models.checkpointing import checkpoint_blocks
 from dbot.params.load import load
 from dbot.params.site import load_site
 from dbot.params.teachers import TimmTeacher
-from dbot.plan import METRICS, STUDENT, Plan
-from dbot.record.execution import Execution, place
-from dbot.record.history import write_history
-from dbot.record.incident import write as write_incident
-from dbot.record.mlflow import Feed
+from dbot.plan import KEPT, METRICS, STUDENT, Plan
+from dbot.tracking.mlflow import Feed
 from dbot.train.distributed import Processes, processes
 from dbot.train.incident import Incident
 from dbot.train.loop import Outcome, train
 from dbot.train.replay import Replayed, replay
 from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Task
+from dbot.versioning.keep import keep_at_once
 
 T = TypeVar("T")
 FED_AFTER_SECONDS = 20.0
@@ -50,7 +51,7 @@ class TrainingJob:
     """A job that trains or measures, as its verb sees it."""
 
     plan: Plan
-    run: Execution
+    run: Session
     processes: Processes
     manifest: Manifest
     batch_per_process: int
@@ -121,14 +122,15 @@ class TrainingJob:
         """Write history and receipt, and complete the MLflow run; the leading process does."""
         if not self.processes.leads:
             return
-        logs = []
-        if self.history:
-            self._written(lambda: write_history(self.run.job.folder / METRICS, self.history))
-            logs.append(METRICS)
-        trained = bool(self.history)
+        measured, epochs = without_speed(self.history)
+        if measured:
+            self._written(lambda: write_history(self.run.job.folder / METRICS, measured))
+            self.artifacts.append(METRICS)
         device, world = self.processes.device_name, self.processes.world
-        receipt = self._written(lambda: self.run.finish(self.artifacts, results, logs, device, world, keep_state=trained))
-        self.feed.complete(receipt, self.history)
+        receipt, execution = self._written(lambda: self.run.finish(self.artifacts, results, device, world, epochs, bool(measured)))
+        if self.run.job.verb in KEPT:
+            keep_at_once(self.run.job)
+        self.feed.complete(receipt, execution, measured)
 
 
 def student_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
@@ -136,7 +138,7 @@ def student_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
     start = job.run.inputs.get("start")
     if start is None:
         return teacher_of(job)
-    path = job.run.artifact("start", STUDENT[start.identity.verb])
+    path = job.run.artifact("start", STUDENT[start.verb])
     return checkpoint.load(path)[0], str(path)
 
 
@@ -169,7 +171,7 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
     threads = (resources.threads or 1) // per_node
     with (
         processes(plan.params.execution.device, threads) as group,
-        Execution(job, inputs, group.leads and incident is None, getattr(args, "receipt", None)) as run,
+        Session(job, inputs, group.leads and incident is None, getattr(args, "receipt", None)) as run,
     ):
         group.barrier()
         if folder is not None and not folder.samefile(run.state):

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from dbot.base.files import write_whole
+from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.record.evidence import Evidence
 from dbot.report import transfers
 
 
@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
     output = args.output or RESULTS / plan.scale / "transfers.csv"
-    found = transfers.build(plan, Evidence())
+    found = transfers.build(plan, Judge())
     write_whole(output, transfers.csv_text(plan, found).encode())
     cells = [cell for line in found.lines for cell in line.cells.values()]
     print(f"wrote {output}: {sum(bool(cell.values) for cell in cells)} of {len(cells)} transfers measured at scale {plan.scale}")

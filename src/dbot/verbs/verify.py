@@ -7,16 +7,18 @@ import argparse
 
 from dbot.base.digest import canonical
 from dbot.base.errors import UserError
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import Judge
+from dbot.lineage.target import jobs_at
+from dbot.lineage.verify import verify
 from dbot.params.load import load
 from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import Job, Plan
-from dbot.record import receipt as receipts
-from dbot.record.mlflow import Checked, check_runs
-from dbot.record.registry import check_models
-from dbot.record.target import jobs_at
-from dbot.record.verify import verify
 from dbot.report.best import best_models
 from dbot.report.written import check_written
+from dbot.tracking.mlflow import Checked, check_runs
+from dbot.tracking.registry import check_models
+from dbot.versioning.pointer import check_kept, is_kept, kept_by
 
 SHORT = 12
 """Digits of a digest that a line shows."""
@@ -37,7 +39,12 @@ def run(args: argparse.Namespace) -> None:
     if not cells:
         raise UserError(f"results/{plan.scale}: no cell of the table has a receipt yet; run `snakemake --config scale={plan.scale}`")
     jobs = plan.jobs(cells)
-    found = verify(plan, jobs, images=not args.skip_images)
+    judge = Judge()
+    found = verify(judge, jobs, images=not args.skip_images)
+    kept = sum(check_kept(job, folders=not args.skip_images) for job in jobs)
+    unkept = [job.name for job in jobs if not all(map(is_kept, kept_by(job)))]
+    if unkept:
+        found.notes.append(f"DVC: lacks files of {len(unkept)} of {len(jobs)} jobs; `dbot record` hands them over")
     teachers, left_out = _teachers(plan, jobs) if not args.skip_teachers else (0, ["teachers: not loaded, as asked"])
     written = check_written(plan) if not args.target else []
     if args.skip_mlflow:
@@ -47,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         runs, models = check_runs(jobs), check_models([model for model in best_models(plan) if model.path in paths])
     print(f"{len(cells)} result{'s' * (len(cells) != 1)} of scale {plan.scale} and all that is behind them match:")
     print(f"  {found.receipts} receipts, {found.files} files of jobs, {found.images} files of data sets")
-    print(f"  {found.kept} files as DVC has them, {found.commits} receipts with the code of their commit in git")
+    print(f"  {kept} files as DVC has them, {found.commits} executions with the code of their commit in git")
     if runs.same:
         print(f"  {runs.same} runs as MLflow has them")
     if models.same:
@@ -68,7 +75,7 @@ def _teachers(plan: Plan, jobs: list[Job]) -> tuple[int, list[str]]:
     """
     same, notes, seen = 0, [], set[bytes]()
     for job in jobs:
-        digest = receipts.read(job.receipt).identity.results.get("teacher_sha256")
+        digest = receipts.read(job.receipt).results.get("teacher_sha256")
         if digest is None:
             continue
         params, row = plan.params, plan.params.rows[job.key["row"]]

@@ -1,0 +1,1 @@
+"""What proves the work: receipts, the executions that they came from, the judge of what is current, provenance."""

@@ -1,0 +1,72 @@
+"""What a person points at: a cell of the table, a receipt, or a file that a job wrote."""
+
+from pathlib import Path
+
+from dbot.base.errors import UserError
+from dbot.lineage import receipt as receipts
+from dbot.lineage.judge import job_of
+from dbot.params.load import load
+from dbot.params.rows import COLUMNS, Column
+from dbot.plan import RECEIPT, RESULTS, Job, Plan
+
+
+def plans(file: Path) -> list[Plan]:
+    """The plans of all scales of a params.yaml, that of the default scale first."""
+    default = load(file)
+    others = [scale for scale in default.params.scales if scale != default.scale]
+    return [Plan(default), *(Plan(load(file, scale)) for scale in others)]
+
+
+def jobs_at(plan: Plan, target: str) -> list[Job]:
+    """The jobs behind a target: all seeds of ``B-B/cls``, one for ``B-B/cls/seed0`` or a path, the measured cells for a table.
+
+    A row's name stands for its cells in the table's columns.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
+    path = Path(target)
+    if path.exists():
+        return _jobs_of_path(plan, path)
+    row, _, rest = target.partition("/")
+    column, _, seed = rest.partition("/")
+    if row in plan.params.rows and not rest:
+        return [job for each in plan.params.build.columns if each in plan.params.columns(row) for job in _cell(plan, row, each)]
+    if row not in plan.params.rows or column not in COLUMNS or (seed and not _is_seed(seed)):
+        raise UserError(
+            f"{target}: is neither a file nor a cell; name a cell as B-B/cls or B-B/cls/seed0, a row, a receipt, or a file beside one"
+        )
+    return [plan.evaluate(row, column, seed.removeprefix("seed"))] if seed else _cell(plan, row, column)
+
+
+def jobs_done(plan: Plan) -> list[Job]:
+    """Every job that has a receipt: those of the table, and others that params.yaml still declares."""
+    jobs = {job.name: job for job in plan.jobs()}
+    for path in sorted((RESULTS / plan.scale).rglob(RECEIPT)):
+        receipt = receipts.read(path)
+        try:
+            job = plan.job(receipt.verb, **receipt.key)
+        except UserError:
+            continue
+        jobs.setdefault(job.name, job)
+    return [job for job in jobs.values() if job.receipt.exists()]
+
+
+def _cell(plan: Plan, row: str, column: Column) -> list[Job]:
+    """All seeds of one cell."""
+    return plan.cells([row], [column])[: len(plan.params.build.seeds)]  # what follows are the row's control
+
+
+def _jobs_of_path(plan: Plan, path: Path) -> list[Job]:
+    folder = path if path.is_dir() else path.parent
+    if (folder / RECEIPT).exists():
+        return [job_of(plan, folder / RECEIPT)]
+    if folder.resolve() == (RESULTS / plan.scale).resolve():
+        return [job for job in plan.cells() if job.receipt.exists()]
+    raise UserError(
+        f"{path}: no receipt lies beside it, so no job of scale {plan.scale} wrote it; name a file below {RESULTS / plan.scale}"
+    )
+
+
+def _is_seed(text: str) -> bool:
+    return text.startswith("seed") and text.removeprefix("seed").isdecimal()

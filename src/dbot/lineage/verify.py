@@ -1,0 +1,116 @@
+"""Checking a chain against itself: receipts, executions, files, images, teachers, and the commits that they name."""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dbot.base.digest import canonical, file_digest
+from dbot.base.errors import UserError
+from dbot.lineage.commits import check_commits
+from dbot.lineage.executions import executions_of
+from dbot.lineage.judge import Judge, check
+from dbot.lineage.receipt import Receipt
+from dbot.plan import Job
+
+CHUNK = 256
+"""Files that are handed to a thread at once."""
+THREADS = 8
+
+
+@dataclass
+class Verified:
+    """How much was found to match, and what could not be compared."""
+
+    receipts: int = 0
+    files: int = 0
+    images: int = 0
+    commits: int = 0
+    """Executions whose commit is in git and holds the code that ran."""
+    notes: list[str] = field(default_factory=list)
+
+
+def verify(judge: Judge, jobs: list[Job], images: bool = True) -> Verified:
+    """Verify jobs in the given order, which should be from the data to the cells.
+
+    Args:
+        judge: who has looked at them.
+        jobs: each with a receipt.
+        images: hash every image of a prepared data set as well.
+
+    Raises:
+        UserError: names the first thing that doesn't match.
+    """
+    found, receipts, executions = Verified(), {}, {}
+    for job in jobs:
+        receipt = receipts[job.receipt] = check(judge.of(job))
+        executions[job.receipt] = executions_of(job.receipt, receipt.id)
+        found.receipts += 1
+        found.files += len(receipt.artifacts) + len(executions[job.receipt])
+        if images and job.verb == "generate":
+            _check_files(job, Path(job.settings["root"]), _listed(job))
+        if images and job.verb == "prepare":
+            found.images += _images(job)
+    _check_teachers(receipts)
+    commits = check_commits(receipts, executions)
+    found.commits = commits.confirmed
+    found.notes += commits.notes
+    return found
+
+
+def _check_teachers(receipts: Mapping[Path, Receipt]) -> None:
+    """Find a teacher from elsewhere whose file was another one for another row."""
+    known: dict[bytes, tuple[Path, str]] = {}
+    for path, receipt in receipts.items():
+        settings, digest = receipt.settings, receipt.results.get("teacher_sha256")
+        if digest is None or settings["teacher"]["kind"] == "random":  # drawn, each for its student
+            continue
+        same = canonical([settings["teacher"], settings["recipe"]["target"], settings["normalisation"]])
+        other, its = known.setdefault(same, (path, str(digest)))
+        if its != digest:
+            raise UserError(
+                f"{path}: had other weights of its teacher (SHA-256 {digest}) than {other} ({its}); run both again with one file"
+            )
+
+
+def _images(job: Job) -> int:
+    """Check every image, label map and annotation file of a prepared data set; returns how many."""
+    manifest = json.loads((job.folder / "manifest.json").read_bytes())
+    root = Path(manifest["root"])
+    header, *lines = (job.folder / "samples.tsv").read_text(encoding="utf-8").rstrip("\n").split("\n")
+    column = {name: i for i, name in enumerate(header.split("\t"))}
+    files: list[tuple[str, str]] = [(file["path"], file["sha256"]) for file in manifest["annotation_files"].values()]
+    for line in lines:
+        cells = line.split("\t")
+        files.append((cells[column["path"]], cells[column["digest"]]))
+        if cells[column["annotation_digest"]]:
+            files.append((cells[column["annotation"]], cells[column["annotation_digest"]]))
+    _check_files(job, root, files)
+    return len(files)
+
+
+def _listed(job: Job) -> list[tuple[str, str]]:
+    """The files that a job drew, and their digests, by its list of them."""
+    rows = [line.split("\t") for line in (job.folder / "files.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    return [(name, digest) for name, _, digest in rows]
+
+
+def _check_files(job: Job, root: Path, files: list[tuple[str, str]]) -> None:
+    """Check files below a folder, and name the first that is not what it was."""
+    parts = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for problem in pool.map(lambda part: _first_problem(root, part), parts):
+            if problem is not None:
+                pool.shutdown(cancel_futures=True)
+                raise UserError(f"{problem}; restore it, or run: {job.command}")
+
+
+def _first_problem(root: Path, files: list[tuple[str, str]]) -> str | None:
+    for name, digest in files:
+        path = root / name
+        if not path.is_file():
+            return f"{path}: is missing, and the list of the data set's files has it"
+        if file_digest(path) != digest:
+            return f"{path}: is not the file in the list of the data set's files (SHA-256 differs)"
+    return None

@@ -1,0 +1,1 @@
+"""What shows the work: MLflow, fed while a job runs and completed from its receipt."""

@@ -1,0 +1,248 @@
+"""MLflow's store of runs: asked to complete a run by its content, to compare the two, and to keep registered models.
+
+A value is known by its name and epoch: what is there already is never sent again.
+"""
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dbot.base.lock import locked
+from dbot.lineage.session import STATE
+from dbot.tracking.address import tracking_uri
+from dbot.tracking.patience import Patience
+from dbot.tracking.runs import Content, Point, now
+
+LOCK = STATE / "mlflow.lock"
+LOCK_SECONDS = 30.0
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""MLflow's own settings, where the user made none: a dead server costs seconds, and nobody is called unasked."""
+BATCH = 100
+"""Names in one request: MLflow's limit on parameters and on tags."""
+DIGEST_LENGTH = 36
+"""MLflow's limit on the digest of a data set; the input's source holds the whole one."""
+MEASURING = ("evaluate", "probe", "analyse")
+"""Verbs that read a data set without training on it as a stage or a fine-tuning does."""
+
+
+class Store:
+    """MLflow, for one process. Every method may raise whatever MLflow raises."""
+
+    def __init__(self, allowed: Callable[[], float] | None = None) -> None:
+        """Reach MLflow.
+
+        Args:
+            allowed: how many seconds its calls may have taken so far; None: as long as they take.
+        """
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import mlflow.store.db.utils as database
+        from mlflow import MlflowClient
+
+        # Its own tracebacks and its minutes of patience with a broken database file are not for a training log.
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+        database.MAX_RETRY_COUNT = 1
+        # Making the tables of a new SQLite file is a race that all writers but one lose.
+        with locked(LOCK, LOCK_SECONDS):
+            client: Any = MlflowClient(tracking_uri())
+        self.client: Any = client if allowed is None else Patience(client, allowed)
+        self._experiments: dict[str, str] = {}
+        self._parents: dict[tuple[str, str], str] = {}
+
+    def open(self, content: Content) -> str:
+        """The id of an execution's run, which is made if need be."""
+        with locked(LOCK, LOCK_SECONDS):
+            return self._open(content)
+
+    def sent(self, run: str) -> dict[tuple[str, int], float]:
+        """By name and epoch, the newest of the values that a run has.
+
+        There are several where a job did an epoch again, or ended twice, after a kill that nobody could foresee.
+        """
+        names = sorted(self.client.get_run(run).data.metrics)
+        points = [(name, point) for name in names for point in self.client.get_metric_history(run, name)]
+        return {(name, point.step): point.value for name, point in sorted(points, key=lambda found: found[1].timestamp)}
+
+    def log(self, run: str, points: Sequence[Point], at: int) -> None:
+        """Send values."""
+        from mlflow.entities import Metric
+
+        for start in range(0, len(points), BATCH):
+            part = points[start : start + BATCH]
+            self.client.log_batch(run, metrics=[Metric(name, value, at, epoch) for name, value, epoch in part])
+
+    def complete(self, content: Content) -> bool:
+        """Send what a run lacks of its content; returns whether it lacked anything.
+
+        Reading and sending are under the lock, so that a job which ends and a sync which comes by
+        don't both find the same value missing.
+        """
+        with locked(LOCK, LOCK_SECONDS):
+            run = self._open(content)
+            sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._pictures, self._end)]
+            return any(sent)
+
+    def disagreement(self, content: Content) -> str | None:
+        """The first thing in which the run of an execution differs from its content; None where there is none.
+
+        What a run lacks is no disagreement but work for `dbot sync`.
+
+        Raises:
+            LookupError: there is no such run, or it lacks something.
+        """
+        experiment = self.client.get_experiment_by_name(content.experiment)
+        run = self._tagged(experiment.experiment_id, "dbot.execution", content.execution) if experiment else None
+        if run is None:
+            raise LookupError("no run")
+        found = self.client.get_run(run).data
+        expected = {(name, epoch): value for name, value, epoch in content.points}
+        sent = self.sent(run)
+        for (name, epoch), newest in sent.items():
+            value = expected.get((name, epoch))
+            if value is None:
+                return f"has metric {name} = {newest!r} at epoch {epoch}, of which the job left nothing"
+            if not _same(newest, value):
+                return f"has metric {name} = {newest!r} at epoch {epoch}, the job left {value!r}"
+        for what, there, wanted in (
+            ("parameter", found.params, content.params),
+            ("tag", _of_receipt(found.tags), _of_receipt(content.tags)),
+        ):
+            for key, text in there.items():
+                if wanted.get(key) != text:
+                    return f"has {what} {key} = {text}, the receipt {wanted.get(key, 'has none')}"
+            if wanted.keys() - there.keys():
+                raise LookupError(f"lacks {what}s")
+        if expected.keys() - sent.keys():
+            raise LookupError("lacks metrics")
+        return None
+
+    def register(self, name: str, alias: str, execution: str, source: str, tags: dict[str, str]) -> bool:
+        """Have an alias of a registered model point at the version of a receipt; returns whether anything was lacking."""
+        with locked(LOCK, LOCK_SECONDS):
+            if not self.client.search_registered_models(f"name = '{name}'"):
+                self.client.create_registered_model(name)
+            versions = self.client.search_model_versions(f"name = '{name}'")
+            same = ("dbot.receipt", "dbot.sha256")
+            found = next((each for each in versions if all(each.tags.get(key) == tags[key] for key in same)), None)
+            if found is None:
+                version = self.client.create_model_version(name, source, self._run_of(execution), tags).version
+            else:
+                version = found.version
+                lacking = {key: value for key, value in tags.items() if found.tags.get(key) != value}
+                for key, value in lacking.items():
+                    self.client.set_model_version_tag(name, version, key, value)
+            pointed = str(self.client.get_registered_model(name).aliases.get(alias)) == str(version)
+            if not pointed:
+                self.client.set_registered_model_alias(name, alias, version)
+            return found is None or bool(lacking) or not pointed
+
+    def registered(self, name: str, alias: str) -> dict[str, str] | None:
+        """The tags of the version that an alias of a registered model points at; None where it points at none."""
+        if not self.client.search_registered_models(f"name = '{name}'"):
+            return None
+        if alias not in self.client.get_registered_model(name).aliases:
+            return None
+        tags: dict[str, str] = self.client.get_model_version_by_alias(name, alias).tags
+        return tags
+
+    def _run_of(self, execution: str) -> str | None:
+        """The run of an execution, in whatever experiment of ours."""
+        experiments = [each.experiment_id for each in self.client.search_experiments(filter_string="name LIKE 'dbot/%'")]
+        found = self.client.search_runs(experiments, f"tags.`dbot.execution` = '{execution}'", max_results=1) if experiments else []
+        return found[0].info.run_id if found else None
+
+    def _values(self, run: str, content: Content) -> bool:
+        sent = self.sent(run)
+        missing = [point for point in content.points if (point[0], point[2]) not in sent]
+        changed = [point for point in content.points if not _same(sent.get((point[0], point[2]), point[1]), point[1])]
+        self.log(run, missing, content.ended or now())
+        self.log(run, changed, now())
+        return bool(missing or changed)
+
+    def _facts(self, run: str, content: Content) -> bool:
+        from mlflow.entities import Param, RunTag
+
+        found = self.client.get_run(run).data
+        params = [Param(key, value) for key, value in content.params.items() if key not in found.params]
+        tags = [RunTag(key, value) for key, value in content.tags.items() if found.tags.get(key) != value]
+        for start in range(0, max(len(params), len(tags)), BATCH):
+            part = slice(start, start + BATCH)
+            self.client.log_batch(run, params=params[part], tags=tags[part])
+        return bool(params or tags)
+
+    def _inputs(self, run: str, content: Content) -> bool:
+        from mlflow.entities import Dataset as Entity
+        from mlflow.entities import DatasetInput, InputTag
+
+        wanted = content.dataset
+        if wanted is None or self.client.get_run(run).inputs.dataset_inputs:
+            return False
+        source = json.dumps({"receipt": wanted.receipt, "digest": wanted.digest})
+        entity = Entity(wanted.name, wanted.digest[:DIGEST_LENGTH], "local", source, profile=json.dumps(wanted.counts))
+        context = "evaluation" if content.tags["dbot.rule"] in MEASURING else "training"
+        self.client.log_inputs(run, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+        return True
+
+    def _pictures(self, run: str, content: Content) -> bool:
+        if not content.pictures:
+            return False
+        found = {entry.path for entry in self.client.list_artifacts(run)}
+        missing = [path for path in content.pictures if path.name not in found]
+        for path in missing:
+            self.client.log_artifact(run, str(path))
+        return bool(missing)
+
+    def _end(self, run: str, content: Content) -> bool:
+        if content.ended is None or self.client.get_run(run).info.status == "FINISHED":
+            return False
+        self.client.set_terminated(run, "FINISHED", content.ended)
+        return True
+
+    def _open(self, content: Content) -> str:
+        experiment = self._experiment(content.experiment)
+        found = self._tagged(experiment, "dbot.execution", content.execution)
+        if found is not None:
+            return found
+        tags = {"dbot.execution": content.execution, "mlflow.parentRunId": self._parent(experiment, content.parent)}
+        made: str = self.client.create_run(experiment, content.started, tags, content.name).info.run_id
+        return made
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            self._experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
+        return self._experiments[name]
+
+    def _parent(self, experiment: str, what: str) -> str:
+        """The run that executions of a row hang under. It is a shelf, so it is finished from the start."""
+        if (experiment, what) not in self._parents:
+            found = self._tagged(experiment, "dbot.parent", what)
+            if found is None:
+                run = self.client.create_run(experiment, tags={"dbot.parent": what}, run_name=what.replace(":", " "))
+                found = run.info.run_id
+            # Whoever made it may have been cut off before this.
+            if self.client.get_run(found).info.status != "FINISHED":
+                self.client.set_terminated(found)
+            self._parents[(experiment, what)] = found
+        return self._parents[(experiment, what)]
+
+    def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
+        found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
+        return found[0].info.run_id if found else None
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _of_receipt(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that say what stands on a receipt."""
+    return {key: value for key, value in tags.items() if key.startswith("dbot.") or key == "mlflow.source.git.commit"}
