@@ -14,7 +14,7 @@ from dbot.plan import Plan
 from tests.conftest import PROJECT
 
 TOP = (
-    *("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm"),
+    *("params.yaml", "params", "environment.yml", "dvc.yaml", "workflow", "slurm"),
     *(".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
 )
 SMALL = {
@@ -68,7 +68,7 @@ class Copy:
 
     def change(self, overrides: dict[str, Any]) -> None:
         """Lay more overrides on the demo scale."""
-        file = self.folder / "params.yaml"
+        file = self.folder / "params" / "demo.yaml"
         document = yaml.safe_load(file.read_text())
         lay(document["scales"]["demo"]["overrides"], overrides)
         file.write_text(yaml.safe_dump(document, sort_keys=False))

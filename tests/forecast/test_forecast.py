@@ -9,8 +9,8 @@ from dbot.forecast.rates import Basis
 from dbot.params.load import load
 from dbot.plan import Job, Plan
 from dbot.record import receipt as receipts
-from tests.conftest import PROJECT
 from tests.fakes import FakeProject
+from tests.params_text import params_text
 
 PEAKS = "    cpu: # processors differ too much for a guess: calibrate\n      title: CPU\n"
 KNOWN = PEAKS + "      peak_tflops: {bf16: 0.05, fp16: 0.05, fp32: 0.05}\n      share: {any: 0.5}\n"
@@ -38,7 +38,7 @@ def one(found: Forecast, job: Job):
 
 
 def paper(tmp_path: Path, *changes: tuple[str, str]) -> Forecast:
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     for old, new in changes:
         assert text.count(old) == 1
         text = text.replace(old, new)

@@ -1,11 +1,11 @@
-"""Write the JSON schemas of params.yaml and site.yaml, which editors use for completion and checks."""
+"""Write the JSON schemas of params.yaml, the files that it includes, and site.yaml, which editors use for completion and checks."""
 
 import argparse
 import json
 from pathlib import Path
 
 from dbot.base.files import write_whole
-from dbot.params.schema import json_schema, site_schema
+from dbot.params.schema import included_schema, json_schema, site_schema
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    for name, schema in (("params", json_schema()), ("site", site_schema())):
+    for name, schema in (("params", json_schema()), ("included", included_schema()), ("site", site_schema())):
         path = args.folder / f"{name}.schema.json"
         write_whole(path, (json.dumps(schema, indent=1, ensure_ascii=False) + "\n").encode())
         print(f"wrote {path}")
