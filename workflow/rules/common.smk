@@ -1,4 +1,8 @@
 # What the rules ask: always the plan, never params.yaml itself.
+#
+# A rule is one verb of `dbot` and states its own shell line, to be read and pasted. `use rule … with` can change anything but that
+# line, so rules of different verbs do not derive from one another, however alike they look: what they share is in the functions
+# here. The three forms of `evaluate` have one shell line, and do derive.
 import os
 import sys
 import time

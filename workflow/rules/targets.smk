@@ -3,79 +3,31 @@
 # MLflow: short jobs leave their metrics to that.
 
 
-# `snakemake row_B-L`: the cells of one row (and of its control), whether or not the table asks for it.
-for row in PLAN.params.table_rows:
+def with_marks(cells):
+    """The receipts of some cells, and the marks of the checkpoints behind them."""
+    return [*receipts(cells), *kept(cells)]
+
+
+TARGETS = {
+    # `snakemake row_B-L`: the cells of one row (and of its control), whether or not the table asks for it.
+    **{f"row_{row}": with_marks(PLAN.cells([row])) for row in PLAN.params.table_rows},
+    # `snakemake comparisons`: students of different teachers, layer by layer.
+    "comparisons": receipts(PLAN.comparisons()),
+    # `snakemake sweep_teachers`: the cells of a sweep of params.yaml, and its figure.
+    **{f"sweep_{sweep}": [*with_marks(PLAN.sweep(sweep)), f"{RESULTS}/sweeps/{sweep}.csv"] for sweep in PLAN.sweeps()},
+    # `snakemake column_det`: the cells of one column, whether or not the table asks for it.
+    **{f"column_{column}": with_marks(PLAN.cells(columns=[column])) for column in COLUMNS},
+}
+
+for target, files in TARGETS.items():
 
     rule:
         name:
-            f"row_{row}"
+            target
         input:
-            receipts(PLAN.cells([row])),
-            kept(PLAN.cells([row])),
+            files,
         log:
-            f"{LOGS}/record/row_{row}.log",
-        localrule: True
-        conda:
-            "../../environment.yml"
-        params:
-            scale=PLAN.scale,
-        message:
-            "hand what is small to DVC, complete MLflow (log: {log})"
-        shell:
-            "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
-
-
-# `snakemake comparisons`: students of different teachers, layer by layer.
-rule comparisons:
-    input:
-        receipts(PLAN.comparisons()),
-    log:
-        f"{LOGS}/record/comparisons.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        scale=PLAN.scale,
-    message:
-        "hand what is small to DVC, complete MLflow (log: {log})"
-    shell:
-        "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
-
-
-# `snakemake sweep_teachers`: the cells of a sweep of params.yaml, and its figure.
-for sweep in PLAN.sweeps():
-
-    rule:
-        name:
-            f"sweep_{sweep}"
-        input:
-            receipts(PLAN.sweep(sweep)),
-            kept(PLAN.sweep(sweep)),
-            f"{RESULTS}/sweeps/{sweep}.csv",
-        log:
-            f"{LOGS}/record/sweep_{sweep}.log",
-        localrule: True
-        conda:
-            "../../environment.yml"
-        params:
-            scale=PLAN.scale,
-        message:
-            "hand what is small to DVC, complete MLflow (log: {log})"
-        shell:
-            "dbot record --scale {params.scale} >> {log} 2>&1 && dbot sync --scale {params.scale} >> {log} 2>&1"
-
-
-# `snakemake column_det`: the cells of one column, whether or not the table asks for it.
-for column in COLUMNS:
-
-    rule:
-        name:
-            f"column_{column}"
-        input:
-            receipts(PLAN.cells(columns=[column])),
-            kept(PLAN.cells(columns=[column])),
-        log:
-            f"{LOGS}/record/column_{column}.log",
+            f"{LOGS}/record/{target}.log",
         localrule: True
         conda:
             "../../environment.yml"
