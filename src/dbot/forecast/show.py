@@ -41,7 +41,9 @@ def summary(forecast: Forecast) -> str:
     scale, ran = forecast.plan.scale, forecast.total.done
     forecast = forecast.unfinished
     if not forecast.jobs:
-        return f"Forecast of scale {scale}: all {ran} jobs have run; `dbot forecast --scale {scale} --again` says what they would take again\n"
+        return (
+            f"Forecast of scale {scale}: all {ran} jobs have run; `dbot forecast --scale {scale} --again` says what they would take again\n"
+        )
     total, unit = forecast.total, forecast.unit
     rules = sorted((one for one in forecast.rules if one.left_hours), key=lambda one: one.left_hours or 0.0, reverse=True)
     by_rule = ", ".join(f"{one.name} {amount(one.left_hours)}" for one in rules)
