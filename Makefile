@@ -9,6 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null && echo $$p && break; done)
 ENVIRONMENT := .venv/.installed
+SCALE := demo
 
 .PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm bench lint audit plan report lock clean
 
@@ -71,8 +72,9 @@ audit: ## known vulnerabilities of the packages of requirements.lock (pip-audit,
 	&& "$$folder/bin/pip" install --quiet pip-audit==2.10.1 \
 	&& "$$folder/bin/pip-audit" --strict --no-deps --disable-pip --progress-spinner off --requirement requirements.lock
 
-plan: $(ENVIRONMENT) ## what `make demo` would do now, and why
-	snakemake --dry-run --config scale=demo
+plan: $(ENVIRONMENT) ## what would run now, why, and what it takes (make plan SCALE=paper; default: the demo)
+	snakemake --dry-run --config scale=$(SCALE)
+	@dbot forecast --scale $(SCALE) --format summary
 
 report: $(ENVIRONMENT) ## Snakemake's own page about the demo: results, jobs, run times
 	snakemake --config scale=demo --report logs/demo/snakemake.html

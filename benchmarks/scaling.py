@@ -30,6 +30,7 @@ from dbot.data.prepare import prepare
 from dbot.distill.boundary import begin_stage
 from dbot.params.datasets import Dataset
 from dbot.params.document import Params
+from dbot.params.include import INCLUDE, read_parts
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.plan import METRICS, Plan
 from dbot.record.stages import write_stages
@@ -176,7 +177,7 @@ def cost_of_images(count: int) -> Any:
 def cost_of_rows(count: int) -> Any:
     """A measurement of what is done with a table of so many rows."""
     os.chdir(_kept_folder())
-    document = yaml.safe_load((PROJECT / DEFAULT_FILE).read_text(encoding="utf-8"))
+    document = read_parts(PROJECT / DEFAULT_FILE).data | {INCLUDE: []}
     names = [f"{ROW}-{number}" for number in range(count)]
     document["rows"] |= dict.fromkeys(names, document["rows"][ROW])
     document["scales"]["demo"]["overrides"]["build"] = {"rows": names, "columns": ["cls"], "evidence": []}
@@ -212,7 +213,7 @@ class _Plain(yaml.SafeDumper):
 def speed_of_processes(count: int, images: int) -> Any:
     """A measurement of one training on so many processes."""
     folder = _kept_folder()
-    document = yaml.safe_load((PROJECT / DEFAULT_FILE).read_text(encoding="utf-8"))
+    document = read_parts(PROJECT / DEFAULT_FILE).data | {INCLUDE: []}
     overrides = document["scales"]["demo"]["overrides"]
     overrides.setdefault("datasets", {})[DATA] = {"embedded": {"train": images, "validation": 16}}
     overrides["architectures"]["B"] |= SIZED

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from benchmarks import pages
+from dbot.params.include import INCLUDE, read_parts
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.plan import Plan
 
@@ -50,7 +51,7 @@ def main() -> None:
         if args.finished is not None:
             rows += [[f"`dbot {line}`", *_spread(args.rounds, lambda line=line: _dbot(args.finished, line))] for line in LOOKING_BACK]
         (folder / "record").mkdir()
-        shutil.copy(PROJECT / "params.yaml", folder / "record")
+        _copy_params(folder / "record")
         # Every round in a process of its own, as a job is one; the first makes MLflow's database and doesn't count.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
             costs = [pool.submit(_record, folder / "record").result() for _ in range(args.rounds + 1)][1:]
@@ -101,11 +102,16 @@ def _copy(folder: Path) -> Path:
     """The workflow and its parameters, with a stand-in for the jobs."""
     if not folder.exists():
         shutil.copytree(PROJECT / "workflow", folder / "workflow", symlinks=True)
-        for name in ("params.yaml", "environment.yml"):
-            shutil.copy(PROJECT / name, folder)
+        _copy_params(folder)
+        shutil.copy(PROJECT / "environment.yml", folder)
         (folder / "stand-in").mkdir()
         shutil.copy(PROJECT / "tests/workflow/stand_in_for_dbot", folder / "stand-in/dbot")
     return folder
+
+
+def _copy_params(folder: Path) -> None:
+    shutil.copy(PROJECT / DEFAULT_FILE, folder)
+    shutil.copytree(PROJECT / "params", folder / "params")
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -129,7 +135,7 @@ def _dbot(folder: Path, line: str) -> None:
 def _one_step(folder: Path) -> Callable[[], None]:
     """A job that distills the demo's smallest row for one step on 16 images, and leaves nothing behind."""
     folder.mkdir()
-    document = yaml.safe_load((PROJECT / DEFAULT_FILE).read_text(encoding="utf-8"))
+    document = read_parts(PROJECT / DEFAULT_FILE).data | {INCLUDE: []}
     overrides = document["scales"]["demo"]["overrides"]
     overrides["datasets"]["digits"] = {"embedded": {"train": 16, "validation": 16}}
     overrides["recipes"]["pretrain"]["asymmetric"] |= {"epochs": 1, "warmup_epochs": 0}

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.params_text import params_text
+
 PROJECT = Path(__file__).parents[1]
 
 WHOLE = "build: {columns: [cls], evidence: []}"
@@ -10,6 +12,6 @@ FEW = "build: {rows: [B-B, L-L, H-H, H448-H], columns: [cls], evidence: [probes,
 
 def params_with_few_rows() -> str:
     """The text of params.yaml, with `FEW` in it."""
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     assert text.count(WHOLE) == 1
     return text.replace(WHOLE, FEW)

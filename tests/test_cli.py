@@ -1,7 +1,6 @@
 """The front door: what a person sees who knows nothing yet, or mistypes."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from dbot import __version__, cli
 from tests.conftest import PROJECT
+from tests.params_text import params_text
 
 
 def dbot(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
@@ -62,7 +62,7 @@ def test_a_mistake_is_one_line_and_status_2(arguments: list[str], said: str) -> 
 
 
 def test_several_mistakes_are_a_line_each(tmp_path: Path) -> None:
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     (tmp_path / "params.yaml").write_text(text.replace("seeds: [0]", "seeds: []", 1).replace("non_finite: stop", "non_finite: go", 1))
     done = dbot("params", folder=tmp_path)
     assert done.returncode == 2
@@ -101,7 +101,7 @@ def test_light_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path) ->
     """What a command has loaded by its end: this keeps it quick."""
     heavy = "{'torch', 'torchvision', 'timm', 'numpy', 'mlflow', 'dvc', 'snakemake', 'sklearn', 'skimage', 'matplotlib'}"
     program = f"import sys; from dbot.cli import main; main({arguments}); print('loaded', sorted({heavy} & set(sys.modules)))"
-    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(params_text())
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("loaded []\n")
 

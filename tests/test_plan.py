@@ -10,13 +10,15 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.params import load as load_module
+from dbot.params.include import read_parts
 from dbot.params.load import load
 from dbot.params.probes import Monitor
-from dbot.params.source import KeyPath, Tree, dotted, read_yaml
+from dbot.params.source import KeyPath, Tree, dotted
 from dbot.plan import Job, Plan
 from tests.conftest import PROJECT
+from tests.params_text import params_text
 
-DOCUMENT = read_yaml(PROJECT / "params.yaml")
+DOCUMENT = read_parts(PROJECT / "params.yaml")
 SCALES = list(DOCUMENT.data["scales"])
 
 
@@ -72,7 +74,7 @@ def test_a_longer_chain_serves_more_columns_without_training_twice() -> None:
     ],
 )
 def test_preparing_reads_how_copies_are_written_where_there_are_any(tmp_path: Path, said: str, unused: set[str]) -> None:
-    text = (PROJECT / "params.yaml").read_text().replace("short_side: null", said, 1)
+    text = params_text().replace("short_side: null", said, 1)
     (tmp_path / "params.yaml").write_text(text)
     settings = Plan(load(tmp_path / "params.yaml", "paper")).prepare("imagenet-1k").settings["dataset"]
     assert {"copies", "jpeg"} - settings.keys() == unused
@@ -180,7 +182,7 @@ def released(monkeypatch: pytest.MonkeyPatch, **rows: str) -> Plan:
     data = copy.deepcopy(DOCUMENT.data)
     for name, keys in changed.items():
         data["rows"][name] |= keys
-    monkeypatch.setattr(load_module, "read_yaml", lambda file: Tree(data, DOCUMENT.origins))
+    monkeypatch.setattr(load_module, "read_parts", lambda file: Tree(data, DOCUMENT.origins))
     return Plan(load(Path("params.yaml"), "paper"))
 
 
@@ -297,7 +299,7 @@ def test_a_monitor_makes_nothing_run_again() -> None:
 
 # --------------------------------------------- the keys of a job are those that change its settings
 
-CHOOSING = ("version", "scale", "scales", "build", "uses", "rows")
+CHOOSING = ("version", "include", "scale", "scales", "build", "uses", "rows")
 """Sections that choose what a job reads: its keys move with them."""
 
 
@@ -335,7 +337,7 @@ def _plan_with(monkeypatch: pytest.MonkeyPatch, path: KeyPath, value: Any, scale
     if value == holder[path[-1]]:
         return None
     holder[path[-1]] = value
-    monkeypatch.setattr(load_module, "read_yaml", lambda file: Tree(data, DOCUMENT.origins))
+    monkeypatch.setattr(load_module, "read_parts", lambda file: Tree(data, DOCUMENT.origins))
     try:
         return Plan(load(Path("params.yaml"), scale))
     except UserError:

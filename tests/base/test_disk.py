@@ -14,6 +14,7 @@ from dbot import cli
 from dbot.base.disk import DiskRefused, patiently
 from dbot.base.files import write_whole
 from tests.conftest import PROJECT
+from tests.params_text import params_text
 
 
 class Refuses:
@@ -118,7 +119,7 @@ def test_what_lies_where_something_else_should_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_text(params_text())
     lies(tmp_path / path)
     assert cli.main(arguments) == 2
     assert said in (line := capsys.readouterr().err)

@@ -33,7 +33,8 @@ def test_a_figure_that_is_too_high_is_named_with_the_line_to_write(version: str,
     assert origin is not None
     assert str(found[0]) == (
         "wrong resources.distill.any.minutes is 1440, partition work allows 720: write `minutes: 720` in "
-        f"{PROJECT}/params.yaml, line {origin.line} (a training goes on in its next job), or write `partition: {{gpu: mixed}}` in site.yaml"
+        f"{PROJECT}/params/resources.yaml, line {origin.line} (a training goes on in its next job), "
+        "or write `partition: {gpu: mixed}` in site.yaml"
     )
     assert found[1].what == "resources.distill.any.nodes is 4, partition work has 2"
     assert not any(each.level == "ok" for each in found)

@@ -14,7 +14,7 @@ from dbot.plan import Plan
 from tests.conftest import PROJECT
 
 TOP = (
-    *("params.yaml", "environment.yml", "dvc.yaml", "workflow", "slurm"),
+    *("params.yaml", "params", "environment.yml", "dvc.yaml", "workflow", "slurm"),
     *(".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
 )
 SMALL = {
@@ -57,7 +57,6 @@ class Copy:
                 shutil.copy(source, folder / name, follow_symlinks=False)
         copy = cls(folder)
         copy.change(SMALL)
-        copy.run("dbot", "stages")
         for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "a project"]):
             copy.git(*command)
         return copy
@@ -68,7 +67,7 @@ class Copy:
 
     def change(self, overrides: dict[str, Any]) -> None:
         """Lay more overrides on the demo scale."""
-        file = self.folder / "params.yaml"
+        file = self.folder / "params" / "demo.yaml"
         document = yaml.safe_load(file.read_text())
         lay(document["scales"]["demo"]["overrides"], overrides)
         file.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -57,12 +57,12 @@ def test_nothing_is_left_to_do(built):
 
 
 def test_a_finetuning_parameter_reruns_finetuning_alone(built):
-    before = (built.folder / "params.yaml").read_bytes()
+    before = (built.folder / "params/demo.yaml").read_bytes()
     built.change({"recipes": {"finetune": {"asymmetric": {"label_smoothing": 0.05}}}})
     try:
         found = planned(built)
     finally:
-        (built.folder / "params.yaml").write_bytes(before)
+        (built.folder / "params/demo.yaml").write_bytes(before)
     assert found == {"all", "finetune", "evaluate", "record", "record_cells", "sync", "table", "report"}
     assert planned(built) == set()
 

@@ -10,14 +10,14 @@ from dbot.base.errors import UserError
 from dbot.forecast.benchmarks import read, suggest, yaml_text
 from dbot.params.load import load
 from dbot.plan import Job, Plan
-from tests.conftest import PROJECT
+from tests.params_text import params_text
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params_text())
     monkeypatch.chdir(tmp_path)
     return Plan(load(scale="demo"))
 

@@ -9,8 +9,8 @@ from dbot.forecast.rates import Basis
 from dbot.lineage import receipt as receipts
 from dbot.params.load import load
 from dbot.plan import Job, Plan
-from tests.conftest import PROJECT
 from tests.fakes import FakeProject
+from tests.params_text import params_text
 
 PEAKS = "    cpu: # processors differ too much for a guess: calibrate\n      title: CPU\n"
 KNOWN = PEAKS + "      peak_tflops: {bf16: 0.05, fp16: 0.05, fp32: 0.05}\n      share: {any: 0.5}\n"
@@ -38,7 +38,7 @@ def one(found: Forecast, job: Job):
 
 
 def paper(tmp_path: Path, *changes: tuple[str, str]) -> Forecast:
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     for old, new in changes:
         assert text.count(old) == 1
         text = text.replace(old, new)
@@ -139,16 +139,27 @@ def test_a_stale_receipt_is_no_actual(project: FakeProject) -> None:
     assert not one(forecast(project.plan), plan.distill("B-B", 1)).done
 
 
-def test_only_the_jobs_asked_for(project: FakeProject) -> None:
+def test_the_jobs_asked_for_and_what_they_need(project: FakeProject) -> None:
     plan = project.plan
     job = plan.finetune("B-B", 0)
-    assert [each.job for each in forecast(plan, [job], complete=False).jobs] == [job]
-    assert plan.distill("B-B", 1).name in {each.job.name for each in forecast(plan, [job]).jobs}
+    assert [each.job for each in forecast(plan, [job]).jobs] == plan.jobs([job])
 
 
 def test_jobs_that_were_not_asked_for_correct_those_that_were(project: FakeProject) -> None:
     plan = project.plan
     ran, other = plan.distill("B-B", 1), plan.distill("L-L", 1)
     run(project, ran, 100.0)
-    (found,) = forecast(plan, [other], complete=False).jobs
-    assert found.known_from is Basis.CORRECTED
+    assert one(forecast(plan, [other]), other).known_from is Basis.CORRECTED
+
+
+def test_what_has_run_is_left_once_more_and_takes_what_it_took(project: FakeProject) -> None:
+    plan = project.plan
+    job = plan.distill("B-B", 1)
+    run(project, job, 7200.0)
+    once, again = forecast(plan, [job]), forecast(plan, [job], again=True)
+    assert (once.total.done, once.total.left_hours, len(once.unfinished.jobs)) == (len(plan.jobs([job])), 0.0, 0)
+    assert (again.total.done, len(again.unfinished.jobs)) == (0, len(plan.jobs([job])))
+    assert again.total.left_hours == again.total.hours == once.total.hours >= 2
+    assert one(again, job).known_from is Basis.MEASURED
+    whole = forecast(plan, again=True)
+    assert whole.total.left_hours == pytest.approx(forecast(plan).total.hours)

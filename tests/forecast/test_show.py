@@ -15,6 +15,7 @@ from dbot.forecast.forecast import forecast
 from dbot.params.load import load
 from dbot.plan import Plan
 from tests.conftest import PROJECT
+from tests.fakes import FakeProject
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +39,31 @@ def test_a_terminal_of_100_columns_shows_it(plan: Plan) -> None:
 
 
 def test_a_summary_has_three_lines_and_says_what_it_rests_on(plan: Plan) -> None:
-    lines = show.summary(forecast(plan), "this").splitlines()
+    lines = show.summary(forecast(plan)).splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("Forecast of this: ")
+    assert lines[0].startswith(f"Forecast of {len(plan.jobs())} jobs of scale paper: ")
     assert "(assumed)" in lines[0]
     assert "distill" in lines[2]
 
 
 def test_a_summary_without_any_rate_says_what_to_do() -> None:
     demo = Plan(load(PROJECT / "params.yaml", "demo"))
-    assert "`snakemake calibrate`" in show.summary(forecast(demo), "this")
+    assert "`snakemake calibrate`" in show.summary(forecast(demo))
+
+
+def test_a_summary_is_of_what_is_left(tmp_path: Path) -> None:
+    project = FakeProject(tmp_path)
+    job = project.plan.finetune("B-B", 0)
+    project.run_chain(job)
+    jobs, ran = project.plan.jobs(), len(project.plan.jobs([job]))
+    assert show.summary(forecast(project.plan)).startswith(f"Forecast of {len(jobs) - ran} jobs of scale demo ({ran} more have run): ")
+    done = show.summary(forecast(project.plan, [job]))
+    assert (
+        done == f"Forecast of scale demo: all {ran} jobs have run; `dbot forecast --scale demo --again` says what they would take again\n"
+    )
+    again = forecast(project.plan, [job], again=True)
+    assert show.summary(again).startswith(f"Forecast of {ran} jobs of scale demo: ")
+    assert f"{ran} jobs, of which {ran} have run and are to run again, on" in show.text(again)
 
 
 def test_programs_get_every_job_rule_and_row(plan: Plan) -> None:

@@ -7,6 +7,7 @@ from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.report.page import every_job
 from tests.conftest import PROJECT
+from tests.params_text import params_text
 
 SCALES = ["demo", "single-gpu", "paper"]
 
@@ -83,7 +84,7 @@ def test_a_released_classifier_leaves_a_checkpoint_of_its_size(paper_works: Work
 
 
 def test_images_nobody_has_counted_are_not_guessed(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     assert text.count("train: {images: train, count: 1281167}") == 1
     (tmp_path / "params.yaml").write_text(text.replace("train: {images: train, count: 1281167}", "train: {images: train}"))
     monkeypatch.chdir(tmp_path)

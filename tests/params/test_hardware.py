@@ -6,7 +6,7 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.params.load import load
-from tests.conftest import PROJECT
+from tests.params_text import params_text
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from tests.conftest import PROJECT
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     assert text.count(old) == 1
     (tmp_path / "params.yaml").write_text(text.replace(old, new))
     with pytest.raises(UserError) as caught:

@@ -11,11 +11,13 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.params import load as load_module
+from dbot.params.include import read_parts
 from dbot.params.load import Resolved, load
-from dbot.params.source import KeyPath, Tree, read_yaml
+from dbot.params.source import KeyPath, Tree
 from tests.conftest import PROJECT
+from tests.params_text import params_text
 
-TEXT = (PROJECT / "params.yaml").read_text()
+TEXT = params_text()
 JARGON = re.compile(r"pydantic|instance of|[Ii]nput should|after validation|literal\[|constrained|discriminator|dictionary|\bNone\b|Errno")
 
 
@@ -62,15 +64,16 @@ def test_the_scale_that_the_file_names_is_the_default() -> None:
 
 def test_a_value_tells_where_it_was_written() -> None:
     resolved = load(PROJECT / "params.yaml", "demo")
-    lines = TEXT.splitlines()
     overridden = resolved.origin("architectures", "B", "width")
     inherited = resolved.origin("recipes", "pretrain", "asymmetric-B", "mask_ratio")
     assert overridden is not None
     assert overridden.key == "scales.demo.overrides.architectures.B.width"
-    assert "width: 48" in lines[overridden.line - 1]
+    assert overridden.file == PROJECT / "params/demo.yaml"
+    assert "width: 48" in overridden.file.read_text().splitlines()[overridden.line - 1]
     assert inherited is not None
     assert inherited.key == "recipes.pretrain.asymmetric.mask_ratio"
-    assert "mask_ratio: 0.75" in lines[inherited.line - 1]
+    assert inherited.file == PROJECT / "params.yaml"
+    assert "mask_ratio: 0.75" in inherited.file.read_text().splitlines()[inherited.line - 1]
     assert resolved.origin("recipes", "pretrain", "asymmetric-B", "optimizer", "layer_decay") is None
 
 
@@ -351,7 +354,7 @@ def test_an_unknown_scale_is_one_line(tmp_path: Path, old: str, new: str) -> Non
     file = tmp_path / "params.yaml"
     file.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(
-        UserError, match=r"scale is .*: there is no scale of that name; declared under `scales` are: demo, single-gpu, paper$"
+        UserError, match=r"scale is .*: there is no scale of that name; declared under `scales` are: paper, demo, single-gpu$"
     ):
         load(file)
 
@@ -367,17 +370,17 @@ def _leaves(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
         yield path
 
 
-DOCUMENT = read_yaml(PROJECT / "params.yaml")
+DOCUMENT = read_parts(PROJECT / "params.yaml")
 LEAVES = list(_leaves(DOCUMENT.data))
 
 
 def _load(monkeypatch: pytest.MonkeyPatch, data: Any, scale: str) -> Resolved | list[str]:
     """Load changed data without writing YAML; its values keep the lines they had."""
-    monkeypatch.setattr(load_module, "read_yaml", lambda file: Tree(data, _Anywhere(DOCUMENT.origins)))
+    monkeypatch.setattr(load_module, "read_parts", lambda file: Tree(data, _Anywhere(DOCUMENT.origins)))
     try:
-        return load(Path("params.yaml"), scale)
+        return load(PROJECT / "params.yaml", scale)
     except UserError as error:
-        return list(error.problems)
+        return [problem.removeprefix(f"{PROJECT}/") for problem in error.problems]
 
 
 class _Anywhere(dict):  # type: ignore[type-arg]
@@ -435,7 +438,7 @@ def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, chan
         for line in found:
             assert "\n" not in line
             assert not JARGON.search(line), line
-            assert line.startswith("params.yaml"), line
+            assert line.startswith(("params.yaml", "params/")), line
         if change == "extra":
             assert any("unheard of" in line for line in found), (path, found)
         if change == "misspelt" and not isinstance(key, int):

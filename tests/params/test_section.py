@@ -3,13 +3,14 @@
 import pytest
 
 from dbot.params.document import Params
+from dbot.params.include import read_parts
 from dbot.params.recipes import AsymmetricPretrain, Optimizer, SymmetricPretrain
 from dbot.params.section import model_at
-from dbot.params.source import KeyPath, read_yaml
+from dbot.params.source import KeyPath
 from dbot.params.teachers import TimmTeacher
 from tests.conftest import PROJECT
 
-DOCUMENT = read_yaml(PROJECT / "params.yaml").data
+DOCUMENT = read_parts(PROJECT / "params.yaml").data
 
 
 @pytest.mark.parametrize(

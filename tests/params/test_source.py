@@ -24,7 +24,7 @@ def tree(data: Any, name: str = "file") -> Tree:
     origins = {}
 
     def visit(value: Any, path: tuple[str | int, ...]) -> None:
-        origins[path] = Origin(f"{name}:{'.'.join(map(str, path))}", 1)
+        origins[path] = Origin(f"{name}:{'.'.join(map(str, path))}", Path(name), 1)
         for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
             visit(below, (*path, key))
 
@@ -58,6 +58,7 @@ def test_every_value_knows_its_line(tmp_path: Path) -> None:
         ("a",): 1, ("b",): 2, ("b", "c"): 3, ("b", "c", 0): 3, ("b", "c", 1): 4, ("b", "d"): 5, ("b", "d", "e"): 5,
     }  # fmt: skip
     assert read.origins["b", "d", "e"].key == "b.d.e"
+    assert read.origins["b", "d", "e"].place == f"{tmp_path}/some.yaml:5"
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-6", 1e-6), ("1.5e-4", 1.5e-4), ("-2E3", -2000.0), ("1e6x", "1e6x"), ("'1e-6'", "1e-6")])

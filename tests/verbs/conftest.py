@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dbot.params.source import read_yaml
+from tests.params_text import params_text
 
 PROJECT = Path(__file__).parents[2]
 
@@ -13,7 +14,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of its own, with few digits to draw."""
-    text = (PROJECT / "params.yaml").read_text()
+    text = params_text()
     (tmp_path / "params.yaml").write_text(
         re.sub(r"train: \d+, validation: \d+, clutter: 0.25", "train: 20, validation: 10, clutter: 0.25", text)
     )

@@ -10,12 +10,12 @@ from dbot.forecast.forecast import forecast
 from dbot.forecast.rates import Basis
 from dbot.params.load import load
 from dbot.plan import Plan
-from tests.conftest import PROJECT
+from tests.params_text import params_text
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params_text())
     monkeypatch.chdir(tmp_path)
 
 

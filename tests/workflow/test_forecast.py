@@ -1,41 +1,52 @@
-"""A dry run ends with a forecast of what it lists; calibration is a target by itself."""
+"""A dry run and the forecast of what it lists; calibration is a target by itself."""
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from dbot import cli
 from dbot.forecast.targets import targets
 from dbot.params.load import load
 from dbot.plan import Plan
-from tests.workflow.conftest import snakemake
-from tests.workflow.test_targets import change
+from tests.workflow.conftest import PROJECT, snakemake
 
-FORECAST = re.compile(r"^Forecast of these (\d+) jobs: ", re.MULTILINE)
+FORECAST = re.compile(r"^Forecast of (\d+) jobs of scale paper: ", re.MULTILINE)
 
 
-def test_a_dry_run_of_the_paper_ends_with_its_forecast(empty: Path) -> None:
+def test_what_a_dry_run_of_the_paper_lists_is_forecast(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     planned = snakemake(empty, "--dry-run", "--profile", "slurm").stdout
-    found = FORECAST.search(planned)
-    assert found is not None, planned[-2000:]
-    assert int(found[1]) == len(Plan(load(empty / "params.yaml", "paper")).jobs())
-    assert "GPU-hours on NVIDIA H100 SXM (assumed)" in planned[found.start() :]
-    assert planned.rstrip().endswith("`dbot forecast --scale paper` says more")
+    monkeypatch.chdir(empty)
+    assert cli.main(["forecast", "--scale", "paper", "--format", "summary"]) == 0
+    said = capsys.readouterr().out
+    found = FORECAST.search(said)
+    assert found is not None, said
+    listed = re.findall(r"^(\w+) +(\d+)$", planned.split("Job stats:")[1].split("total")[0], re.MULTILINE)
+    assert int(found[1]) == sum(int(count) for rule, count in listed if rule.split("_")[0] in cli.JOBS)
+    assert "GPU-hours on NVIDIA H100 SXM (assumed)" in said
+    assert said.endswith("`dbot forecast --scale paper` says more\n")
     for row in load(empty / "params.yaml", "paper").params.build.rows:
         assert f"measure row {row}, column cls" in planned
 
 
-def test_it_speaks_of_the_jobs_that_would_run_and_of_no_others(built: Path) -> None:
-    assert FORECAST.search(snakemake(built, "--dry-run").stdout) is None  # nothing to be done
-    change(built, "demo", "recipes", "finetune", "asymmetric-L", "epochs", to=7)
-    found = FORECAST.search(snakemake(built, "--dry-run").stdout)
-    assert found is not None
-    assert int(found[1]) == 4  # the fine-tunings of L-L and its control, and their cells
-
-
-def test_only_a_dry_run_speaks_of_it(fresh: Path) -> None:
-    assert FORECAST.search(snakemake(fresh, "--cores", "1", "results/demo/prepare/digits/receipt.json").stdout) is None
-    assert FORECAST.search(snakemake(fresh, "--dry-run", "nosuch").stdout) is None
+def test_make_plan_is_a_dry_run_and_its_forecast() -> None:
+    said = subprocess.run(
+        ["make", "--dry-run", "--old-file", ".venv/.installed", "plan", "SCALE=paper"],
+        cwd=PROJECT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    dry_run, price = said.splitlines()
+    assert dry_run == "snakemake --dry-run --config scale=paper"
+    program, verb, *flags = shlex.split(price)
+    assert (program, verb) == ("dbot", "forecast")
+    parsed = cli.parser(verb).parse_args(flags)
+    assert (parsed.scale, parsed.format) == ("paper", "summary")
 
 
 def test_calibration_is_a_target_that_nothing_needs(empty: Path) -> None:

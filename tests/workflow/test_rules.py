@@ -11,9 +11,10 @@ import yaml
 from dbot import cli
 from dbot.params.load import load
 from dbot.plan import RESULTS, Job, Plan
-from tests.workflow.conftest import PROGRAMS, PROJECT, snakemake
+from tests.params_text import params_text
+from tests.workflow.conftest import PROGRAMS, snakemake
 
-SCALES = list(yaml.safe_load((PROJECT / "params.yaml").read_text())["scales"])
+SCALES = list(yaml.safe_load(params_text())["scales"])
 CHECKPOINTS = ("fetch", "distill", "finetune", "detect", "segment")
 LAUNCH = "workflow/launch"
 """Takes three flags with their values, then what `dbot` takes."""

@@ -21,7 +21,6 @@ rule analyse:
     resources:
         **requests("analyse"),
     params:
-        settings=settings("analyse"),
         launch=launch("analyse"),
         machine=machine("analyse"),
         student=option("student"),

@@ -1,5 +1,10 @@
 # What the rules ask: always the plan, never params.yaml itself.
+#
+# A rule is one verb of `dbot` and states its own shell line, to be read and pasted. `use rule … with` can change anything but that
+# line, so rules of different verbs do not derive from one another, however alike they look: what they share is in the functions
+# here. The three forms of `evaluate` have one shell line, and do derive.
 import os
+import subprocess
 import sys
 import time
 from functools import cache
@@ -7,16 +12,16 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.cli import JOBS
 from dbot.cluster.memory import memory_for_attempt
+from dbot.lineage.judge import Judge, failures, files_read
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site
-from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
+from dbot.report.page import every_job
 
 try:
     if config.keys() - {"scale"}:
@@ -31,6 +36,7 @@ except UserError as error:
 BEGAN = time.time()
 RESULTS = f"{ROOT}/{PLAN.scale}"
 LOGS = f"logs/{PLAN.scale}"
+PARAMETERS = [str(path) for path in PLAN.resolved.files]
 
 # A job that is asked to stop ends its step first, and the shell around it waits for that.
 BEGIN = ["set -eo pipefail", "trap : TERM"]
@@ -66,13 +72,14 @@ def job(verb, wildcards):
 
 
 def inputs(verb):
-    """By role, the receipts that a job reads."""
-    return lambda wildcards: {role: str(needed.receipt) for role, needed in job(verb, wildcards).inputs.items()}
+    """By role, the receipts that a job reads, and the files beside them: one that is not here is made, or brought, first."""
 
+    def read(wildcards):
+        planned = job(verb, wildcards)
+        receipts = {role: str(needed.receipt) for role, needed in planned.inputs.items()}
+        return receipts | {f"{role}_files": [str(path) for path in files_read(planned, role)] for role in receipts}
 
-def settings(verb):
-    """The parameters that a job uses: another value makes it run again, and nothing else does."""
-    return lambda wildcards: job(verb, wildcards).settings
+    return read
 
 
 def option(role):
@@ -144,37 +151,36 @@ def receipts(jobs):
     return [str(each.receipt) for each in jobs]
 
 
-def kept(cells):
-    """The marks of the checkpoints behind some cells, once DVC has them."""
-    return [str(each.folder / "recorded.json") for each in PLAN.jobs(cells) if each.verb in KEPT]
+def measured(asked, possible):
+    """The receipts that a table or page shows: of what was asked for, and of what holds though nobody asked for it."""
+
+    def shown(wildcards):
+        judge, names = Judge(), {each.name for each in asked}
+        return receipts([*asked, *(each for each in possible if each.name not in names and judge.of(each).state.holds)])
+
+    return shown
 
 
-def small(cells):
-    """The receipts behind some cells that come without a checkpoint."""
-    return receipts(each for each in PLAN.jobs(cells) if each.verb not in KEPT)
+def set_the_times():
+    """Have back what DVC's cache has, and set the times of files by what their receipts say: Snakemake plans by these alone."""
+    from dbot.lineage.times import set_times
+    from dbot.versioning.keep import restore
+
+    jobs = every_job(PLAN)
+    for path in restore(Judge(), jobs):
+        print(f"{path}: restored from DVC's cache", file=sys.stderr)
+    set_times(PLAN, Judge(), jobs)
 
 
-def besides(asked, possible):
-    """Of some possible jobs those that ran though nobody asked for them: tables and pages show them as well."""
-    wanted = receipts(asked)
-    others = [receipt for receipt in receipts(possible) if receipt not in wanted]
-    return {receipt: file_digest(Path(receipt)) for receipt in others if Path(receipt).is_file()}
-
-
-def also_measured(wildcards):
-    return besides(PLAN.cells(), PLAN.cells(PLAN.params.table_rows))
-
-
-def also_transferred(wildcards):
-    return besides(PLAN.transfers(), PLAN.transfers(PLAN.params.table_rows))
-
-
-def also_probed(wildcards):
-    return besides(PLAN.probes(), PLAN.probes(PLAN.params.table_rows))
-
-
-def also_analysed(wildcards):
-    return besides(PLAN.analyses(), PLAN.analyses(PLAN.params.table_rows))
+def hand_over():
+    """Give what jobs have left to DVC, and to MLflow what it lacks; what goes wrong there takes nothing from the results."""
+    for verb in ("record", "sync") if PLAN.params.execution.mlflow else ("record",):
+        log = Path(LOGS) / f"{verb}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as stream:
+            command = [sys.executable, "-m", "dbot", verb, "--scale", PLAN.scale]
+            if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode:
+                print(f"dbot {verb} failed: {log.read_text().splitlines()[-1]} (log: {log})", file=sys.stderr)
 
 
 def refuse_what_the_cluster_cannot_run():
@@ -193,8 +199,6 @@ def refuse_what_the_cluster_cannot_run():
 
 def say_why_jobs_failed():
     """A line for each job that has failed in this run, with its log."""
-    from dbot.record.status import failures  # here and not above: every job reads these rules, and none of them needs it
-
     print(*failures(jobs_of_this_run(), since=BEGAN), sep="\n", file=sys.stderr)
 
 

@@ -19,7 +19,6 @@ rule compare:
     resources:
         **requests("compare"),
     params:
-        settings=settings("compare"),
         launch=launch("compare"),
         machine=machine("compare"),
     message:

@@ -2,6 +2,8 @@
 
 
 rule generate:
+    input:
+        PARAMETERS,
     output:
         receipt="results/{scale}/generate/{dataset}/receipt.json",
         files="results/{scale}/generate/{dataset}/files.tsv",
@@ -15,7 +17,6 @@ rule generate:
     resources:
         **requests("generate"),
     params:
-        settings=settings("generate"),
         launch=launch("generate"),
     message:
         "draw data set {wildcards.dataset} (log: {log})"
@@ -40,7 +41,6 @@ rule prepare:
     resources:
         **requests("prepare"),
     params:
-        settings=settings("prepare"),
         launch=launch("prepare"),
         generated=option("generated"),
     message:

@@ -18,7 +18,6 @@ rule detect:
     resources:
         **requests("detect"),
     params:
-        settings=settings("detect"),
         launch=launch("detect"),
         machine=machine("detect"),
         start=option("start"),

@@ -21,7 +21,6 @@ rule distill:
     resources:
         **requests("distill"),
     params:
-        settings=settings("distill"),
         launch=launch("distill"),
         machine=machine("distill"),
         teacher=option("teacher"),

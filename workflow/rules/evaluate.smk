@@ -19,7 +19,6 @@ rule evaluate:
     resources:
         **requests("evaluate"),
     params:
-        settings=settings("evaluate"),
         launch=launch("evaluate"),
         machine=machine("evaluate"),
     message:

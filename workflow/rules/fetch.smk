@@ -3,6 +3,8 @@
 
 
 rule fetch:
+    input:
+        PARAMETERS,
     output:
         receipt="results/{scale}/fetch/{released}/receipt.json",
         model="results/{scale}/fetch/{released}/model.safetensors",
@@ -17,7 +19,6 @@ rule fetch:
     resources:
         **requests("fetch"),
     params:
-        settings=settings("fetch"),
         launch=launch("fetch"),
     message:
         "fetch released weights {wildcards.released} (log: {log})"

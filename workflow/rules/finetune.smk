@@ -19,7 +19,6 @@ rule finetune:
     resources:
         **requests("finetune"),
     params:
-        settings=settings("finetune"),
         launch=launch("finetune"),
         machine=machine("finetune"),
         start=option("start"),

@@ -19,7 +19,6 @@ rule probe:
     resources:
         **requests("probe"),
     params:
-        settings=settings("probe"),
         launch=launch("probe"),
         machine=machine("probe"),
         student=option("student"),

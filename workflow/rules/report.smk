@@ -3,7 +3,8 @@
 
 rule table:
     input:
-        receipts(PLAN.cells()),
+        measured(PLAN.cells(), PLAN.cells(PLAN.params.table_rows)),
+        PARAMETERS,
     output:
         csv=report(
             f"{RESULTS}/table.csv",
@@ -19,7 +20,6 @@ rule table:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
-        also=also_measured,
     message:
         "write the table (log: {log})"
     shell:
@@ -29,7 +29,8 @@ rule table:
 # Fine-tuning on sets that pre-training has not seen.
 rule transfers:
     input:
-        receipts(PLAN.transfers()),
+        measured(PLAN.transfers(), PLAN.transfers(PLAN.params.table_rows)),
+        PARAMETERS,
     output:
         csv=report(
             f"{RESULTS}/transfers.csv",
@@ -44,7 +45,6 @@ rule transfers:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
-        also=also_transferred,
     message:
         "write the table of transfers (log: {log})"
     shell:
@@ -55,6 +55,7 @@ rule transfers:
 rule sweep:
     input:
         lambda wildcards: receipts(PLAN.sweep(wildcards.sweep)),
+        PARAMETERS,
     output:
         csv="results/{scale}/sweeps/{sweep}.csv",
         figures=report(
@@ -77,7 +78,8 @@ rule sweep:
 # k-NN and linear probes of every stage and teacher.
 rule probes:
     input:
-        receipts(PLAN.probes()),
+        measured(PLAN.probes(), PLAN.probes(PLAN.params.table_rows)),
+        PARAMETERS,
     output:
         csv=report(
             f"{RESULTS}/probes.csv",
@@ -92,7 +94,6 @@ rule probes:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
-        also=also_probed,
     message:
         "write the table of probes (log: {log})"
     shell:
@@ -102,7 +103,8 @@ rule probes:
 # What happens inside them: numbers, and two figures in the paper's style.
 rule properties:
     input:
-        receipts(PLAN.analyses()),
+        measured(PLAN.analyses(), PLAN.analyses(PLAN.params.table_rows)),
+        PARAMETERS,
     output:
         csv=f"{RESULTS}/properties.csv",
         figures=report(
@@ -119,7 +121,6 @@ rule properties:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
-        also=also_analysed,
     message:
         "draw the figures of properties (log: {log})"
     shell:
@@ -128,7 +129,8 @@ rule properties:
 
 rule report:
     input:
-        receipts(PLAN.targets()),
+        measured(PLAN.targets(), every_job(PLAN)),
+        PARAMETERS,
         table=f"{RESULTS}/table.csv",
     output:
         page=report(
@@ -144,7 +146,6 @@ rule report:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
-        also=lambda wildcards: {**also_transferred(wildcards), **also_probed(wildcards), **also_analysed(wildcards)},
     message:
         "write the report page (log: {log})"
     shell:

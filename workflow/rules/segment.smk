@@ -18,7 +18,6 @@ rule segment:
     resources:
         **requests("segment"),
     params:
-        settings=settings("segment"),
         launch=launch("segment"),
         machine=machine("segment"),
         start=option("start"),

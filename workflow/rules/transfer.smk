@@ -18,7 +18,6 @@ rule transfer:
     resources:
         **requests("transfer"),
     params:
-        settings=settings("transfer"),
         launch=launch("transfer"),
         machine=machine("transfer"),
         start=option("start"),

@@ -70,7 +70,7 @@ class Demand:
         if name == "minutes" and self.minutes is not None:
             return "in the profile"
         origin = self.plan.resolved.origin("resources", self.verb, self._size(name), name)
-        return f"in {self.plan.resolved.file}" + (f", line {origin.line}" if origin is not None else "")
+        return f"in {origin.file}, line {origin.line}" if origin is not None else f"in {self.plan.resolved.file}"
 
     def _size(self, name: str) -> str:
         own = self.plan.params.resources.get(self.verb, {}).get(self.architecture)

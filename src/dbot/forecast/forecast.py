@@ -34,10 +34,13 @@ class JobForecast:
     """Of the job that has run, and need not run again."""
     corrected: float | None = None
     """Wall seconds, for a job that has not run, once others of its rule have."""
+    again: bool = False
+    """Whether it is to be done even if it has run; then it will take what it took."""
 
     @property
     def done(self) -> bool:
-        return self.execution is not None
+        """Whether nothing of it is left."""
+        return self.execution is not None and not self.again
 
     @property
     def forecast_hours(self) -> float | None:
@@ -66,7 +69,7 @@ class JobForecast:
     @property
     def known_from(self) -> Basis:
         """What `seconds` and `hours` are known from."""
-        if self.done:
+        if self.execution is not None:
             return Basis.MEASURED
         return Basis.CORRECTED if self.corrected is not None else self.basis
 
@@ -117,7 +120,7 @@ class Sums:
 
     @property
     def left_hours(self) -> float | None:
-        """Device-hours of those that have not run, corrected where that can be."""
+        """Device-hours of those that are left, corrected where that can be."""
         left = [one for one in self.jobs if not one.done]
         return 0.0 if not left else _total(one.hours for one in left)
 
@@ -177,7 +180,7 @@ class Forecast:
 
     @property
     def unfinished(self) -> "Forecast":
-        """The forecast of the jobs that have not run."""
+        """The forecast of the jobs that are left."""
         return replace(self, jobs=tuple(one for one in self.jobs if not one.done))
 
     @property
@@ -226,26 +229,26 @@ class Forecast:
         return None if hours is None or self.hardware.watts is None else hours * self.hardware.watts / 1000
 
 
-def forecast(plan: Plan, targets: list[Job] | None = None, complete: bool = True) -> Forecast:
-    """Forecast some jobs (default: all that a bare `snakemake` builds), beside what they took where they have run.
+def forecast(plan: Plan, targets: list[Job] | None = None, again: bool = False) -> Forecast:
+    """Forecast some jobs (default: all that a bare `snakemake` builds) and all that they need, beside what they took where they have run.
 
     What is corrected is corrected by all jobs of the scale that have run, asked for or not.
 
     Args:
         plan: of a scale.
         targets: which jobs.
-        complete: and all that they need.
+        again: count those that have run as left to do once more, as `snakemake --forceall` does them.
     """
     params = plan.params
     found = calibration.read(calibration.place(plan.scale))
     rates = Rates(params.hardware.kinds[params.hardware.use], found)
     works, judge = Works(plan), Judge()
     asked = plan.targets() if targets is None else targets
-    wanted = {job.name for job in (plan.jobs(asked) if complete else asked)}
+    wanted = {job.name for job in plan.jobs(asked)}
     jobs = plan.jobs([*plan.targets(), *asked])
     to_do = {job.name for job in judge.to_do(plan, jobs)}
     considered = [_one(plan, works, rates, job, None if job.name in to_do else judge.of(job).execution) for job in jobs]
-    return Forecast(plan, tuple(one for one in _corrected(considered) if one.job.name in wanted), found)
+    return Forecast(plan, tuple(replace(one, again=again) for one in _corrected(considered) if one.job.name in wanted), found)
 
 
 def _one(plan: Plan, works: Works, rates: Rates, job: Job, ran: Execution | None) -> JobForecast:

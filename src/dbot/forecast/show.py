@@ -36,29 +36,37 @@ def text(forecast: Forecast) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def summary(forecast: Forecast, what: str) -> str:
-    """Three lines: what some jobs amount to, how long they take at least, and which rules take it."""
+def summary(forecast: Forecast) -> str:
+    """Three lines: what is left amounts to, how long it takes at least, and which rules take it."""
+    scale, ran = forecast.plan.scale, forecast.total.done
+    forecast = forecast.unfinished
+    if not forecast.jobs:
+        return (
+            f"Forecast of scale {scale}: all {ran} jobs have run; `dbot forecast --scale {scale} --again` says what they would take again\n"
+        )
     total, unit = forecast.total, forecast.unit
     rules = sorted((one for one in forecast.rules if one.left_hours), key=lambda one: one.left_hours or 0.0, reverse=True)
     by_rule = ", ".join(f"{one.name} {amount(one.left_hours)}" for one in rules)
-    more = f"`dbot forecast --scale {forecast.plan.scale}` says more"
+    more = f"`dbot forecast --scale {scale}` says more"
+    what = f"{len(forecast.jobs)} jobs of scale {scale}" + (f" ({ran} more have run)" if ran else "")
     counted = f"Forecast of {what}: {si(total.images)} images, {si(total.flops)}FLOPs"
     disk = f"checkpoints {size(total.checkpoints)}"
     if total.left_hours is None:
-        return f"{counted}; {disk}\n  no telling how long they take on {_device(forecast)}: `snakemake calibrate` measures it; {more}"
+        return f"{counted}; {disk}\n  no telling how long they take on {_device(forecast)}: `snakemake calibrate` measures it; {more}\n"
     hours = f"{_at_least(total)}{amount(total.left_hours)} {unit}"
     return "\n".join(
         [
             f"{counted}, {hours} on {_device(forecast)} ({_bases(total)}){_cost(forecast, total.left_hours)}",
             f"  at least {durations.rough(forecast.wall)} from end to end; a job takes up to {total.allocations} time limits; {disk}",
-            f"  {unit} by rule: {by_rule}; {more}",
+            f"  {unit} by rule: {by_rule}; {more}\n",
         ]
     )
 
 
 def _head(forecast: Forecast) -> Iterator[str]:
     plan, total, hardware = forecast.plan, forecast.total, forecast.hardware
-    done = f", of which {total.done} have run" if total.done else ""
+    ran = sum(one.execution is not None for one in forecast.jobs)
+    done = f", of which {ran} have run" + (" and are to run again" if ran > total.done else "") if ran else ""
     yield f"Forecast of scale {plan.scale}: {len(forecast.jobs)} jobs{done}, on {_device(forecast)}"
     for basis in total.known_from:
         jobs = sum(one.known_from is basis for one in forecast.jobs)

@@ -17,7 +17,7 @@ COMPUTING_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "simple
 """Packages whose version may change a result."""
 SOURCES = "src/dbot"
 """Where the repository has the package."""
-CODE = ("src", "workflow", "params.yaml", "pyproject.toml", "requirements.lock")
+CODE = ("src", "workflow", "params.yaml", "params", "pyproject.toml", "requirements.lock")
 """What of the working tree decides a result."""
 
 

@@ -44,7 +44,7 @@ def outputs(job: Job) -> list[Path]:
 def _inputs(plan: Plan, job: Job) -> list[Path]:
     """The files by whose time its rule knows that it has to run again: what it reads, or its parameters where it reads nothing."""
     read = [path for role, needed in job.inputs.items() for path in (needed.receipt, *files_read(job, role))]
-    return read or [plan.resolved.file]
+    return read or plan.resolved.files
 
 
 def _newest(paths: Sequence[Path]) -> int | None:

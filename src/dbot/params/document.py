@@ -1,4 +1,4 @@
-"""The whole of params.yaml as one typed model."""
+"""The whole of params.yaml, with what it includes, as one typed model."""
 
 from typing import Literal
 
@@ -24,6 +24,8 @@ class Params(Section):
 
     version: Literal[1]
     """Version of this file's format."""
+    include: list[str] = Field(default_factory=list)
+    """Files that hold more of it, relative to this one. They may share a section, and nothing in it; none includes another."""
     scale: str
     """The scale that a bare command builds."""
     build: Build

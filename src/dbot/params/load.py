@@ -1,4 +1,4 @@
-"""From params.yaml to validated parameters of one scale."""
+"""From params.yaml, and what it includes, to validated parameters of one scale."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,11 @@ from dbot.base.errors import UserError
 from dbot.params.checks import cross_check
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
+from dbot.params.include import INCLUDE, read_parts
 from dbot.params.problem import Problem
 from dbot.params.recipes import Pretrain
 from dbot.params.section import model_at
-from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
+from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, shown
 from dbot.params.sweeps import expand_sweeps
 from dbot.params.teachers import Teacher
 
@@ -41,6 +42,11 @@ class Resolved:
     origins: Mapping[KeyPath, Origin]
     file: Path
 
+    @property
+    def files(self) -> list[Path]:
+        """The file, and those that it includes."""
+        return list(dict.fromkeys([self.file, *(origin.file for origin in self.origins.values())]))
+
     def origin(self, *path: str | int) -> Origin | None:
         """Where the value at ``path`` was written; None for a default of the model."""
         return self.origins.get(path)
@@ -52,7 +58,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
     Raises:
         UserError: one line for each thing that is wrong, naming key, value and what is allowed.
     """
-    document = read_yaml(file)
+    document = read_parts(file)
     scale = document.data.get("scale") if scale is None else scale
     scales = document.data.get("scales")
     if not (isinstance(scales, dict) and isinstance(scale, str) and scale in scales):
@@ -62,16 +68,16 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
     tree = document
     overrides = scales[scale].get("overrides") if isinstance(scales[scale], dict) else None
     if isinstance(overrides, dict):
-        for key in ("version", "scale", "scales"):
+        for key in ("version", INCLUDE, "scale", "scales"):
             if key in overrides:
-                line = document.origins["scales", scale, "overrides", key].line
-                raise UserError(f"{file}:{line}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
+                where = document.origins["scales", scale, "overrides", key].place
+                raise UserError(f"{where}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
         tree = merge(document, document.at("scales", scale, "overrides"))
     for kind in KINDS:
-        tree = _extend(tree, ("recipes", kind), file)
-    tree = expand_sweeps(tree, file)
+        tree = _extend(tree, ("recipes", kind))
+    tree = expand_sweeps(tree)
     for kind in KINDS:
-        tree = _extend(tree, ("recipes", kind), file)
+        tree = _extend(tree, ("recipes", kind))
 
     params = validated(Params, tree, file)
     if problems := cross_check(params, scale):
@@ -91,7 +97,7 @@ def validated(model: type[Validated], tree: Tree, file: Path) -> Validated:
         raise UserError(*_lines(file, tree, _problems(error, tree.data, model))) from None
 
 
-def _extend(tree: Tree, section: KeyPath, file: Path) -> Tree:
+def _extend(tree: Tree, section: KeyPath) -> Tree:
     """Replace every recipe that says ``extends`` by its parent with its own keys laid on top."""
     try:
         recipes = tree.at(*section)
@@ -112,7 +118,7 @@ def _extend(tree: Tree, section: KeyPath, file: Path) -> Tree:
                     reason = "would extend itself" if exists else "does not exist"
                     known = ", ".join(k for k in recipes.data if k != name)
                     key = dotted((*section, name, "extends"))
-                    raise UserError(f"{file}:{where.line}: {key} is {shown(parent)}, which {reason}: recipes are: {known}")
+                    raise UserError(f"{where.place}: {key} is {shown(parent)}, which {reason}: recipes are: {known}")
                 recipe = merge(expand(parent, (*heirs, name)), recipe)
                 data = {k: v for k, v in recipe.data.items() if k != "extends"}
                 recipe = Tree(data, {p: o for p, o in recipe.origins.items() if p[:1] != ("extends",)})
@@ -218,7 +224,7 @@ def _lines(file: Path, tree: Tree, problems: Iterable[Problem]) -> list[str]:
         while path and path not in tree.origins:
             path = path[:-1]
         origin = tree.origins.get(path)
-        where = f"{file}:{origin.line}" if origin else f"{file}"
+        where = origin.place if origin else f"{file}"
         line = f"{where}: {dotted(problem.path)} {problem.what}: {problem.remedy}"
         lines.setdefault((where, problem.path[-1:], problem.what, problem.remedy), line)
     return list(lines.values())

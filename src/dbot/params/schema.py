@@ -1,9 +1,10 @@
-"""The JSON schemas of params.yaml and site.yaml, for completion and checks in editors."""
+"""The JSON schemas of params.yaml, the files that it includes, and site.yaml, for completion and checks in editors."""
 
 from typing import Any
 
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
+from dbot.params.include import INCLUDE
 from dbot.params.site import Site
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,7 +30,7 @@ def json_schema() -> dict[str, Any]:
         if "oneOf" in recipe:
             recipe.pop("discriminator", None)
             recipe["anyOf"] = recipe.pop("oneOf")  # without its tag, an extending recipe fits both designs
-    sections = {k: v for k, v in schema["properties"].items() if k not in ("version", "scale", "scales")}
+    sections = {k: v for k, v in schema["properties"].items() if k not in ("version", INCLUDE, "scale", "scales")}
     definitions["Scale"]["properties"]["overrides"] = {
         "type": "object",
         "description": "Sections of this file, with only the keys that differ at this scale.",
@@ -37,6 +38,11 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"$schema": DRAFT, **schema, "title": "dbot params.yaml"}
+
+
+def included_schema() -> dict[str, Any]:
+    """JSON schema of a file that params.yaml includes: the same sections, beside this schema's file, and no `include`."""
+    return {"$schema": DRAFT, "$ref": "params.schema.json", "properties": {INCLUDE: False}, "title": "dbot params/*.yaml"}
 
 
 def site_schema() -> dict[str, Any]:

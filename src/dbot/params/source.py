@@ -1,4 +1,4 @@
-"""Reading YAML so that every value still knows its line, and merging without forgetting it."""
+"""Reading YAML so that every value still knows its file and line, and merging without forgetting it."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,16 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was written: its key in the file, and the line."""
+    """Where a value was written: its key, the file, and the line there."""
 
     key: str
+    file: Path
     line: int
+
+    @property
+    def place(self) -> str:
+        """``params.yaml:12``."""
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ def _construct(loader: Loader | _TellingLoader, node: yaml.Node, path: KeyPath, 
     line = node.start_mark.line + 1
     if len(origins) > MOST:
         raise UserError(f"{file}:{line}: the file holds more than {MOST:,} values; do its aliases (*) multiply one another?")
-    origins[path] = Origin(dotted(path), line)
+    origins[path] = Origin(dotted(path), file, line)
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -126,7 +132,7 @@ def _construct(loader: Loader | _TellingLoader, node: yaml.Node, path: KeyPath, 
             if key in mapping:
                 raise UserError(f"{file}:{line}: {dotted((*path, key))} is given twice; keep one of them")
             mapping[key] = _construct(loader, value_node, (*path, key), origins, file)
-            origins[(*path, key)] = Origin(dotted((*path, key)), line)
+            origins[(*path, key)] = Origin(dotted((*path, key)), file, line)
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, item, (*path, i), origins, file) for i, item in enumerate(node.value)]

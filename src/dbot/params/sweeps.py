@@ -88,7 +88,7 @@ def row_name(sweep: str, variant: str, stages: int) -> str:
     return f"{sweep}-{variant}-{stages}"
 
 
-def expand_sweeps(tree: Tree, file: Any) -> Tree:
+def expand_sweeps(tree: Tree) -> Tree:
     """Add to `rows` and `recipes` what the sweeps declare. What isn't well-formed is left to the validation.
 
     Raises:
@@ -110,8 +110,8 @@ def expand_sweeps(tree: Tree, file: Any) -> Tree:
             here: KeyPath = ("sweeps", name, "variants", number)
             for path, value in _made(name, sweep, variant, base, tree.data):
                 if path[0] == "rows" and path[1] in rows:
-                    line = tree.origins[here].line
-                    raise UserError(f"{file}:{line}: sweeps.{name} makes row {path[1]}, which is there already: rename one of them")
+                    where = tree.origins[here].place
+                    raise UserError(f"{where}: sweeps.{name} makes row {path[1]}, which is there already: rename one of them")
                 added.append((path, value, tree.origins[here]))
     return _with(tree, added)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from dbot.params.rows import Column
 from dbot.params.scales import Resources
@@ -111,18 +112,18 @@ class Plan(Graph):
         return Resources(**{**defaults, **stated})
 
     def keys(self, job: Job) -> list[str]:
-        """The keys of params.yaml that a job's settings were read from, in the order of the file."""
-        return [key for _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]
+        """The keys of params.yaml that a job's settings were read from, by file and line."""
+        return [key for _, _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]
 
     @cached_property
-    def _leaves(self) -> dict[KeyPath, list[tuple[int, str]]]:
-        """By the path of a section or key, line and name of every key at or below it that has no keys of its own."""
+    def _leaves(self) -> dict[KeyPath, list[tuple[Path, int, str]]]:
+        """By the path of a section or key, place and name of every key at or below it that has no keys of its own."""
         sections = {path[:-1] for path in self.resolved.origins if path and isinstance(path[-1], str)}
-        leaves: dict[KeyPath, list[tuple[int, str]]] = {}
+        leaves: dict[KeyPath, list[tuple[Path, int, str]]] = {}
         for path, origin in self.resolved.origins.items():
             if path not in sections and not any(isinstance(key, int) for key in path):
                 for length in range(len(path) + 1):
-                    leaves.setdefault(path[:length], []).append((origin.line, origin.key))
+                    leaves.setdefault(path[:length], []).append((origin.file, origin.line, origin.key))
         return leaves
 
     def _with_controls(self, rows: list[str] | None) -> list[str]:

@@ -11,10 +11,16 @@ from dbot.plan import Plan
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", nargs="*", metavar="TARGET", help="a target of the workflow, as row_B-B (default: all)")
-    parser.add_argument("--format", choices=["text", "csv", "json"], default="text", help="how (default: %(default)s)")
+    parser.add_argument("--again", action="store_true", help="count jobs that have run as to be run once more")
+    parser.add_argument(
+        "--format",
+        choices=["text", "summary", "csv", "json"],
+        default="text",
+        help="summary: three lines on what is left to do (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
-    found = forecast(plan, jobs_of(plan, args.target))
-    print({"text": show.text, "csv": show.csv_text, "json": show.json_text}[args.format](found), end="")
+    found = forecast(plan, jobs_of(plan, args.target), args.again)
+    print({"text": show.text, "summary": show.summary, "csv": show.csv_text, "json": show.json_text}[args.format](found), end="")

@@ -1,4 +1,4 @@
-"""Show what a row resolves to at a scale, and the line of params.yaml that each value came from."""
+"""Show what a row resolves to at a scale, and the file and line that each value came from."""
 
 import argparse
 from typing import Any
@@ -37,6 +37,6 @@ def _show(resolved: Resolved, path: KeyPath, value: Any) -> None:
             _show(resolved, (*path, key), below)
         return
     origin = resolved.origin(*path)
-    where = f"{resolved.file}:{origin.line} {origin.key}" if origin else "default of the typed model"
+    where = f"{origin.place} {origin.key}" if origin else "default of the typed model"
     written = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
     print(f"{dotted(path)} = {written}    # {where}")

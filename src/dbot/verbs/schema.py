@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dbot.base.files import write_whole
 from dbot.params.load import load
-from dbot.params.schema import json_schema, site_schema
+from dbot.params.schema import included_schema, json_schema, site_schema
 from dbot.plan import Plan
 from dbot.versioning.project import FILE, project_text
 
@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    for name, schema in (("params", json_schema()), ("site", site_schema())):
+    for name, schema in (("params", json_schema()), ("included", included_schema()), ("site", site_schema())):
         path = args.folder / f"{name}.schema.json"
         write_whole(path, (json.dumps(schema, indent=1, ensure_ascii=False) + "\n").encode())
         print(f"wrote {path}")
