@@ -133,7 +133,7 @@ def project(tmp_path: Path, cluster: Cluster) -> Callable[..., Copy]:
     def make(name: str, **changes: Any) -> Copy:
         copy = cluster.copy(tmp_path / name)
         copy.change(changes)
-        copy.run("dbot", "stages")
+        copy.run("dbot", "schema")
         if cluster.ours:
             (copy.folder / "site.yaml").write_text(SITE)
         return copy

@@ -209,6 +209,8 @@ def test_where_jobs_get_no_answer_from_slurm_they_run_without_a_known_end(ready,
         (copy.folder / "silent" / name).write_text(f'#!/bin/bash\n[ -z "$SLURM_JOB_ID" ] || exit 0\nPATH=${{PATH#*:}} exec {name} "$@"\n')
         (copy.folder / "silent" / name).chmod(0o755)
     copy.env["PATH"] = f"{copy.folder}/silent:{copy.env['PATH']}"
+    # Slurm 24.11 tells a job its end without being asked; an older one doesn't.
+    (copy.folder / "site.yaml").write_text(SITE + "setup: [unset SLURM_JOB_END_TIME]\n")
     ours.run(copy, STAGE)
     assert "Slurm does not say when job" in said(copy)
     assert len(attempts(copy, copy.plan.distill("B-B", 1))) == 1
