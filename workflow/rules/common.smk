@@ -9,12 +9,11 @@ from snakemake.exceptions import WorkflowError
 
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
-from dbot.cli import JOBS
 from dbot.cluster.memory import memory_for_attempt
+from dbot.jobs.registry import kinds
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site
-from dbot.plan import KEPT
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
 
@@ -82,7 +81,7 @@ def option(role):
 
 def wanted(verb, wildcards):
     """What a job asks of the machine; a rule that is no job of the plan (calibrate) has one answer for all."""
-    return PLAN.resources(job(verb, wildcards)) if verb in JOBS else PLAN.asked(verb)
+    return PLAN.resources(job(verb, wildcards)) if verb in kinds() else PLAN.asked(verb)
 
 
 def threads(verb):
@@ -95,7 +94,7 @@ def requests(verb):
 
     def asked(wildcards, attempt):
         machine = wanted(verb, wildcards)
-        log = job(verb, wildcards).log if verb in JOBS else Path()
+        log = job(verb, wildcards).log if verb in kinds() else Path()
         memory = memory_for_attempt(machine.memory_gb, PLAN.params.execution.memory_growth, attempt, log)
         return {
             "mem_mb": int(memory * 1000),
@@ -146,12 +145,12 @@ def receipts(jobs):
 
 def kept(cells):
     """The marks of the checkpoints behind some cells, once DVC has them."""
-    return [str(each.folder / "recorded.json") for each in PLAN.jobs(cells) if each.verb in KEPT]
+    return [str(each.folder / "recorded.json") for each in PLAN.jobs(cells) if each.kind.kept]
 
 
 def small(cells):
     """The receipts behind some cells that come without a checkpoint."""
-    return receipts(each for each in PLAN.jobs(cells) if each.verb not in KEPT)
+    return receipts(each for each in PLAN.jobs(cells) if not each.kind.kept)
 
 
 def besides(asked, possible):
@@ -201,4 +200,4 @@ def say_why_jobs_failed():
 def jobs_of_this_run():
     """The plan's jobs among those that run. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg."""
     listed = [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
-    return [job(verb, wildcards) for verb, wildcards in listed if verb in JOBS]
+    return [job(verb, wildcards) for verb, wildcards in listed if verb in kinds()]

@@ -11,7 +11,7 @@ rule record:
     log:
         "logs/{scale}/record/{job}.log",
     wildcard_constraints:
-        job=f"({'|'.join(KEPT)})/.+",
+        job=f"({'|'.join(kind.name for kind in kinds().values() if kind.kept)})/.+",
     priority: 2  # what was computed is kept before more is
     localrule: True
     conda:

@@ -8,7 +8,8 @@ from math import ceil
 from dbot.forecast import calibration
 from dbot.forecast.calibration import Calibration
 from dbot.forecast.rates import Basis, Rates
-from dbot.forecast.work import Work, Works
+from dbot.forecast.work import Works
+from dbot.jobs.work import Work
 from dbot.params.hardware import HardwareKind
 from dbot.plan import Job, Plan
 from dbot.record.evidence import Evidence, State

@@ -13,7 +13,7 @@ from dbot.base.errors import UserError
 from dbot.params.checks import cross_check
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
-from dbot.params.problem import Problem
+from dbot.params.problem import Problem, lines
 from dbot.params.recipes import Pretrain
 from dbot.params.section import model_at
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, read_yaml, shown
@@ -75,7 +75,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
 
     params = validated(Params, tree, file)
     if problems := cross_check(params, scale):
-        raise UserError(*_lines(file, tree, problems))
+        raise UserError(*lines(file, tree.origins, problems))
     return Resolved(params, scale, tree.origins, file)
 
 
@@ -88,7 +88,7 @@ def validated(model: type[Validated], tree: Tree, file: Path) -> Validated:
     try:
         return model.model_validate(tree.data)
     except ValidationError as error:
-        raise UserError(*_lines(file, tree, _problems(error, tree.data, model))) from None
+        raise UserError(*lines(file, tree.origins, _problems(error, tree.data, model))) from None
 
 
 def _extend(tree: Tree, section: KeyPath, file: Path) -> Tree:
@@ -208,17 +208,3 @@ def _keys_of(model: Any, path: KeyPath, data: Any) -> list[str]:
     """The keys that the model allows at ``path``."""
     found = model_at(model, path, data)
     return list(found.model_fields) if found is not None else []
-
-
-def _lines(file: Path, tree: Tree, problems: Iterable[Problem]) -> list[str]:
-    """A line for each problem; one that several recipes inherit is said once."""
-    lines: dict[tuple[str, KeyPath, str, str], str] = {}
-    for problem in problems:
-        path = problem.path
-        while path and path not in tree.origins:
-            path = path[:-1]
-        origin = tree.origins.get(path)
-        where = f"{file}:{origin.line}" if origin else f"{file}"
-        line = f"{where}: {dotted(problem.path)} {problem.what}: {problem.remedy}"
-        lines.setdefault((where, problem.path[-1:], problem.what, problem.remedy), line)
-    return list(lines.values())

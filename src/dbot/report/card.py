@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from dbot.jobs.distill import DISTILL
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
 from dbot.record.evidence import Evidence, Finding
@@ -105,7 +106,7 @@ def _facts(plan: Plan, exported: Exported, own: Receipt | None, chain: Mapping[P
         yield "recipe", ", ".join(f"{name} {recipe[name]}" for name in names if name in recipe)
     for receipt in chain.values():
         identity = receipt.identity
-        if identity.verb == "distill":
+        if identity.verb == DISTILL.name:
             yield f"teacher of {identity.key['row']}, stage {identity.key['stage']}", _teacher(plan, identity.key["row"], receipt, chain)
     for receipt in chain.values():
         declared = receipt.identity.settings.get("dataset")

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from dbot.base import durations
 from dbot.base.errors import UserError
 from dbot.forecast.forecast import forecast
+from dbot.jobs.evaluate import DENSE
 from dbot.params.rows import Column
-from dbot.plan import DENSE, METRICS, Job, Plan
+from dbot.plan import METRICS, Job, Plan
 from dbot.record import receipt as receipts
 from dbot.record.evidence import Evidence, Finding, State, spent
 from dbot.record.history import History, read_history

@@ -4,7 +4,8 @@ import base64
 from dataclasses import dataclass
 
 from dbot.base.errors import UserError
-from dbot.plan import SIMILARITY, Plan
+from dbot.jobs.compare import SIMILARITY
+from dbot.plan import Plan
 from dbot.record import receipt as receipts
 from dbot.record.evidence import Evidence, Finding, State
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from dbot.jobs.evaluate import EVALUATE
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS
 from dbot.plan import Job, Plan
@@ -35,8 +36,8 @@ def _lines(plan: Plan, found: Status) -> Iterator[str]:
     told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     yield f"scale {plan.scale}, {len(found.results)} result{'s' * (len(found.results) != 1)}: {told}"
     yield ""
-    yield from _table([result for result in found.results if result.job.verb == "evaluate"])
-    yield from _others([result for result in found.results if result.job.verb != "evaluate"])
+    yield from _table([result for result in found.results if result.job.kind is EVALUATE])
+    yield from _others([result for result in found.results if result.job.kind is not EVALUATE])
     yield from _reasons(found)
     yield from _code(found)
 
@@ -100,7 +101,7 @@ def _behind(found: Status, each: JobStatus) -> str:
 
 
 def _short(job: Job) -> str:
-    return f"{job.key['row']}/{job.key['column']}" if job.verb == "evaluate" else job.name
+    return f"{job.key['row']}/{job.key['column']}" if job.kind is EVALUATE else job.name
 
 
 def _code(found: Status) -> Iterator[str]:
