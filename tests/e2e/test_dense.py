@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dbot.plan import DENSE, GALLERY
+from dbot.jobs.evaluate import DENSE, GALLERY
 from dbot.record import receipt as receipts
 from tests.e2e.project import Copy
 

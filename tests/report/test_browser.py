@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dbot.plan import GALLERY, SIMILARITY
+from dbot.jobs.compare import SIMILARITY
+from dbot.jobs.evaluate import GALLERY
 from dbot.record.receipt import artifact_of
 from dbot.report.page import render
 from tests.fabricated import Project

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
+from dbot.jobs.compare import SIMILARITY
 from dbot.params.load import load
-from dbot.plan import SIMILARITY, Plan
+from dbot.plan import Plan
 from dbot.record import receipt as receipts
 from dbot.record.check import check
 

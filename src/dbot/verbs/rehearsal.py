@@ -30,6 +30,8 @@ TRAINING, VALIDATION = 40, 10
 TYPICAL_SIDE = 480
 """Side in pixels of the images that stand for those of a set that is not drawn."""
 CIFAR_SIDE = 32
+REHEARSED = {"label_fraction": 1.0, "monitor": None}
+"""Fields of recipes that would find too few of the drawn images, or look at them besides."""
 SCENE = Scene(digits=[2, 6], sizes=[0.16, 0.45])
 
 
@@ -90,16 +92,10 @@ class Rehearsal:
     def _params(self) -> Params:
         """The plan's, of which a rehearsal takes every label, looks at nothing meanwhile, and fetches no weights."""
         params = self.plan.params
-        recipes = params.recipes.model_copy(
-            update={
-                "pretrain": _all(params.recipes.pretrain, {"monitor": None}),
-                "finetune": _all(params.recipes.finetune, {"label_fraction": 1.0}),
-                "transfer": _all(params.recipes.transfer, {"label_fraction": 1.0}),
-            }
-        )
+        recipes = {section: _all(dict(getattr(params.recipes, section)), REHEARSED) for section in type(params.recipes).model_fields}
         ours = {name: teacher for name, teacher in params.teachers.items() if isinstance(teacher, TimmTeacher)}
         teachers = {**params.teachers, **_all(ours, {"weights": "random"})}
-        return params.model_copy(update={"recipes": recipes, "teachers": teachers})
+        return params.model_copy(update={"recipes": params.recipes.model_copy(update=recipes), "teachers": teachers})
 
     def _images(self, name: str, layout: Layout) -> Manifest:
         style = "digits" if layout == "imagefolder" else "scenes"
@@ -159,5 +155,8 @@ def _declared(style: str, layout: Layout, side: int, root: Path) -> Dataset:
 
 
 def _all(sections: Mapping[str, S], update: Mapping[str, object]) -> dict[str, S]:
-    """Sections by name, each with some fields replaced."""
-    return {name: section.model_copy(update=update) for name, section in sections.items()}
+    """Sections by name, each with the fields replaced that it has."""
+    return {
+        name: section.model_copy(update={field: value for field, value in update.items() if field in type(section).model_fields})
+        for name, section in sections.items()
+    }
