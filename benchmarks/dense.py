@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.forecast.counted import counted
 
 from benchmarks import pages
 from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
@@ -15,7 +16,7 @@ from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, rati
 from benchmarks.step import SIZES, architecture
 from benchmarks.training import OneStep
 from dbot.data.objects.loading import Origin
-from dbot.forecast.dense import detector, segmenter
+from dbot.flops.dense import detector, segmenter
 from dbot.models.segmenter import Segmenter
 from dbot.params.detection import Counts, Detect
 from dbot.params.load import DEFAULT_FILE, load
@@ -28,7 +29,6 @@ from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
 from dbot.train.task import Step, Task
 from dbot.verbs.rehearsal import Rehearsal
-from tests.forecast.counted import counted
 
 ROW, RECIPE = "B-B", "asymmetric-B"
 COLUMNS = {"detect": "det", "segment": "seg"}

@@ -23,6 +23,8 @@ FLOORS = (
     "analyse",
     "pictures",
     "tasks",
+    "flops",
+    "jobs",
     "plan",
     "record",
     "cluster",

@@ -275,6 +275,40 @@ def test_what_isn_t_there_is_one_line(ask: Any, said: str) -> None:
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "  distill:\n    any: {nodes: 4",
+            "  distil:\n    any: {nodes: 4",
+            "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
+            "probe, analyse, compare, calibrate",
+        ),
+        (
+            "        detect: 0.15",
+            "        detction: 0.15",
+            "hardware.kinds.h100.share.detction is not a job: use one of: generate, prepare",
+        ),
+        (
+            "      title: NVIDIA A100 SXM\n",
+            "      title: NVIDIA A100 SXM\n      images_per_second: {training: {any: 9.0}}\n",
+            "hardware.kinds.a100.images_per_second.training is not a job: use one of: generate, prepare",
+        ),
+    ],
+)
+def test_a_kind_of_job_that_there_is_not_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text, file = (PROJECT / "params.yaml").read_text(), tmp_path / "params.yaml"
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        Plan(load(file, "paper"))
+    (line,) = caught.value.problems
+    where, _, what = line.removeprefix(f"{file}:").partition(": ")
+    assert what.startswith(said)
+    changed = next(number for number, (a, b) in enumerate(zip(text.split("\n"), file.read_text().split("\n"), strict=False), 1) if a != b)
+    assert changed <= int(where) <= changed + 1
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_job_states_its_resources(scale: str) -> None:
     p = plan(scale)

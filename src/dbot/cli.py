@@ -5,27 +5,17 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dbot import __version__
 from dbot.base import garbage
 from dbot.base.disk import concerns_disk, is_misplaced, refusal
 from dbot.base.errors import UserError
 
-JOBS = {
-    "generate": "draw an embedded data set",
-    "prepare": "check a data set and write its manifest",
-    "fetch": "take over weights that others released",
-    "distill": "train one stage of distillation",
-    "finetune": "fine-tune a classifier",
-    "transfer": "fine-tune on a set that pre-training has not seen",
-    "detect": "train a detector of boxes and instance masks",
-    "segment": "train a semantic segmenter",
-    "evaluate": "measure one cell of the table",
-    "probe": "k-NN and linear classification of a frozen stage or teacher",
-    "analyse": "attention distance and singular values inside a frozen stage or teacher",
-    "compare": "how like two rows' students are, layer by layer",
-}
-"""Verbs that are jobs: each shares its name with a rule and ends in a receipt."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbot.jobs.kind import Kind
 
 OTHERS = {
     "table": "write the table from the receipts",
@@ -57,12 +47,17 @@ OTHERS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; the exit status is 0, or 2 for a mistake that the user can mend."""
     arguments = sys.argv[1:] if argv is None else argv
-    verbs = {**JOBS, **OTHERS}
     garbage.seldom()
     try:
-        if not arguments or arguments[0] in ("-h", "--help", "--version") or arguments[0] not in verbs:
-            return _front(arguments, verbs)
-        importlib.import_module(f"dbot.verbs.{arguments[0]}").run(parser(arguments[0]).parse_args(arguments[1:]))
+        verb = arguments[0] if arguments else ""
+        if verb in OTHERS:
+            importlib.import_module(f"dbot.verbs.{verb}").run(parser(verb).parse_args(arguments[1:]))
+        elif verb in kinds():
+            from dbot.verbs import job
+
+            job.run(parser(verb).parse_args(arguments[1:]), kinds()[verb])
+        else:
+            return _front(arguments)
         sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
@@ -79,23 +74,32 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def kinds() -> "Mapping[str, Kind]":
+    """By verb, the kinds of job: each shares its name with a rule and ends in a receipt."""
+    from dbot.jobs import registry
+
+    return registry.kinds()
+
+
 def parser(verb: str) -> argparse.ArgumentParser:
     """What a verb's command line may say: the flags of every verb, then its own."""
-    module = importlib.import_module(f"dbot.verbs.{verb}")
-    made = argparse.ArgumentParser(prog=f"dbot {verb}", description=module.__doc__, allow_abbrev=False)
+    module = importlib.import_module(f"dbot.verbs.{verb}" if verb in OTHERS else "dbot.verbs.job")
+    description = module.__doc__ if verb in OTHERS else kinds()[verb].description
+    made = argparse.ArgumentParser(prog=f"dbot {verb}", description=description, allow_abbrev=False)
     made.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")
     made.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
-    module.arguments(made)
+    module.arguments(made, *(() if verb in OTHERS else (kinds()[verb],)))
     return made
 
 
-def _front(arguments: list[str], verbs: dict[str, str]) -> int:
+def _front(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"dbot {__version__}")
         return 0
-    wide = max(map(len, verbs))
+    jobs = {name: kind.title for name, kind in kinds().items()}
+    wide = max(map(len, (*jobs, *OTHERS)))
     print("usage: dbot <verb> [--params FILE] [--scale SCALE] ...   (dbot <verb> --help says more)\n")
-    for title, group in (("jobs, one a rule of the workflow", JOBS), ("everything else", OTHERS)):
+    for title, group in (("jobs, one a rule of the workflow", jobs), ("everything else", OTHERS)):
         print(f"{title}:", *(f"  {name:{wide}}  {text}" for name, text in group.items()), "", sep="\n")
     if arguments and arguments[0] not in ("-h", "--help"):
         print(f"dbot: there is no verb {arguments[0]!r}; the verbs are listed above", file=sys.stderr)

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from dbot.jobs.evaluate import DENSE, GALLERY
 from dbot.lineage import receipt as receipts
-from dbot.plan import DENSE, GALLERY
 from tests.e2e.project import Copy
 
 SCENES = {"image_size": 32, "train": 40, "validation": 6, "scene": {"digits": [1, 2], "sizes": [0.5, 0.9]}}

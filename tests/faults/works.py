@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbot.jobs.evaluate import DENSE
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import check
-from dbot.plan import DENSE, RESULTS, Job, Plan
+from dbot.plan import RESULTS, Job, Plan
 from tests.e2e.project import Copy
 from tests.faults.killing import Dbot
 
@@ -69,8 +70,8 @@ def works(plan: Plan) -> dict[str, Work]:
     for column, use in (("det", uses.det), ("seg", uses.seg)):
         drawn, data = f"of {use}", use
         listed += [_of(drawn, plan.generate(use)), _of(data, plan.prepare(use), drawn)]
-        listed.append(_of(DENSE[column], plan.job(DENSE[column], row="B-scratch", seed="0"), drawn, data))
-        listed.append(_of(f"evaluate {column}", plan.evaluate("B-scratch", column, 0), drawn, data, DENSE[column]))
+        listed.append(_of(DENSE[column].name, plan.job(DENSE[column], row="B-scratch", seed="0"), drawn, data))
+        listed.append(_of(f"evaluate {column}", plan.evaluate("B-scratch", column, 0), drawn, data, DENSE[column].name))
     measured = (*training, "finetune", "evaluate")
 
     def record(*jobs: Job) -> list[str]:

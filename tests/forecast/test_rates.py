@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from dbot.base.errors import UserError
+from dbot.flops.cost import Flops
 from dbot.forecast.calibration import Calibration, Measured, merged, read, write
-from dbot.forecast.cost import Flops
 from dbot.forecast.rates import Basis, Rates
-from dbot.forecast.work import Pass, Work
+from dbot.jobs.work import Pass, Work
 from dbot.params.hardware import HardwareKind
 from dbot.params.load import load
 from dbot.plan import Job, Plan

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dbot.forecast.work import BYTES, Works, kinds
+from dbot.forecast.work import Works, kinds
+from dbot.jobs.work import BYTES
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.report.page import every_job

@@ -13,22 +13,12 @@ from tests.params_text import params_text
     ("old", "new", "said"),
     [
         ("  use: h100 #", "  use: h1000 #", "hardware.use is 'h1000': there is no kind of hardware of that name; declared are: h100, a100"),
-        (
-            "        detect: 0.15",
-            "        detction: 0.15",
-            "hardware.kinds.h100.share.detction is not a job: use one of: generate, prepare",
-        ),
         ("        detect: 0.15", "        detect: 1.5", "hardware.kinds.h100.share.detect is 1.5: must be at most 1"),
         ("      price: null #", "      price: 2.5 #", "hardware.kinds.h100.currency is null: say what the price is in"),
         (
             "      title: NVIDIA A100 SXM\n",
             "      title: NVIDIA A100 SXM\n      images_per_second: {distill: {XL: 9.0}}\n",
             "hardware.kinds.a100.images_per_second.distill.XL is not an architecture: use any, or one of: B, L, H",
-        ),
-        (
-            "      title: NVIDIA A100 SXM\n",
-            "      title: NVIDIA A100 SXM\n      images_per_second: {training: {any: 9.0}}\n",
-            "hardware.kinds.a100.images_per_second.training is not a job: use one of: generate, prepare",
         ),
     ],
 )

@@ -303,12 +303,6 @@ CASES = {
         "seeds: [0, 1, 0]",
         "build.seeds.2 is 0: stands there twice; name it once",
     ),
-    "an unknown rule": (
-        ("  distill:\n    any: {nodes: 4", "  distil:\n    any: {nodes: 4"),
-        "  distil:",
-        "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
-        "probe, analyse, compare, calibrate",
-    ),
     "pixels of full size": (
         ("short_side: null", "copies: pixels"),
         "copies: pixels",

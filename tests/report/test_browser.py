@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from dbot.jobs.compare import SIMILARITY
+from dbot.jobs.evaluate import GALLERY
 from dbot.lineage.receipt import artifact_of
-from dbot.plan import GALLERY, SIMILARITY
 from dbot.report.page import render
 from tests.fabricated import Project
 

@@ -18,9 +18,9 @@ import pytest
 from dbot.base.errors import UserError
 from dbot.cli import main
 from dbot.lineage import receipt as receipts
+from dbot.lineage.session import Session
 from dbot.tracking import address, runs
 from dbot.tracking.address import tracking_uri
-from dbot.lineage.session import Session
 from dbot.tracking.mlflow import Feed, Synced, sync
 from dbot.tracking.patience import Patience
 from dbot.tracking.store import Store

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from dbot.cli import main
+from dbot.jobs.compare import SIMILARITY
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import check
 from dbot.params.load import load
-from dbot.plan import SIMILARITY, Plan
+from dbot.plan import Plan
 
 SHORT = (
     ("style: outlines, image_size: 32, train: 1000, validation: 500", "style: outlines, image_size: 32, train: 20, validation: 10"),

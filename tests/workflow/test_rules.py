@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dbot import cli
+from dbot.jobs.registry import kinds
 from dbot.params.load import load
 from dbot.plan import RESULTS, Job, Plan
 from tests.params_text import params_text
@@ -70,7 +71,7 @@ def test_a_job_declares_the_files_of_its_plan(scale: str, empty: Path) -> None:
     summary = snakemake(empty, "--detailed-summary", "--config", f"scale={scale}").stdout
     rows = [line.split("\t") for line in summary.splitlines() if line.startswith(f"{RESULTS}/{scale}/")]
     # The rules of the dense columns are `evaluate` with more outputs.
-    declared = sorted(row[0] for row in rows if row[2].removesuffix("_det").removesuffix("_seg") in cli.JOBS)
+    declared = sorted(row[0] for row in rows if row[2].removesuffix("_det").removesuffix("_seg") in kinds())
     planned = sorted(str(job.folder / name) for job in plan_of(scale, empty).jobs() for name in (job.receipt.name, *job.artifacts))
     assert declared == planned
 
@@ -101,7 +102,7 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: 
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*cli.JOBS, "record", "sync", "table", "probes", "properties", "transfers", "sweep", "report"} - {"fetch"}
+    assert verbs == {*kinds(), "record", "sync", "table", "probes", "properties", "transfers", "sweep", "report"} - {"fetch"}
 
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:

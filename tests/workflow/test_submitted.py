@@ -25,7 +25,7 @@ def show_lines():
 
     about = dict(run_uuid="run", slurm_logfile="log", comment_str="", partition="", workdir=".")
     for each in workflow.dag.needrun_jobs(exclude_finished=False):
-        if each.rule.name.split("_")[0] in JOBS:  # in a dry run all are local
+        if each.rule.name.split("_")[0] in kinds():  # in a dry run all are local
             validate_slurm_extra(each)
             account = next(Executor.get_account_arg(None, each))
             line = get_submit_command(each, dict(about, account=account), workflow.executor_settings) + set_gres_string(each)

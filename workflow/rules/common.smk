@@ -13,8 +13,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from dbot.base.errors import UserError
-from dbot.cli import JOBS
 from dbot.cluster.memory import memory_for_attempt
+from dbot.jobs.registry import kinds
 from dbot.lineage.judge import Judge, failures, files_read
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
@@ -89,7 +89,7 @@ def option(role):
 
 def wanted(verb, wildcards):
     """What a job asks of the machine; a rule that is no job of the plan (calibrate) has one answer for all."""
-    return PLAN.resources(job(verb, wildcards)) if verb in JOBS else PLAN.asked(verb)
+    return PLAN.resources(job(verb, wildcards)) if verb in kinds() else PLAN.asked(verb)
 
 
 def threads(verb):
@@ -102,7 +102,7 @@ def requests(verb):
 
     def asked(wildcards, attempt):
         machine = wanted(verb, wildcards)
-        log = job(verb, wildcards).log if verb in JOBS else Path()
+        log = job(verb, wildcards).log if verb in kinds() else Path()
         memory = memory_for_attempt(machine.memory_gb, PLAN.params.execution.memory_growth, attempt, log)
         return {
             "mem_mb": int(memory * 1000),
@@ -205,4 +205,4 @@ def say_why_jobs_failed():
 def jobs_of_this_run():
     """The plan's jobs among those that run. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg."""
     listed = [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
-    return [job(verb, wildcards) for verb, wildcards in listed if verb in JOBS]
+    return [job(verb, wildcards) for verb, wildcards in listed if verb in kinds()]

@@ -8,15 +8,14 @@ from typing import Literal
 
 from dbot.cluster.answers import Node, Partition, Qos
 from dbot.cluster.finding import Finding, listed
+from dbot.jobs.registry import kinds
 from dbot.params.scales import Resources
 from dbot.params.site import Site
-from dbot.plan import KEPT, Job, Plan
+from dbot.plan import Job, Plan
 
 Kind = Literal["cpu", "gpu"]
 KINDS: tuple[Kind, ...] = ("cpu", "gpu")
 JOBS: Mapping[Kind, str] = {"cpu": "jobs without GPUs", "gpu": "jobs with GPUs"}
-TRAININGS = tuple(verb for verb in KEPT if verb != "fetch")
-"""Verbs that keep a state, so that a job may be shorter than the work."""
 
 
 @dataclass(frozen=True)
@@ -203,8 +202,7 @@ def _allowed(cluster: Cluster, site: Site, demand: Demand, queue: Partition) -> 
 
 
 def _too_long(demand: Demand, who: str, most: float) -> Obstacle:
-    training = demand.verb in TRAININGS
-    after = "a training goes on in its next job" if training else f"{demand.verb} keeps no state: all of it has to fit"
+    after = "a training goes on in its next job" if kinds()[demand.verb].trains else f"{demand.verb} keeps no state: all of it has to fit"
     what = f"{demand.key('minutes')} is {demand.wanted.minutes}, {who} allows {most:g}"
     name = "minutes" if demand.minutes is None else "runtime"
     return Obstacle(what, f"write `{name}: {most:.0f}` {demand.where('minutes')} ({after})", "minutes")

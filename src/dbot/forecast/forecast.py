@@ -8,7 +8,8 @@ from math import ceil
 from dbot.forecast import calibration
 from dbot.forecast.calibration import Calibration
 from dbot.forecast.rates import Basis, Rates
-from dbot.forecast.work import Work, Works
+from dbot.forecast.work import Works
+from dbot.jobs.work import Work
 from dbot.lineage.executions import Execution
 from dbot.lineage.judge import Judge
 from dbot.params.hardware import HardwareKind

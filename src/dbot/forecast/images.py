@@ -1,14 +1,11 @@
 """How many images a data set has, before anybody has looked at it and after."""
 
-from collections.abc import Mapping
-
 from dbot.base.errors import UserError
 from dbot.data.layouts.listing import PARTS, Part
+from dbot.jobs.prepare import PREPARE
+from dbot.jobs.work import Counts
 from dbot.lineage import receipt as receipts
 from dbot.plan import Plan
-
-Counts = Mapping[tuple[str, Part], int | None]
-"""Images by data set and part. None: not known."""
 
 
 def counts(plan: Plan) -> Counts:
@@ -25,7 +22,7 @@ def _count(plan: Plan, name: str, part: Part) -> int | None:
 
 
 def _found(plan: Plan, name: str, part: Part) -> int | None:
-    path = plan.prepare(name).receipt
+    path = plan.job(PREPARE, name).receipt
     try:
         found = receipts.read(path).results.get(part) if path.exists() else None
     except UserError:

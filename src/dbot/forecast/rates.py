@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dbot.forecast.calibration import TERA, Calibration
-from dbot.forecast.work import Work
+from dbot.jobs.work import Work
 from dbot.params.hardware import HardwareKind
 from dbot.plan import Job
 

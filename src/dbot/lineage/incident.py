@@ -4,17 +4,16 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError, field_validator
 
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
+from dbot.jobs.registry import kinds
 from dbot.plan import Job
 from dbot.train.incident import Incident
 
 MOST = 3
 """Incidents of one job that are captured, since each may keep a state from being dropped."""
-
-Trains = Literal["distill", "finetune", "transfer", "detect", "segment"]
 
 
 class Record(BaseModel):
@@ -23,7 +22,8 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["dbot incident 1"] = "dbot incident 1"
-    verb: Trains
+    verb: str
+    """A kind that trains."""
     scale: str
     key: dict[str, str]
     """What tells the job from the verb's others."""
@@ -39,6 +39,13 @@ class Record(BaseModel):
     micro: PositiveInt
     passed_over: list[NonNegativeInt]
 
+    @field_validator("verb")
+    @classmethod
+    def _trains(cls, verb: str) -> str:
+        if not (verb in kinds() and kinds()[verb].trains):
+            raise ValueError(f"{verb!r} trains nothing")
+        return verb
+
     def incident(self, folder: Path) -> Incident:
         """As the training has it."""
         state = None if self.state is None else folder / Path(self.state).name
@@ -51,7 +58,7 @@ def write(folder: Path, job: Job, incident: Incident, paths: dict[str, str]) -> 
     if not path.exists() and len(list(folder.glob("incident-step-*.json"))) >= MOST:
         return None
     record = Record(
-        verb=job.verb,  # type: ignore[arg-type]
+        verb=job.verb,
         scale=job.scale,
         key=dict(job.key),
         step=incident.step,

@@ -22,7 +22,7 @@ from dbot.lineage.executions import Execution
 from dbot.lineage.flat import differences
 from dbot.lineage.receipt import Artifact, Receipt
 from dbot.lineage.underway import Underway, underway
-from dbot.plan import METRICS, Job, Plan
+from dbot.plan import Job, Plan
 
 LONGEST = 48
 """Characters of a value that a reason quotes."""
@@ -226,9 +226,8 @@ def check(standing: Standing) -> Receipt:
 
 
 def files_read(job: Job, role: str) -> list[Path]:
-    """The files beside an input's receipt that a job may read."""
-    needed = job.inputs[role]
-    return [needed.folder / name for name in needed.artifacts if name != METRICS]
+    """The files beside an input's receipt that a job reads."""
+    return [job.inputs[role].folder / name for name in job.kind.reads(job, role)]
 
 
 def reason_of_end(log: Path) -> str | None:
@@ -271,7 +270,7 @@ def _changes(job: Job, receipt: Receipt, inputs: Mapping[str, Standing]) -> Iter
         if role not in receipt.inputs:
             continue
         read, needed = receipt.inputs[role], found.job
-        kind = Changed.DATA if needed.verb in ("generate", "prepare") else Changed.INPUTS
+        kind = Changed.DATA if needed.kind.is_data else Changed.INPUTS
         if read.path != needed.receipt.as_posix():
             yield Changed.PARAMETERS, f"{role} was {read.path}, is now {needed.receipt.as_posix()}"
         elif found.receipt is not None and found.receipt.id != read.id:
@@ -297,9 +296,9 @@ def _absent(job: Job, receipt: Receipt) -> Iterator[str]:
         if not (job.folder / name).is_file():
             path = job.folder / name
             yield f"{path} is not here; `dvc pull {path}` brings it where DVC keeps it, else its job makes it again"
-    root = job.settings.get("root") if job.verb == "generate" else None
-    if root is not None and not Path(root).is_dir():
-        yield f"{root} is not here; `dvc pull {root}` brings it where DVC keeps it"
+    folder = job.kind.fills(job)
+    if folder is not None and not folder.is_dir():
+        yield f"{folder} is not here; `dvc pull {folder}` brings it where DVC keeps it, else run: {job.command}"
 
 
 def _progress(begun: Underway) -> str:

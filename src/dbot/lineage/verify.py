@@ -1,6 +1,5 @@
 """Checking a chain against itself: receipts, executions, files, images, teachers, and the commits that they name."""
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,10 +47,9 @@ def verify(judge: Judge, jobs: list[Job], images: bool = True) -> Verified:
         executions[job.receipt] = executions_of(job.receipt, receipt.id)
         found.receipts += 1
         found.files += len(receipt.artifacts) + len(executions[job.receipt])
-        if images and job.verb == "generate":
-            _check_files(job, Path(job.settings["root"]), _listed(job))
-        if images and job.verb == "prepare":
-            found.images += _images(job)
+        if images and (listed := job.kind.data_files(job)) is not None:
+            _check_files(job, *listed)
+            found.images += len(listed[1]) if job.kind.fills(job) is None else 0
     _check_teachers(receipts)
     commits = check_commits(receipts, executions)
     found.commits = commits.confirmed
@@ -72,28 +70,6 @@ def _check_teachers(receipts: Mapping[Path, Receipt]) -> None:
             raise UserError(
                 f"{path}: had other weights of its teacher (SHA-256 {digest}) than {other} ({its}); run both again with one file"
             )
-
-
-def _images(job: Job) -> int:
-    """Check every image, label map and annotation file of a prepared data set; returns how many."""
-    manifest = json.loads((job.folder / "manifest.json").read_bytes())
-    root = Path(manifest["root"])
-    header, *lines = (job.folder / "samples.tsv").read_text(encoding="utf-8").rstrip("\n").split("\n")
-    column = {name: i for i, name in enumerate(header.split("\t"))}
-    files: list[tuple[str, str]] = [(file["path"], file["sha256"]) for file in manifest["annotation_files"].values()]
-    for line in lines:
-        cells = line.split("\t")
-        files.append((cells[column["path"]], cells[column["digest"]]))
-        if cells[column["annotation_digest"]]:
-            files.append((cells[column["annotation"]], cells[column["annotation_digest"]]))
-    _check_files(job, root, files)
-    return len(files)
-
-
-def _listed(job: Job) -> list[tuple[str, str]]:
-    """The files that a job drew, and their digests, by its list of them."""
-    rows = [line.split("\t") for line in (job.folder / "files.tsv").read_text(encoding="utf-8").splitlines()[1:]]
-    return [(name, digest) for name, _, digest in rows]
 
 
 def _check_files(job: Job, root: Path, files: list[tuple[str, str]]) -> None:

@@ -8,10 +8,6 @@ from dbot.params.problem import Problem, one_of
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.source import KeyPath
 
-JOBS = ("generate", "prepare", "fetch", "distill", "finetune", "transfer", "detect", "segment", "evaluate", "probe", "analyse", "compare")
-RULES = (*JOBS, "calibrate")
-"""Rules whose resources params.yaml states."""
-
 ROW_NAME = "letters, digits, - and _, starting with a letter"
 
 
@@ -177,8 +173,6 @@ def _targets(params: Params) -> Iterator[Problem]:
             if value in values[:i]:
                 yield Problem(("build", key, i), f"is {value!r}", "stands there twice; name it once")
     for rule, sizes in params.resources.items():
-        if rule not in RULES:
-            yield Problem(("resources", rule), "is not a rule", f"rules are: {', '.join(RULES)}")
         for size in sizes:
             if size != "any" and size not in params.architectures:
                 yield Problem(("resources", rule, size), "is not an architecture", f"use any, or one of: {', '.join(params.architectures)}")
@@ -188,10 +182,6 @@ def _hardware(params: Params) -> Iterator[Problem]:
     yield from one_of(("hardware", "use"), params.hardware.use, params.hardware.kinds, "kind of hardware")
     for name, kind in params.hardware.kinds.items():
         here: KeyPath = ("hardware", "kinds", name)
-        for key, rules in (("share", (*JOBS, "any")), ("images_per_second", JOBS)):
-            for rule in getattr(kind, key):
-                if rule not in rules:
-                    yield Problem((*here, key, rule), "is not a job", f"use one of: {', '.join(rules)}")
         for rule, sizes in kind.images_per_second.items():
             for size in sizes:
                 if size != "any" and size not in params.architectures:

@@ -14,7 +14,7 @@ from dbot.params.checks import cross_check
 from dbot.params.cookbook import KINDS
 from dbot.params.document import Params
 from dbot.params.include import INCLUDE, read_parts
-from dbot.params.problem import Problem
+from dbot.params.problem import Problem, lines
 from dbot.params.recipes import Pretrain
 from dbot.params.section import model_at
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, shown
@@ -81,7 +81,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
 
     params = validated(Params, tree, file)
     if problems := cross_check(params, scale):
-        raise UserError(*_lines(file, tree, problems))
+        raise UserError(*lines(file, tree.origins, problems))
     return Resolved(params, scale, tree.origins, file)
 
 
@@ -94,7 +94,7 @@ def validated(model: type[Validated], tree: Tree, file: Path) -> Validated:
     try:
         return model.model_validate(tree.data)
     except ValidationError as error:
-        raise UserError(*_lines(file, tree, _problems(error, tree.data, model))) from None
+        raise UserError(*lines(file, tree.origins, _problems(error, tree.data, model))) from None
 
 
 def _extend(tree: Tree, section: KeyPath) -> Tree:
@@ -214,17 +214,3 @@ def _keys_of(model: Any, path: KeyPath, data: Any) -> list[str]:
     """The keys that the model allows at ``path``."""
     found = model_at(model, path, data)
     return list(found.model_fields) if found is not None else []
-
-
-def _lines(file: Path, tree: Tree, problems: Iterable[Problem]) -> list[str]:
-    """A line for each problem; one that several recipes inherit is said once."""
-    lines: dict[tuple[str, KeyPath, str, str], str] = {}
-    for problem in problems:
-        path = problem.path
-        while path and path not in tree.origins:
-            path = path[:-1]
-        origin = tree.origins.get(path)
-        where = origin.place if origin else f"{file}"
-        line = f"{where}: {dotted(problem.path)} {problem.what}: {problem.remedy}"
-        lines.setdefault((where, problem.path[-1:], problem.what, problem.remedy), line)
-    return list(lines.values())

@@ -1,23 +1,9 @@
-"""What there is to do, and what each job of it reads, writes and depends on.
+"""What there is to do: the jobs that a target needs, made from what their kinds declare.
 
-Snakemake's rules, the command line, dvc.yaml, `dbot adopt` and the table all ask here, so they can't disagree.
+Snakemake's rules, the command line, the judge, dvc.yaml and the table all ask here, so they can't disagree.
 """
 
-from dbot.plan.graph import transfer_recipe
-from dbot.plan.job import DENSE, GALLERY, KEPT, METRICS, MODEL, RECEIPT, RESULTS, SIMILARITY, STUDENT, Job
+from dbot.jobs.kind import METRICS, MODEL, RECEIPT, RESULTS, Job
 from dbot.plan.plan import Plan
 
-__all__ = [
-    "DENSE",
-    "GALLERY",
-    "KEPT",
-    "METRICS",
-    "MODEL",
-    "RECEIPT",
-    "RESULTS",
-    "SIMILARITY",
-    "STUDENT",
-    "Job",
-    "Plan",
-    "transfer_recipe",
-]
+__all__ = ["METRICS", "MODEL", "RECEIPT", "RESULTS", "Job", "Plan"]

@@ -1,21 +1,61 @@
 """The jobs that a target needs: cells of the table, the evidence beside it, sweeps; and what each job asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import partial
 
+from dbot.base.errors import UserError
+from dbot.jobs import distill, finetune
+from dbot.jobs.analyse import ANALYSE
+from dbot.jobs.compare import COMPARE
+from dbot.jobs.evaluate import EVALUATE
+from dbot.jobs.experiment import Experiment
+from dbot.jobs.kind import Job, Kind
+from dbot.jobs.probe import PROBE
+from dbot.jobs.registry import kinds
+from dbot.jobs.transfer import TRANSFER
+from dbot.params.problem import Problem, lines
 from dbot.params.rows import Column
 from dbot.params.scales import Resources
-from dbot.params.source import KeyPath
 from dbot.params.sweeps import row_name
-from dbot.plan.graph import Graph
-from dbot.plan.job import Job
+
+CALIBRATE = "calibrate"
+"""A rule that is no job of a plan, though it asks for a machine like one."""
 
 
 @dataclass(frozen=True)
-class Plan(Graph):
-    """All jobs of one scale, and which of them a target needs."""
+class Plan(Experiment):
+    """All jobs of one scale, each made when it is asked for, and which of them a target needs.
+
+    Raises:
+        UserError: the parameters name kinds of job that there are not.
+    """
+
+    def __post_init__(self) -> None:
+        if problems := list(self._unknown_kinds()):
+            raise UserError(*lines(self.resolved.file, self.resolved.origins, problems))
+
+    def __getattr__(self, name: str) -> Callable[..., Job]:
+        """``plan.distill("B-B", 1)``: the job of a kind, by the values of its key in their order."""
+        if name not in kinds():
+            raise AttributeError(f"Plan has no {name}, and there is no kind of job of that name")
+        return partial(self.job, kinds()[name])
+
+    def job(self, kind: Kind | str, *values: str | int, **key: str | int) -> Job:
+        """The job of a kind (or of the rule of that name), by the values of its key.
+
+        Raises:
+            UserError: there is no such row, stage, data set or column.
+        """
+        return (kinds()[kind] if isinstance(kind, str) else kind).declare(self, *values, **key)
+
+    def student(self, row: str, stage: str | int) -> Job:
+        """What leaves a row's student: a stage of its distillation, or the released file that stands in for all of them."""
+        return distill.student(self, row, stage)
+
+    def classifier(self, row: str, seed: str | int) -> Job:
+        """What leaves a row's classifier: its fine-tuning, or the fine-tuned file that stands in for it."""
+        return finetune.classifier(self, row, seed)
 
     def cells(self, rows: list[str] | None = None, columns: list[Column] | None = None) -> list[Job]:
         """The evaluations that the target `table` needs, or those of the given rows and columns, controls included."""
@@ -28,12 +68,12 @@ class Plan(Graph):
         # A cell that is another row's is compared with that row's control.
         controls = [(self.params.control(row, column), column) for row, column in wanted]
         wanted += [(control, column) for control, column in controls if control is not None and column in self.params.columns(control)]
-        return [self.evaluate(row, column, seed) for row, column in dict.fromkeys(wanted) for seed in self.params.build.seeds]
+        return [self.job(EVALUATE, row, column, seed) for row, column in dict.fromkeys(wanted) for seed in self.params.build.seeds]
 
     def transfers(self, rows: list[str] | None = None) -> list[Job]:
         """The transfers of the table's rows, or of the given ones, controls included, to every set."""
         return [
-            self.transfer(row, dataset, seed)
+            self.job(TRANSFER, row, dataset, seed)
             for row in self._with_controls(rows)
             if self.is_transferred(row)
             for dataset in self.params.transfer.sets
@@ -42,11 +82,11 @@ class Plan(Graph):
 
     def probes(self, rows: list[str] | None = None) -> list[Job]:
         """The probes of every network that the table's rows, or the given ones, come from."""
-        return [self.probe(row, stage) for row, stage in self._networks(rows)]
+        return [self.job(PROBE, row, stage) for row, stage in self._networks(rows)]
 
     def analyses(self, rows: list[str] | None = None) -> list[Job]:
         """The analyses of these networks, as far as they can be analysed."""
-        return [self.analyse(row, stage) for row, stage in self._networks(rows) if self.has_attention(row, stage)]
+        return [self.job(ANALYSE, row, stage) for row, stage in self._networks(rows) if self.has_attention(row, stage)]
 
     def comparisons(self, rows: list[str] | None = None) -> list[Job]:
         """The table's rows, or the given ones, each compared with the first of its architecture: students of different teachers."""
@@ -54,9 +94,9 @@ class Plan(Graph):
         found = []
         for name in self.params.build.rows if rows is None else rows:
             if any(stage > 0 for stage in self.stages_of(name)):
-                one = first.setdefault(self._row(name).architecture, name)
+                one = first.setdefault(self.row(name).architecture, name)
                 if one != name:
-                    found.append(self.compare(one, name))
+                    found.append(self.job(COMPARE, one, name))
         return found
 
     def sweeps(self) -> list[str]:
@@ -65,7 +105,7 @@ class Plan(Graph):
 
     def sweep(self, name: str) -> list[Job]:
         """The cells of a sweep, and those of its row's control."""
-        sweep = self._named("sweeps", self.params.sweeps, name)
+        sweep = self.named("sweeps", self.params.sweeps, name)
         rows = [row_name(name, variant.name, stages) for variant in sweep.variants for stages in sweep.stages]
         rows = [row for row in rows if row in self.params.rows]
         return [
@@ -111,25 +151,10 @@ class Plan(Graph):
         defaults = {"nodes": 1, "gpus": 0, "threads": 1, "batch_per_process": 64, "checkpointing": False, "memory_gb": 2.0, "minutes": 60}
         return Resources(**{**defaults, **stated})
 
-    def keys(self, job: Job) -> list[str]:
-        """The keys of params.yaml that a job's settings were read from, by file and line."""
-        return [key for _, _, key in sorted({leaf for source in job.sources for leaf in self._leaves.get(source, ())})]
-
-    @cached_property
-    def _leaves(self) -> dict[KeyPath, list[tuple[Path, int, str]]]:
-        """By the path of a section or key, place and name of every key at or below it that has no keys of its own."""
-        sections = {path[:-1] for path in self.resolved.origins if path and isinstance(path[-1], str)}
-        leaves: dict[KeyPath, list[tuple[Path, int, str]]] = {}
-        for path, origin in self.resolved.origins.items():
-            if path not in sections and not any(isinstance(key, int) for key in path):
-                for length in range(len(path) + 1):
-                    leaves.setdefault(path[:length], []).append((origin.file, origin.line, origin.key))
-        return leaves
-
     def _with_controls(self, rows: list[str] | None) -> list[str]:
         wanted = list(self.params.build.rows if rows is None else rows)
         for name in list(wanted):
-            control = self._row(name).control
+            control = self.row(name).control
             if control is not None and control not in wanted:
                 wanted.append(control)
         return wanted
@@ -138,7 +163,19 @@ class Plan(Graph):
         found: dict[tuple[str, int], None] = {}
         for name in self.params.build.rows if rows is None else rows:
             row = name
-            while (before := self._row(row).finetuned_from) is not None:
+            while (before := self.row(row).finetuned_from) is not None:
                 row = before
             found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.stages_of(row, self.params.build.columns))
         return list(found)
+
+    def _unknown_kinds(self) -> Iterator[Problem]:
+        """Names of jobs in params.yaml, which knows none itself."""
+        jobs = list(kinds())
+        for rule in self.params.resources:
+            if rule not in (*jobs, CALIBRATE):
+                yield Problem(("resources", rule), "is not a rule", f"rules are: {', '.join((*jobs, CALIBRATE))}")
+        for name, hardware in self.params.hardware.kinds.items():
+            for key, known in (("share", [*jobs, "any"]), ("images_per_second", jobs)):
+                for rule in getattr(hardware, key):
+                    if rule not in known:
+                        yield Problem(("hardware", "kinds", name, key, rule), "is not a job", f"use one of: {', '.join(known)}")

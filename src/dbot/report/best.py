@@ -2,7 +2,7 @@
 
 from dbot.lineage.judge import Judge
 from dbot.params.rows import COLUMNS
-from dbot.plan import MODEL, STUDENT, Plan
+from dbot.plan import Plan
 from dbot.report.table import RESULT, build
 from dbot.tracking.registry import Model
 
@@ -21,13 +21,13 @@ def best_models(plan: Plan) -> list[Model]:
             trained = best.inputs["model"]
             if best.receipt is None or trained.receipt is None or trained.execution is None:
                 continue
-            select = best.receipt.settings["recipe"].get("select")
-            file = STUDENT.get(trained.job.verb, f"{select}.safetensors" if trained.job.verb == "finetune" else MODEL)
+            made = trained.job.kind.model(trained.job, plan.params)
+            assert made is not None
             found.append(
                 Model(
                     name=f"dbot-{plan.scale}-{line.name}",
                     alias=f"best-{column}",
-                    checkpoint=trained.path.parent / file,
+                    checkpoint=trained.path.parent / made.file,
                     receipt=trained.receipt,
                     execution=trained.execution.name,
                     path=trained.path,

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from dbot.jobs.distill import DISTILL
 from dbot.lineage.judge import Judge, Standing
 from dbot.lineage.receipt import Receipt
 from dbot.lineage.walk import walk
@@ -104,7 +105,7 @@ def _facts(plan: Plan, exported: Exported, own: Receipt | None, chain: Mapping[P
         names = ("epochs", "batch_size", "mask_ratio", "label_fraction", "precision")
         yield "recipe", ", ".join(f"{name} {recipe[name]}" for name in names if name in recipe)
     for receipt in chain.values():
-        if receipt.verb == "distill":
+        if receipt.verb == DISTILL.name:
             yield f"teacher of {receipt.key['row']}, stage {receipt.key['stage']}", _teacher(plan, receipt.key["row"], receipt, chain)
     for receipt in chain.values():
         declared = receipt.settings.get("dataset")

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dbot.jobs.evaluate import GALLERY
 from dbot.params.rows import Column
-from dbot.plan import GALLERY
 from dbot.report.table import Table
 
 

@@ -10,12 +10,13 @@ from markupsafe import Markup
 from dbot.base import durations
 from dbot.base.errors import UserError
 from dbot.forecast.forecast import forecast
+from dbot.jobs.evaluate import DENSE
 from dbot.lineage import receipt as receipts
 from dbot.lineage.history import History, read_history
 from dbot.lineage.judge import Judge, Standing, State, spent
 from dbot.lineage.receipt import Receipt
 from dbot.params.rows import Column
-from dbot.plan import DENSE, METRICS, Job, Plan
+from dbot.plan import METRICS, Job, Plan
 from dbot.report import probes, properties, similarities, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.galleries import galleries

@@ -4,9 +4,10 @@ import base64
 from dataclasses import dataclass
 
 from dbot.base.errors import UserError
+from dbot.jobs.compare import SIMILARITY
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import Judge, Standing
-from dbot.plan import SIMILARITY, Plan
+from dbot.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dbot.base.errors import UserError
+from dbot.jobs.fetch import FETCH
 from dbot.lineage.judge import Judge, Standing, State, spent
 from dbot.lineage.receipt import Receipt
 from dbot.params.document import Params
@@ -307,7 +308,7 @@ def cell_of(plan: Plan, judge: Judge, name: str, column: Column) -> Cell:
         seeds=seeds,
         published=getattr(row.published, column) if row.published else None,
         comparable=used == PUBLISHED_ON[column] and params.datasets[used].limit is None,
-        released=any(job.verb == "fetch" for seed in seeds if seed.found is not None for job in seed.found.job.ancestors()),
+        released=any(job.kind is FETCH for seed in seeds if seed.found is not None for job in seed.found.job.ancestors()),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
+from dbot.jobs.prepare import PREPARE
 from dbot.lineage import receipt as receipts
 from dbot.lineage import surroundings
 from dbot.lineage.executions import Execution
@@ -143,7 +144,7 @@ def _milliseconds(moment: str) -> int:
 def _dataset(job: Job, receipt: Receipt | None) -> Dataset | None:
     """The data set among a job's inputs; None too where the receipt read is no longer the one that lies there."""
     for role, needed in job.inputs.items():
-        if needed.verb != "prepare":
+        if needed.kind is not PREPARE:
             continue
         try:
             found = receipts.read(needed.receipt)

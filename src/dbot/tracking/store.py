@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dbot.base.lock import locked
+from dbot.jobs.registry import kinds
 from dbot.lineage.session import STATE
 from dbot.tracking.address import tracking_uri
 from dbot.tracking.patience import Patience
@@ -29,8 +30,6 @@ BATCH = 100
 """Names in one request: MLflow's limit on parameters and on tags."""
 DIGEST_LENGTH = 36
 """MLflow's limit on the digest of a data set; the input's source holds the whole one."""
-MEASURING = ("evaluate", "probe", "analyse")
-"""Verbs that read a data set without training on it as a stage or a fine-tuning does."""
 
 
 class Store:
@@ -187,7 +186,7 @@ class Store:
             return False
         source = json.dumps({"receipt": wanted.receipt, "digest": wanted.digest})
         entity = Entity(wanted.name, wanted.digest[:DIGEST_LENGTH], "local", source, profile=json.dumps(wanted.counts))
-        context = "evaluation" if content.tags["dbot.rule"] in MEASURING else "training"
+        context = "evaluation" if kinds()[content.tags["dbot.rule"]].measures else "training"
         self.client.log_inputs(run, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
         return True
 

@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.lineage.surroundings import now
     from dbot.params.load import load
     from dbot.plan import Plan
+    from dbot.plan.plan import CALIBRATE
     from dbot.tasks.throughput import throughput
     from dbot.train.distributed import processes
     from dbot.verbs.rehearsal import Rehearsal
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     execution = plan.params.execution
     works, squares = Works(plan), Works(plan, aspect=1.0)
     found: list[Measured] = []
-    with processes(execution.device, plan.asked("calibrate").threads or 1) as alone, tempfile.TemporaryDirectory() as folder:
+    with processes(execution.device, plan.asked(CALIBRATE).threads or 1) as alone, tempfile.TemporaryDirectory() as folder:
         if alone.world > 1:
             raise UserError("`dbot calibrate` measures one process; start it without torchrun")
         rehearsal = Rehearsal(plan, Path(folder), alone)

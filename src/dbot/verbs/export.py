@@ -58,12 +58,13 @@ def _found(target: Path) -> tuple[Path, Path | None]:
         UserError: the receipt's job wrote no checkpoint.
     """
     from dbot.base.errors import UserError
+    from dbot.jobs.registry import kinds
     from dbot.lineage import receipt as receipts
-    from dbot.plan import RECEIPT, STUDENT
+    from dbot.plan import RECEIPT
 
     if target.suffix == ".json":
         verb = receipts.read(target).verb
-        file = STUDENT.get(verb, "last.safetensors" if verb == "finetune" else None)
+        file = kinds()[verb].exported if verb in kinds() else None
         if file is None:
             raise UserError(
                 f"{target}: is the receipt of a job that wrote no network ({verb}); name a student's, a classifier's or a fetched one's"

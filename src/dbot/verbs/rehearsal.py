@@ -2,37 +2,61 @@
 
 import contextlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from dbot.data.embedded.draw import draw
 from dbot.data.manifest import Manifest
-from dbot.data.objects.loading import TrainingObjects
 from dbot.data.prepare import prepare
-from dbot.distill.boundary import Promoted, begin_stage
+from dbot.distill.boundary import Promoted
 from dbot.distill.designs import DESIGNS
+from dbot.jobs.kind import Checkpoint, Training
 from dbot.models.checkpointing import checkpoint_blocks
-from dbot.models.pyramid import dense_groups
-from dbot.models.teachers.declared import foreign_teacher
-from dbot.models.teachers.teacher import Teacher
-from dbot.params.architectures import Architecture
 from dbot.params.datasets import Check, Dataset, Embedded, Layout, Scene, Split
-from dbot.params.teachers import RandomTeacher, RowTeacher, TimmTeacher
-from dbot.plan import Job, Plan, transfer_recipe
-from dbot.tasks.classify import classifier_for, finetune_task, initialise_classifier
-from dbot.tasks.detect import begin_detector, detect_task
-from dbot.tasks.pretrain import pretrain_task
-from dbot.tasks.segment import begin_segmenter, segment_task
+from dbot.params.document import Params
+from dbot.params.section import Section
+from dbot.params.teachers import TimmTeacher
+from dbot.plan import Job, Plan
 from dbot.train.distributed import Processes
 from dbot.train.task import Task
+
+S = TypeVar("S", bound=Section)
 
 TRAINING, VALIDATION = 40, 10
 """Images that are drawn."""
 TYPICAL_SIDE = 480
 """Side in pixels of the images that stand for those of a set that is not drawn."""
 CIFAR_SIDE = 32
+REHEARSED = {"label_fraction": 1.0, "monitor": None}
+"""Fields of recipes that would find too few of the drawn images, or look at them besides."""
 SCENE = Scene(digits=[2, 6], sizes=[0.16, 0.45])
+
+
+@dataclass(frozen=True)
+class RehearsedJob:
+    """What a training begins with in a rehearsal: drawn images, and random weights where others would have to be trained or fetched."""
+
+    params: Params
+    job: Job
+    processes: Processes
+    manifest: Manifest
+    batch_per_process: int
+
+    def checkpoint(self, role: str, file: str | None = None) -> Checkpoint | None:
+        """None: what is drawn anew takes as long to train as what is kept."""
+        return None
+
+    def student(self, role: str) -> Promoted:
+        """One of the declared shape."""
+        left_by = self.job.inputs[role]
+        name = left_by.key["row"] if "row" in left_by.key else self.params.released.files[left_by.key["released"]].row
+        row = self.params.rows[name]
+        architecture, recipe = self.params.architectures[row.architecture], self.params.recipes.pretrain[row.recipe].of_stage(1)
+        made = DESIGNS[recipe.design].student(architecture, recipe, architecture.width)
+        return Promoted(made.state_dict(), architecture, recipe.design, same_row=False)
 
 
 @dataclass(frozen=True)
@@ -55,81 +79,27 @@ class Rehearsal:
         Raises:
             UserError: its teacher can't be had.
         """
-        makers = {
-            "distill": self._distill,
-            "finetune": self._finetune,
-            "transfer": self._finetune,
-            "detect": self._detect,
-            "segment": self._segment,
-        }
-        task = makers[job.verb](job)
-        if self.plan.resources(job).checkpointing:
+        assert isinstance(job.kind, Training), f"{job.name} trains nothing"
+        resources = self.plan.resources(job)
+        manifest = self._images(job.inputs["data"].key["dataset"], job.kind.layout)
+        given = RehearsedJob(self._params, job, self.processes, manifest, resources.batch_per_process or 1)
+        task = job.kind.build(given).task
+        if resources.checkpointing:
             checkpoint_blocks(task.model)
         return task
 
-    def _distill(self, job: Job) -> Task:
-        params, row, stage = self.plan.params, self.plan.params.rows[job.key["row"]], int(job.key["stage"])
-        architecture, recipe = params.architectures[row.architecture], params.recipes.pretrain[row.recipe].of_stage(stage)
-        # What a stage would keep of the one before takes no longer than what is drawn anew.
-        student, teacher = begin_stage(architecture, recipe, stage, self._source(job), params.normalisation)
-        teacher.to(self.processes.device)
-        manifest = self._labelled(params.uses.pretrain)
-        return pretrain_task(job.name, student, teacher, recipe, stage, manifest, params.normalisation)
+    @cached_property
+    def _params(self) -> Params:
+        """The plan's, of which a rehearsal takes every label, looks at nothing meanwhile, and fetches no weights."""
+        params = self.plan.params
+        recipes = {section: _all(dict(getattr(params.recipes, section)), REHEARSED) for section in type(params.recipes).model_fields}
+        ours = {name: teacher for name, teacher in params.teachers.items() if isinstance(teacher, TimmTeacher)}
+        teachers = {**params.teachers, **_all(ours, {"weights": "random"})}
+        return params.model_copy(update={"recipes": params.recipes.model_copy(update=recipes), "teachers": teachers})
 
-    def _source(self, job: Job) -> RandomTeacher | Promoted | Teacher:
-        """A teacher of the declared shape; its weights are random where they would have to be fetched or trained."""
-        params, row, stage = self.plan.params, self.plan.params.rows[job.key["row"]], int(job.key["stage"])
-        declared = params.teacher_of(row)
-        if stage > 1:
-            return self._student(job.key["row"])
-        if isinstance(declared, RowTeacher):
-            return self._student(declared.row)
-        if isinstance(declared, RandomTeacher):
-            return declared
-        if isinstance(declared, TimmTeacher):
-            declared = declared.model_copy(update={"weights": "random"})
-        final_norm = params.recipes.pretrain[row.recipe].target.final_norm
-        return foreign_teacher(declared, final_norm, params.normalisation)
-
-    def _student(self, name: str) -> Promoted:
-        params, row = self.plan.params, self.plan.params.rows[name]
-        architecture: Architecture = params.architectures[row.architecture]
-        recipe = params.recipes.pretrain[row.recipe].of_stage(1)
-        made = DESIGNS[recipe.design].student(architecture, recipe, architecture.width)
-        return Promoted(made.state_dict(), architecture, recipe.design, same_row=False)
-
-    def _finetune(self, job: Job) -> Task:
-        params, row = self.plan.params, self.plan.params.rows[job.key["row"]]
-        if job.verb == "transfer":
-            name = job.key["dataset"]
-            recipe = transfer_recipe(params, job.key["row"], name)
-        else:
-            name, recipe = params.uses.cls, params.recipes.finetune[row.recipe]
-        recipe = recipe.model_copy(update={"label_fraction": 1.0})
-        manifest = self._labelled(name)
-        classifier = classifier_for(params.architectures[row.architecture], recipe, len(manifest.classes), None, recipe.drop_path)
-        initialise_classifier(classifier, recipe, recipe.seed)
-        batch = self.plan.resources(job).batch_per_process or 1
-        return finetune_task(job.name, classifier, recipe, recipe.seed, manifest, params.normalisation, self.processes, batch)
-
-    def _detect(self, job: Job) -> Task:
-        params, row = self.plan.params, self.plan.params.rows[job.key["row"]]
-        recipe, name = params.recipes.detect[row.recipe], params.uses.det
-        detector = begin_detector(params.architectures[row.architecture], recipe, self._classes(name), recipe.seed, None, "")
-        images = TrainingObjects(self._drawn("scenes", "coco", self._side(name)), recipe.augmentation, recipe.seed)
-        groups = dense_groups(detector, "pyramid", recipe.optimizer)
-        return detect_task(job.name, detector, recipe, recipe.seed, images, params.normalisation, groups, None)
-
-    def _segment(self, job: Job) -> Task:
-        params, row = self.plan.params, self.plan.params.rows[job.key["row"]]
-        recipe, name = params.recipes.segment[row.recipe], params.uses.seg
-        segmenter = begin_segmenter(params.architectures[row.architecture], recipe, self._classes(name), recipe.seed, None, "")
-        manifest = self._with_classes(self._drawn("scenes", "labelmaps", self._side(name)), name)
-        groups = dense_groups(segmenter, "pyramid", recipe.optimizer)
-        return segment_task(job.name, segmenter, recipe, recipe.seed, manifest, params.normalisation, groups, None)
-
-    def _labelled(self, name: str) -> Manifest:
-        return self._with_classes(self._drawn("digits", "imagefolder", self._side(name)), name)
+    def _images(self, name: str, layout: Layout) -> Manifest:
+        style = "digits" if layout == "imagefolder" else "scenes"
+        return self._with_classes(self._drawn(style, layout, self._side(name)), name)
 
     def _with_classes(self, manifest: Manifest, name: str) -> Manifest:
         """As many classes as the set has, though only ten are drawn."""
@@ -182,3 +152,11 @@ def _declared(style: str, layout: Layout, side: int, root: Path) -> Dataset:
         embedded=Embedded.model_validate({**embedded, "scene": SCENE if style == "scenes" else None}),
         check=Check(decode="none", unreadable="refuse"),
     )
+
+
+def _all(sections: Mapping[str, S], update: Mapping[str, object]) -> dict[str, S]:
+    """Sections by name, each with the fields replaced that it has."""
+    return {
+        name: section.model_copy(update={field: value for field, value in update.items() if field in type(section).model_fields})
+        for name, section in sections.items()
+    }

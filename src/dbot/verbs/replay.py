@@ -1,7 +1,6 @@
 """Do a training step again that was not finite, from the file that its job left, and say what is not finite."""
 
 import argparse
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,22 +16,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from dbot.jobs.kind import Training
     from dbot.lineage.incident import read
-    from dbot.verbs.training import Looked
+    from dbot.params.load import load
+    from dbot.plan import Plan
+    from dbot.verbs.training import training
 
     record = read(args.incident)
     incident = record.incident(args.incident.parent)
-    module = importlib.import_module(f"dbot.verbs.{record.verb}")
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    module.arguments(parser)
-    given = parser.parse_args([part for key, value in record.key.items() for part in (f"--{key}", value)])
-    given.params, given.scale, given.replay = args.params, record.scale, (args.incident.parent, incident)
-    try:
-        module.run(given)
-    except Looked as looked:
-        _say(looked.replayed, incident, record.paths)
-        return
-    raise UserError(f"{args.incident}: {record.verb} did not train anything")
+    plan = Plan(load(args.params, record.scale))
+    job = plan.job(record.verb, **record.key)
+    if not isinstance(job.kind, Training):
+        raise UserError(f"{args.incident}: {record.verb} did not train anything")
+    inputs = {role: needed.receipt for role, needed in job.inputs.items()}
+    with training(plan, job, inputs, replayed=args.incident.parent) as running:
+        _say(running.replay(job.kind.build(running).task, incident), incident, record.paths)
 
 
 def _say(found: "Replayed", incident: "Incident", paths: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from dbot.jobs.evaluate import EVALUATE
 from dbot.lineage.judge import Judge, Standing, State
 from dbot.lineage.target import jobs_at
 from dbot.params.load import load
@@ -36,8 +37,8 @@ def _lines(plan: Plan, results: list[Standing], jobs: list[Standing]) -> Iterato
     told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     yield f"scale {plan.scale}, {len(results)} result{'s' * (len(results) != 1)}: {told}"
     yield ""
-    yield from _table([result for result in results if result.job.verb == "evaluate"])
-    yield from _others([result for result in results if result.job.verb != "evaluate"])
+    yield from _table([result for result in results if result.job.kind is EVALUATE])
+    yield from _others([result for result in results if result.job.kind is not EVALUATE])
     yield from _reasons(results, jobs)
     yield from _code(jobs)
 
@@ -101,7 +102,7 @@ def _behind(results: list[Standing], each: Standing) -> str:
 
 
 def _short(job: Job) -> str:
-    return f"{job.key['row']}/{job.key['column']}" if job.verb == "evaluate" else job.name
+    return f"{job.key['row']}/{job.key['column']}" if job.kind is EVALUATE else job.name
 
 
 def _code(jobs: list[Standing]) -> Iterator[str]:

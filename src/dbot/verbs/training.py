@@ -1,11 +1,11 @@
-"""The edge that the training and measuring verbs share: processes, inputs, outputs, receipt and MLflow."""
+"""The edge of trainings and measurements: processes, inputs, outputs, receipt and MLflow."""
 
-import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -16,15 +16,18 @@ from dbot.base.errors import UserError
 from dbot.base.files import write_whole
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.staging import stage
+from dbot.distill.boundary import Promoted
+from dbot.jobs.kind import MEASURED, Checkpoint
 from dbot.lineage.history import without_speed, write_history
 from dbot.lineage.incident import write as write_incident
 from dbot.lineage.session import Session, place
 from dbot.models import checkpoint
 from dbot.models.checkpointing import checkpoint_blocks
-from dbot.params.load import load
+from dbot.models.timm_form import design_of
+from dbot.params.architectures import Architecture
+from dbot.params.document import Params
 from dbot.params.site import load_site
-from dbot.params.teachers import TimmTeacher
-from dbot.plan import KEPT, METRICS, STUDENT, Plan
+from dbot.plan import METRICS, Job, Plan
 from dbot.tracking.mlflow import Feed
 from dbot.train.distributed import Processes, processes
 from dbot.train.incident import Incident
@@ -39,16 +42,9 @@ FED_AFTER_SECONDS = 20.0
 """A shorter job is left to `dbot sync`: loading MLflow would take as long as a good part of its work."""
 
 
-class Looked(Exception):
-    """A replay has come to its end, in the middle of the verb that it replays."""
-
-    def __init__(self, replayed: Replayed) -> None:
-        self.replayed = replayed
-
-
 @dataclass
 class TrainingJob:
-    """A job that trains or measures, as its verb sees it."""
+    """A training or a measurement that is being done, as its kind sees it."""
 
     plan: Plan
     run: Session
@@ -57,22 +53,46 @@ class TrainingJob:
     batch_per_process: int
     checkpointing: bool
     feed: Feed
-    replayed: Incident | None = None
-    """The incident that is looked at, instead of training."""
     artifacts: list[str] = field(default_factory=list)
     history: list[Metrics] = field(default_factory=list)
 
-    def train(self, task: Task) -> Outcome:
-        """Run the loop, with the history written beside the state and MLflow fed after every epoch.
+    @property
+    def params(self) -> Params:
+        return self.plan.params
 
-        Raises:
-            Looked: this is a replay, which ends here.
-        """
+    @property
+    def job(self) -> Job:
+        return self.run.job
+
+    @property
+    def threads(self) -> int:
+        return self.plan.resources(self.job).threads or 1
+
+    def result(self, role: str, name: str) -> float | int | str:
+        """What an input's receipt says that it found."""
+        return self.run.inputs[role].results[name]
+
+    def checkpoint(self, role: str, file: str | None = None) -> Checkpoint | None:
+        """A checkpoint among an input's artifacts (default: what others start from); None where the job has no such input."""
+        if role not in self.job.inputs:
+            return None
+        name = file or self.job.inputs[role].kind.start
+        assert name is not None, f"no job starts from what {self.job.inputs[role].name} leaves"
+        path = self.run.artifact(role, name)
+        return Checkpoint(*checkpoint.load(path), str(path))
+
+    def student(self, role: str) -> Promoted:
+        """The student among the job's inputs, as it is taken for a teacher."""
+        found = self.checkpoint(role)
+        assert found is not None
+        same_row = self.job.inputs[role].key.get("row") == self.job.key["row"]
+        return Promoted(found.weights, Architecture.model_validate(found.about["architecture"]), design_of(found.about), same_row)
+
+    def train(self, task: Task) -> Outcome:
+        """Run the loop, with the history written beside the state and MLflow fed after every epoch."""
         execution = self.plan.params.execution
         if self.checkpointing:
             checkpoint_blocks(task.model)
-        if self.replayed is not None:
-            raise Looked(replay(task, self.replayed, self.processes.device, execution))
         store = StateStore(self.run.state, execution.states_kept, execution.disk_patience_seconds)
         capture = partial(self._capture, task, store)
         outcome = train(
@@ -80,6 +100,12 @@ class TrainingJob:
         )
         self.history = outcome.history
         return outcome
+
+    def replay(self, task: Task, incident: Incident) -> Replayed:
+        """Do a step again that was not finite."""
+        if self.checkpointing:
+            checkpoint_blocks(task.model)
+        return replay(task, incident, self.processes.device, self.plan.params.execution)
 
     def _after_epoch(self, history: list[Metrics]) -> None:
         self._written(self.run.tick)
@@ -111,12 +137,12 @@ class TrainingJob:
             self._written(lambda: place(part, self.run.job.folder / name))
 
     def save_metrics(self, metrics: Metrics) -> None:
-        """Write what was measured as ``metrics.json`` among the job's artifacts; the leading process does."""
-        self.artifacts.append("metrics.json")
+        """Write what was measured among the job's artifacts; the leading process does."""
+        self.artifacts.append(MEASURED)
         if self.processes.leads:
             content = (json.dumps(metrics, indent=1) + "\n").encode()
             self.run.check_still_ours()
-            self._written(lambda: write_whole(self.run.job.folder / "metrics.json", content))
+            self._written(lambda: write_whole(self.run.job.folder / MEASURED, content))
 
     def finish(self, results: Mapping[str, float | int | str]) -> None:
         """Write history and receipt, and complete the MLflow run; the leading process does."""
@@ -128,54 +154,34 @@ class TrainingJob:
             self.artifacts.append(METRICS)
         device, world = self.processes.device_name, self.processes.world
         receipt, execution = self._written(lambda: self.run.finish(self.artifacts, results, device, world, epochs, bool(measured)))
-        if self.run.job.verb in KEPT:
+        if self.run.job.kind.kept:
             keep_at_once(self.run.job)
         self.feed.complete(receipt, execution, measured)
 
 
-def student_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
-    """Weights of the student that a job starts from, and what messages call them; None and nothing where it starts from random ones."""
-    start = job.run.inputs.get("start")
-    if start is None:
-        return teacher_of(job)
-    path = job.run.artifact("start", STUDENT[start.verb])
-    return checkpoint.load(path)[0], str(path)
-
-
-def teacher_of(job: TrainingJob) -> tuple[dict[str, Tensor] | None, str]:
-    """Weights of the teacher that a row fine-tunes, named as a student's, and what messages call them; None and nothing without one."""
-    name = job.plan.params.rows[job.run.job.key["row"]].from_teacher
-    if name is None:
-        return None, ""
-    from dbot.models.teachers.networks import timm_teacher
-
-    declared = job.plan.params.teachers[name]
-    assert isinstance(declared, TimmTeacher), f"teacher {name} can't be fine-tuned"
-    teacher = timm_teacher(declared, final_norm=True)
-    weights = teacher.network.state_dict()
-    return {f"encoder.{key}": tensor for key, tensor in weights.items() if not key.startswith(("head", "fc_norm"))}, f"teacher {name}"
-
-
 @contextmanager
-def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[TrainingJob]:
-    """Everything around a training verb: the plan's job, its processes, and its checked inputs.
+def training(
+    plan: Plan, job: Job, inputs: dict[str, Path], receipt: Path | None = None, replayed: Path | None = None
+) -> Iterator[TrainingJob]:
+    """Everything around a training or a measurement: its processes, and its checked inputs.
 
-    `dbot replay` sets ``args.replay``, to the folder and the content of an incident: then nothing is written.
+    Args:
+        plan: of the job's scale.
+        job: which.
+        inputs: by role, the receipts to read.
+        receipt: where its own is to go; None: its planned place.
+        replayed: the state folder of the training that `dbot replay` looks at; then nothing is written.
     """
-    folder, incident = getattr(args, "replay", (None, None))
-    plan = Plan(load(args.params, args.scale))
-    job = plan.job(verb, **key)
-    inputs = {role: getattr(args, role, None) or needed.receipt for role, needed in job.inputs.items()}
     resources = plan.resources(job)
     per_node = max(1, resources.gpus or 1)
     threads = (resources.threads or 1) // per_node
     with (
         processes(plan.params.execution.device, threads) as group,
-        Session(job, inputs, group.leads and incident is None, getattr(args, "receipt", None)) as run,
+        Session(job, inputs, group.leads and replayed is None, receipt) as run,
     ):
         group.barrier()
-        if folder is not None and not folder.samefile(run.state):
-            raise UserError(f"{folder}: is of other parameters or inputs than {job.name} now has (those have {run.state}); restore them")
+        if replayed is not None and not replayed.samefile(run.state):
+            raise UserError(f"{replayed}: is of other parameters or inputs than {job.name} now has (those have {run.state}); restore them")
         feeds = plan.params.execution.mlflow and run.leads and METRICS in job.artifacts
         feed = Feed(job, run.name, enabled=feeds, after=FED_AFTER_SECONDS)
         manifest = read_manifest(inputs["data"].parent)
@@ -183,5 +189,5 @@ def training(args: argparse.Namespace, verb: str, **key: str) -> Iterator[Traini
             manifest = stage(manifest, scratch)
         batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
         garbage.as_usual()
-        yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed, incident)
+        yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed)
         group.barrier()

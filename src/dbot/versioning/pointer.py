@@ -34,8 +34,8 @@ class Pointer:
 def kept_by(job: Job) -> list[Path]:
     """What DVC keeps of a job: its large files, and the folder of an embedded data set that it drew."""
     files = [job.folder / name for name in job.artifacts if name.endswith(LARGE)]
-    root = job.settings.get("root") if job.verb == "generate" else None
-    return files if root is None or not _is_below(Path(root)) else [*files, Path(root)]
+    folder = job.kind.fills(job)
+    return files if folder is None or not _is_below(folder) else [*files, folder]
 
 
 def pointer_path(path: Path) -> Path:

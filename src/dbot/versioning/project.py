@@ -9,7 +9,11 @@ from typing import Any
 
 import yaml
 
-from dbot.plan import DENSE, KEPT, METRICS, MODEL, STUDENT, Job, Plan
+from dbot.jobs.distill import DISTILL
+from dbot.jobs.evaluate import EVALUATE
+from dbot.jobs.finetune import FINETUNE
+from dbot.jobs.kind import MEASURED, METRICS, Kind
+from dbot.plan import Job, Plan
 
 FILE = Path("dvc.yaml")
 HEADER = (
@@ -21,46 +25,21 @@ HEADER = (
 def project_text(plan: Plan) -> str:
     """What dvc.yaml says for the default scale."""
     jobs = plan.jobs()
-    curves = {title: _curves(jobs, verb) for title, verb in (("pre-training", "distill"), ("fine-tuning", "finetune"))}
+    curves = {title: _curves(jobs, kind) for title, kind in (("pre-training", DISTILL), ("fine-tuning", FINETUNE))}
+    models = {"-".join(job.name.split("/")): (job, model) for job in jobs if (model := job.kind.model(job, plan.params)) is not None}
     document = {
-        "metrics": [(job.folder / "metrics.json").as_posix() for job in jobs if "metrics.json" in job.artifacts and job.verb == "evaluate"],
+        "metrics": [(job.folder / MEASURED).as_posix() for job in jobs if job.kind is EVALUATE],
         "plots": [{title: {"x": "epoch", "y": files, "y_label": "loss"}} for title, files in curves.items() if files],
-        "artifacts": {"-".join(job.name.split("/")): _Line(_model(plan, job)) for job in jobs if job.verb in KEPT},
+        "artifacts": {
+            name: _Line(path=(job.folder / model.file).as_posix(), type="model", desc=model.description, labels=[model.type])
+            for name, (job, model) in models.items()
+        },
     }
     return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=10**6, allow_unicode=True)
 
 
-def _curves(jobs: list[Job], verb: str) -> dict[str, str]:
-    return {(job.folder / METRICS).as_posix(): "loss" for job in jobs if job.verb == verb}
-
-
-def _model(plan: Plan, job: Job) -> dict[str, Any]:
-    """The model that a job makes."""
-    if job.verb == "fetch":
-        return {
-            "path": (job.folder / STUDENT["fetch"]).as_posix(),
-            "type": "model",
-            "desc": f"released weights {job.settings['released']['file']}",
-            "labels": [job.scale, job.key["released"], "released"],
-        }
-    row = plan.params.rows[job.key["row"]]
-    title = plan.params.architectures[row.architecture].title
-    if job.verb == "distill":
-        file, kind, what = "student.safetensors", "student", f"student of stage {job.key['stage']}"
-    elif job.verb in DENSE.values():
-        kind = "detector" if job.verb == "detect" else "segmenter"
-        file, what = MODEL, f"{kind} trained with seed {job.key['seed']}"
-    elif job.verb == "transfer":
-        file, kind, what = MODEL, "classifier", f"transferred to {job.key['dataset']} with seed {job.key['seed']}"
-    else:
-        select = plan.params.recipes.finetune[row.recipe].select
-        file, kind, what = f"{select}.safetensors", "classifier", f"fine-tuned with seed {job.key['seed']}"
-    return {
-        "path": (job.folder / file).as_posix(),
-        "type": "model",
-        "desc": f"{title}, row {job.key['row']}, {what}",
-        "labels": [job.scale, job.key["row"], kind],
-    }
+def _curves(jobs: list[Job], kind: Kind) -> dict[str, str]:
+    return {(job.folder / METRICS).as_posix(): "loss" for job in jobs if job.kind is kind}
 
 
 class _Line(dict[str, Any]):

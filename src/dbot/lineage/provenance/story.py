@@ -43,8 +43,6 @@ class Step:
     name: str
     used: tuple[str, ...]
     """Keys of the sources that it read."""
-    drew: bool
-    """Whether it drew an embedded data set."""
 
     @property
     def files(self) -> dict[str, tuple[str, int]]:
@@ -84,7 +82,7 @@ def story(plan: Plan, paths: list[Path]) -> Story:
         sources |= used
         name = path.parent.as_posix().partition(f"/{receipt.scale}/")[2] or path.parent.as_posix()
         ended = tuple(executions_of(path, receipt.id))
-        steps[path] = Step(path, receipt, ended, name, tuple(used), receipt.verb == "generate")
+        steps[path] = Step(path, receipt, ended, name, tuple(used))
     who = people((each.commit for step in steps.values() for each in step.executions), found)
     return Story(plan.scale, tuple(paths), steps, sources, who)
 

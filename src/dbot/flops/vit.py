@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dbot.forecast.cost import Cost, linear
+from dbot.flops.cost import Cost, linear
 from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.teachers import PLAIN, RandomTeacher, Teacher, TimmTeacher

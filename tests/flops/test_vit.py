@@ -6,7 +6,7 @@ from torch import nn
 
 from dbot.distill.boundary import Promoted, begin_stage
 from dbot.distill.masking import random_mask
-from dbot.forecast.vit import (
+from dbot.flops.vit import (
     classifier,
     encoder,
     encoder_weights,
@@ -22,7 +22,7 @@ from dbot.params.architectures import Architecture
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.teachers import PackageTeacher, RandomTeacher, TimmTeacher
-from tests.forecast.counted import counted
+from tests.flops.counted import counted
 
 SMALL = Architecture(title="small", image_size=32, patch_size=4, width=48, depth=3, heads=3, mlp_ratio=4.0)
 OTHER = SMALL.model_copy(update={"width": 64, "depth": 2, "patch_size": 8, "image_size": 64, "heads": 4})

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dbot.forecast.dense import detector, detector_weights, segmenter, segmenter_weights, sides, windows
-from dbot.forecast.vit import block
+from dbot.flops.dense import detector, detector_weights, segmenter, segmenter_weights, sides, windows
+from dbot.flops.vit import block
 from dbot.params.document import Params
 from dbot.tasks.detect import new_detector
 from dbot.tasks.segment import new_segmenter
 from dbot.tasks.windows import _spans
-from tests.forecast.counted import counted
+from tests.flops.counted import counted
 from tests.tasks.shapes import picture
 
 CLASSES = 3

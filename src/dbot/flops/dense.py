@@ -8,8 +8,8 @@ left out, and every stage of the cascade gets as many proposals and positives as
 import math
 from collections.abc import Sequence
 
-from dbot.forecast.cost import Cost, convolution, linear
-from dbot.forecast.vit import encoder, encoder_weights
+from dbot.flops.cost import Cost, convolution, linear
+from dbot.flops.vit import encoder, encoder_weights
 from dbot.params.architectures import Architecture
 from dbot.params.dense import Dense
 from dbot.params.detection import Detect

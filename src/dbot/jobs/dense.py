@@ -1,0 +1,96 @@
+"""What detection and segmentation share: training a row's dense network on a pyramid of its encoder's maps."""
+
+from abc import abstractmethod
+from typing import Generic, TypeVar
+
+from dbot.flops.cost import Cost
+from dbot.jobs.distill import DISTILL
+from dbot.jobs.experiment import Experiment, whole_number
+from dbot.jobs.fetch import FETCH
+from dbot.jobs.kind import DATA, METRICS, MODEL, ROW, Input, Job, Key, Model, Running, Training
+from dbot.jobs.prepare import PREPARE
+from dbot.jobs.starting import with_teacher
+from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
+from dbot.params.detection import Detect
+from dbot.params.document import Params
+from dbot.params.rows import Column
+from dbot.params.segmentation import Segment
+
+R = TypeVar("R", Detect, Segment)
+
+
+class DenseTraining(Training, Generic[R]):
+    """Trains a row's network for a dense column of the table."""
+
+    key = (ROW, Key("seed", "seed of this training", number=True))
+    inputs = (DATA, Input("start", "receipt of the student to start from"))
+    column: Column
+    type: str
+    """Of its models: detector or segmenter."""
+
+    @abstractmethod
+    def recipe(self, params: Params, row: str) -> R:
+        """How a row's network is trained and measured."""
+
+    @abstractmethod
+    def training_cost(self, estimate: Estimate, row: str) -> Cost:
+        """Of the forward pass of one training image."""
+
+    @abstractmethod
+    def inference_cost(self, estimate: Estimate, row: str) -> Cost:
+        """Of one validation image."""
+
+    @abstractmethod
+    def weights(self, estimate: Estimate, row: str) -> int:
+        """Numbers in a row's network."""
+
+    def declare(self, experiment: Experiment, row: str, seed: str | int) -> Job:
+        declared = experiment.row(row)
+        experiment.require_column(row, self.column)
+        inputs = {"data": PREPARE.declare(experiment, getattr(experiment.params.uses, self.column))}
+        if declared.released is not None:
+            inputs["start"] = FETCH.declare(experiment, declared.released)
+        elif declared.stages is not None:
+            inputs["start"] = DISTILL.declare(experiment, row, getattr(declared.stages, self.column))
+        recipe = self.recipe(experiment.params, row).model_dump(exclude={"inference"})
+        settings, sources = experiment.of_recipe(declared, self.name, recipe)
+        settings["seed"] = whole_number("seed", seed)
+        sources += with_teacher(experiment, declared, settings)
+        key = {"row": row, "seed": str(seed)}
+        return Job(self, experiment.scale, key, inputs, settings, tuple(sources), (MODEL, METRICS), declared.architecture)
+
+    def run(self, context: Running) -> None:
+        begun = self.build(context)
+        outcome = context.train(begun.task)
+        context.save(MODEL, begun.model.state_dict(), begun.about)
+        context.finish({"loss": outcome.history[-1]["loss"], "epochs": begun.task.recipe.epochs, "steps": outcome.steps})
+
+    def work(self, estimate: Estimate, job: Job) -> Work:
+        row = job.key["row"]
+        recipe, name = self.recipe(estimate.params, row), getattr(estimate.params.uses, self.column)
+        inference = None
+        if recipe.evaluate_every is not None:
+            inference = self.measured(estimate, row, -(-recipe.epochs // recipe.evaluate_every))
+        numbers = self.weights(estimate, row)
+        return estimate.training(
+            self.name,
+            job.settings["architecture"],
+            estimate.trained(name, recipe.epochs, recipe.batch_size),
+            inference,
+            self.training_cost(estimate, row).training(recipe.precision, estimate.checkpointing),
+            recipe,
+            recipe.design,
+            BYTES * numbers,
+            BYTES * numbers * (1 + MOMENTS),
+        )
+
+    def measured(self, estimate: Estimate, row: str, times: int) -> Pass | None:
+        """The validation images, so many times. None: how many there are is not known."""
+        images = estimate.measured(getattr(estimate.params.uses, self.column), times)
+        if images is None:
+            return None
+        return Pass(images, self.inference_cost(estimate, row).inference(self.recipe(estimate.params, row).precision))
+
+    def model(self, job: Job, params: Params) -> Model:
+        title = params.architectures[job.architecture].title
+        return Model(MODEL, self.type, f"{title}, row {job.key['row']}, {self.type} trained with seed {job.key['seed']}")

@@ -1,0 +1,79 @@
+"""Training of a row's detector."""
+
+from dbot.flops.cost import Cost
+from dbot.flops.dense import detector, detector_weights, mean, sides
+from dbot.jobs.dense import DenseTraining
+from dbot.jobs.kind import Beginning, Begun
+from dbot.jobs.starting import start_of
+from dbot.jobs.work import Estimate
+from dbot.params.detection import Detect as Recipe
+from dbot.params.document import Params
+
+
+class Detect(DenseTraining[Recipe]):
+    """Train a detector (boxes and instance masks), from a student or from random weights."""
+
+    name = "detect"
+    title = "train a detector of boxes and instance masks"
+    order = 70
+    layout = "coco"
+    column = "det"
+    type = "detector"
+
+    def recipe(self, params: Params, row: str) -> Recipe:
+        return params.recipes.detect[params.rows[row].recipe]
+
+    def build(self, given: Beginning) -> Begun:
+        from torch import nn
+
+        from dbot.data.objects.annotations import ground_truth
+        from dbot.data.objects.loading import TrainingObjects, ValidationViews
+        from dbot.data.objects.score import score
+        from dbot.models.pyramid import dense_groups
+        from dbot.tasks.detect import begin_detector, detect_task, evaluate_detection
+        from dbot.train.task import Metrics
+
+        params, row, statistics = given.params, given.job.key["row"], given.params.normalisation
+        architecture, recipe = params.architectures[params.rows[row].architecture], self.recipe(params, row)
+        truth = ground_truth(given.manifest)
+        category_ids = [category["id"] for category in truth["categories"]]
+        seed, start = recipe.seed + int(given.job.key["seed"]), start_of(given)
+        student, source = (None, "") if start is None else (start.weights, start.source)
+        made = begin_detector(architecture, recipe, len(given.manifest.classes), seed, student, source)
+        images = TrainingObjects(given.manifest, recipe.augmentation, seed)
+
+        def measure(model: nn.Module) -> Metrics:
+            views = ValidationViews(given.manifest, recipe.inference, given.processes.rank, given.processes.world)
+            found = evaluate_detection(model, recipe, views, statistics, category_ids, given.processes)
+            return score(truth, found).summary if given.processes.leads else {}
+
+        groups = dense_groups(made, "pyramid", recipe.optimizer)
+        task = detect_task(f"detect {row}", made, recipe, seed, images, statistics, groups, measure)
+        about = {
+            "kind": self.type,
+            "row": row,
+            "seed": int(given.job.key["seed"]),
+            "design": recipe.design,
+            "architecture": architecture.model_dump(),
+            "recipe": recipe.model_dump(),
+            "classes": given.manifest.classes,
+            "category_ids": category_ids,
+        }
+        return Begun(task, made, about)
+
+    def training_cost(self, estimate: Estimate, row: str) -> Cost:
+        recipe, name = self.recipe(estimate.params, row), estimate.params.uses.det
+        sizes = [sides(short, recipe.augmentation.long_side, estimate.aspect(name)) for short in recipe.augmentation.short_sides]
+        architecture, classes = estimate.architecture(row), estimate.classes(name)
+        return mean([detector(architecture, recipe, classes, *size, training=True) for size in sizes])
+
+    def inference_cost(self, estimate: Estimate, row: str) -> Cost:
+        recipe, name = self.recipe(estimate.params, row), estimate.params.uses.det
+        size = sides(recipe.inference.short_side, recipe.inference.long_side, estimate.aspect(name))
+        return detector(estimate.architecture(row), recipe, estimate.classes(name), *size, training=False)
+
+    def weights(self, estimate: Estimate, row: str) -> int:
+        return detector_weights(estimate.architecture(row), self.recipe(estimate.params, row), estimate.classes(estimate.params.uses.det))
+
+
+DETECT = Detect()

@@ -1,0 +1,192 @@
+"""Measuring one cell of the table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbot.flops.vit import classifier as classifier_cost
+from dbot.jobs.dense import DenseTraining
+from dbot.jobs.detect import DETECT
+from dbot.jobs.experiment import Experiment
+from dbot.jobs.finetune import FINETUNE, classifier
+from dbot.jobs.kind import DATA, MEASURED, ROW, Checkpoint, Input, Job, Key, Measurement, Running
+from dbot.jobs.prepare import PREPARE
+from dbot.jobs.segment import SEGMENT
+from dbot.jobs.work import Estimate, Pass, Work, inference
+from dbot.params.rows import COLUMNS, Column
+
+if TYPE_CHECKING:
+    from dbot.train.task import Metrics
+
+GALLERY = "gallery.jpg"
+DENSE: Mapping[Column, DenseTraining[Any]] = {kind.column: kind for kind in (DETECT, SEGMENT)}
+"""By dense column, the kind of job that trains its model."""
+PICTURED: Mapping[Column, tuple[str, ...]] = {
+    DETECT.column: ("detections.json", "categories.csv", GALLERY),
+    SEGMENT.column: ("categories.csv", GALLERY),
+}
+"""By dense column, what a measurement leaves beside its metrics."""
+MEASURED_WITH = {"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}
+"""Fields of a fine-tuning recipe that decide how its classifier is measured."""
+TRAINING_ONLY = {
+    *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "shortcuts", "non_finite", "seed"),
+    *("augmentation", "evaluate_every"),
+}
+"""Fields of a dense recipe that say nothing of how its model is measured."""
+
+
+class Evaluate(Measurement):
+    """Measure one cell of the table on the validation images, every image counted once."""
+
+    name = "evaluate"
+    title = "measure one cell of the table"
+    order = 90
+    key = (
+        ROW,
+        Key("column", "column of the table", choices=COLUMNS),
+        Key("seed", "seed of the training that is measured", number=True),
+    )
+    inputs = (DATA, Input("model", "receipt of the trained model"))
+
+    def declare(self, experiment: Experiment, row: str, column: Column, seed: str | int) -> Job:
+        params, declared = experiment.params, experiment.row(row)
+        experiment.require_column(row, column)
+        if column in declared.columns_from:
+            return self.declare(experiment, declared.columns_from[column], column, seed)
+        inputs = {"data": PREPARE.declare(experiment, getattr(params.uses, column))}
+        if column in DENSE:
+            inputs["model"] = DENSE[column].declare(experiment, row, seed)
+            section, recipe = DENSE[column].name, DENSE[column].recipe(params, row).model_dump(exclude=TRAINING_ONLY)
+        else:
+            inputs["model"] = classifier(experiment, row, seed)
+            section, recipe = FINETUNE.name, params.recipes.finetune[declared.recipe].model_dump(include=MEASURED_WITH)
+        settings, sources = experiment.of_recipe(declared, section, recipe)
+        key = {"row": row, "column": column, "seed": str(seed)}
+        artifacts = (MEASURED, *PICTURED.get(column, ()))
+        return Job(self, experiment.scale, key, inputs, settings, tuple(sources), artifacts, declared.architecture)
+
+    def reads(self, job: Job, role: str) -> tuple[str, ...]:
+        select = job.settings["recipe"].get("select")
+        return (f"{select}.safetensors",) if job.inputs[role].kind is FINETUNE else super().reads(job, role)
+
+    def run(self, context: Running) -> None:
+        job = context.job
+        measures = {"cls": _classifier, DETECT.column: _detector, SEGMENT.column: _segmenter}
+        model = job.inputs["model"]
+        made = model.kind.model(model, context.params)
+        assert made is not None
+        weights = context.checkpoint("model", made.file)
+        assert weights is not None
+        metrics = measures[job.key["column"]](context, weights, job.key["row"])
+        if context.processes.leads:
+            what = f"evaluate {job.key['row']} {job.key['column']}"
+            print(f"{what}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+        context.save_metrics(metrics)
+        context.artifacts.extend(name for name in job.artifacts if name not in context.artifacts)
+        context.finish(metrics)
+
+    def work(self, estimate: Estimate, job: Job) -> Work:
+        row = job.key["row"]
+        dense = DENSE.get(job.key["column"])  # type: ignore[call-overload]
+        if dense is not None:
+            return inference(dense.measured(estimate, row, 1))
+        params, dataset = estimate.params, estimate.params.uses.cls
+        images, recipe = estimate.measured(dataset, 1), params.recipes.finetune[params.rows[row].recipe]
+        cost = classifier_cost(estimate.architecture(row, recipe.image_size), estimate.classes(dataset))
+        return inference(None if images is None else Pass(images, cost.inference(recipe.precision)))
+
+
+EVALUATE = Evaluate()
+
+
+def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
+    """Top-1 and top-5 accuracy."""
+    from dbot.models.classifier import load_classifier
+    from dbot.tasks.classify import classifier_for, evaluate
+
+    params, declared = context.params, context.params.rows[row]
+    architecture, recipe = params.architectures[declared.architecture], params.recipes.finetune[declared.recipe]
+    size = recipe.image_size or architecture.image_size
+    network = classifier_for(architecture, recipe, len(context.manifest.classes), model.weights)
+    load_classifier(network, model.weights, model.source)
+    network.to(context.processes.device).eval()
+    batch, statistics = context.batch_per_process, params.normalisation
+    return evaluate(network, recipe.evaluation_resize, size, recipe.precision, context.manifest, statistics, context.processes, batch)
+
+
+def _detector(context: Running, model: Checkpoint, row: str) -> "Metrics":
+    """COCO's average precisions of boxes and masks; beside them the detections, the figures by category and a gallery."""
+    from dbot.base.files import write_whole
+    from dbot.data.objects.annotations import ground_truth
+    from dbot.data.objects.loading import ValidationViews
+    from dbot.data.objects.results import write_results
+    from dbot.data.objects.score import score
+    from dbot.pictures.detection import detection_gallery
+    from dbot.tasks.detect import detector_of, evaluate_detection
+
+    params, folder, processes = context.params, context.job.folder, context.processes
+    detector, _ = detector_of(*model)
+    recipe = DETECT.recipe(params, row)
+    views = ValidationViews(context.manifest, recipe.inference, processes.rank, processes.world)
+    detector.to(processes.device)
+    found = evaluate_detection(detector, recipe, views, params.normalisation, model.about["category_ids"], processes)
+    if not processes.leads:
+        return {}
+    scores = score(ground_truth(context.manifest), found)
+    write_results(folder / "detections.json", found)
+    write_whole(folder / GALLERY, detection_gallery(context.manifest, found, model.about["category_ids"]))
+    _write_categories(folder, scores.categories)
+    return scores.summary
+
+
+def _segmenter(context: Running, model: Checkpoint, row: str) -> "Metrics":
+    """Mean intersection over union; beside it the figures by class and a gallery."""
+    from torch import Tensor
+
+    from dbot.base.files import write_whole
+    from dbot.data.labelmaps.pairs import Pairs
+    from dbot.pictures.choice import Ranked
+    from dbot.pictures.segmentation import Labelled, ranked, segmentation_gallery
+    from dbot.tasks.segment import evaluate_segmentation, segmenter_of
+    from dbot.tasks.windows import label_image
+
+    params = context.params
+    segmenter, _ = segmenter_of(*model)
+    recipe = SEGMENT.recipe(params, row)
+    segmenter.to(context.processes.device)
+    statistics, processes, folder = params.normalisation, context.processes, context.job.folder
+    ranks: list[Ranked] = []
+
+    def watch(place: int, truth: Tensor, predicted: Tensor) -> None:
+        if (one := ranked(place, truth, predicted)) is not None:
+            ranks.append(one)
+
+    def labelled(place: int) -> Labelled:
+        image, truth = pairs[place]
+        seen = image.to(processes.device)
+        predicted = label_image(segmenter, seen, truth.shape, recipe.inference, statistics, context.batch_per_process)
+        return Labelled(pairs.paths[place], image, truth, predicted.cpu())
+
+    scores = evaluate_segmentation(segmenter, recipe, context.manifest, statistics, processes, context.batch_per_process, watch)
+    ranks = processes.collect(ranks)
+    if processes.leads:
+        pairs = Pairs(context.manifest, "validation")
+        write_whole(folder / GALLERY, segmentation_gallery(context.manifest.title, ranks, labelled, context.manifest.classes))
+        _write_categories(folder, {name: {"iou": iou} for name, iou in zip(context.manifest.classes, scores.iou, strict=True)})
+    return scores.metrics
+
+
+def _write_categories(folder: Path, figures: "Mapping[str, Mapping[str, float | None]]") -> None:
+    """`categories.csv`: a line for each class, with what was measured of it; empty where nothing could be."""
+    import csv
+    import io
+
+    from dbot.base.files import write_whole
+
+    names = list(dict.fromkeys(name for measured in figures.values() for name in measured))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["category", *names])
+    for category, measured in figures.items():
+        table.writerow([category, *("" if (value := measured.get(name)) is None else f"{value:.4f}" for name in names)])
+    write_whole(folder / "categories.csv", text.getvalue().encode())

@@ -1,0 +1,74 @@
+"""What probes and analyses share: one frozen network of a row, and the images of the classification column."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from dbot.base.errors import UserError
+from dbot.flops.vit import Frozen
+from dbot.jobs.distill import student
+from dbot.jobs.experiment import Experiment, whole_number
+from dbot.jobs.kind import Job, Measurement, Running
+from dbot.jobs.prepare import PREPARE
+from dbot.jobs.work import Estimate, Pass, Work, inference
+
+if TYPE_CHECKING:
+    from dbot.models.teachers.teacher import Teacher
+
+
+class FrozenMeasurement(Measurement):
+    """Measures a frozen network of a row: the student of a stage or, at stage 0, the first teacher."""
+
+    section: str
+    """Of params.yaml, which says how."""
+    artifacts: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """What it computes beside the forward passes."""
+
+    @abstractmethod
+    def images(self, estimate: Estimate) -> int | None:
+        """That the network sees. None: not known."""
+
+    @abstractmethod
+    def precision(self, estimate: Estimate) -> str:
+        """In which it sees them."""
+
+    def image_size(self, estimate: Estimate) -> int | None:
+        """Side of these images, in pixels. None: the network's own."""
+        return None
+
+    def declare(self, experiment: Experiment, row: str, stage: str | int) -> Job:
+        params, declared, number = experiment.params, experiment.row(row), whole_number("stage", stage)
+        if number not in experiment.stages_of(row):
+            known = ", ".join(map(str, experiment.stages_of(row)))
+            raise UserError(f"row {row} has no network of stage {number} before its fine-tuning; it has {known or 'none'}")
+        if (found := experiment.stands_for(row, number)) != (row, number):
+            at = f"--row {found[0]} --stage {found[1]}"
+            raise UserError(f"the first teacher of row {row} is also a network of row {found[0]}; ask for {at}")
+        inputs = {"data": PREPARE.declare(experiment, params.uses.cls)}
+        if number > 0:
+            inputs["student"] = student(experiment, row, number)
+            settings: dict[str, Any] = {"normalisation": params.normalisation.model_dump()}
+            sources: list[Any] = [("normalisation",)]
+        else:
+            settings, sources = experiment.first_teacher(declared)
+        settings = {self.section: getattr(params, self.section).model_dump(), **settings}
+        key = {"row": row, "stage": str(number)}
+        where = ((self.section,), *sources)
+        return Job(self, experiment.scale, key, inputs, settings, where, self.artifacts, declared.architecture)
+
+    def network(self, context: Running, image_size: int | None = None) -> "Teacher":
+        """The network of a job, for images of its own size or another."""
+        from dbot.tasks.network import declared_network, student_network
+
+        row = context.job.key["row"]
+        if "student" in context.job.inputs:
+            return student_network(context.student("student"), row, context.params.normalisation, image_size)
+        return declared_network(context.params, row, image_size)
+
+    def work(self, estimate: Estimate, job: Job) -> Work:
+        row, images = job.key["row"], self.images(estimate)
+        found: Frozen | None = estimate.network(row, int(job.key["stage"]), self.image_size(estimate))
+        if found is None:
+            return Work(images=images, left_out=(f"teacher {estimate.params.rows[row].teacher}", *self.left_out))
+        flops = found.cost.inference(self.precision(estimate))
+        return inference(None if images is None else Pass(images, flops), self.left_out)

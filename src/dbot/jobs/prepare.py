@@ -1,0 +1,80 @@
+"""Checking a data set and writing its manifest."""
+
+from pathlib import Path
+
+from dbot.base.errors import UserError
+from dbot.jobs.experiment import Experiment
+from dbot.jobs.generate import GENERATE
+from dbot.jobs.kind import Context, Input, Job, Key, Preparation
+from dbot.jobs.work import Estimate, Work
+
+COPIES = Path("data/prepared")
+MANIFEST, SAMPLES = "manifest.json", "samples.tsv"
+
+
+class Prepare(Preparation):
+    """Check a data set (layout, counts, every image) and write its manifest, before any GPU hour is spent."""
+
+    name = "prepare"
+    title = "check a data set and write its manifest"
+    order = 20
+    key = (Key("dataset", "a data set of params.yaml"),)
+    is_data = True
+    inputs = (Input("generated", "receipt of `dbot generate`, for an embedded data set (default: the planned one)"),)
+
+    def declare(self, experiment: Experiment, dataset: str) -> Job:
+        declared = experiment.named("datasets", experiment.params.datasets, dataset)
+        inputs = {"generated": GENERATE.declare(experiment, dataset)} if declared.embedded else {}
+        unused = {"embedded", *declared.unused}
+        settings = {"dataset": declared.model_dump(exclude=unused)}
+        sources = tuple(("datasets", dataset, field) for field in type(declared).model_fields if field not in unused)
+        return Job(self, experiment.scale, {"dataset": dataset}, inputs, settings, sources, (MANIFEST, SAMPLES))
+
+    def run(self, context: Context) -> None:
+        from dbot.base.digest import table_digest, tree_table
+        from dbot.data.prepare import prepare
+
+        job, name = context.job, context.job.key["dataset"]
+        dataset = context.params.datasets[name]
+        if "generated" in job.inputs:
+            drawn = job.inputs["generated"]
+            assert dataset.root is not None, "what is drawn has a root"
+            if table_digest(tree_table(Path(dataset.root))) != context.result("generated", "digest"):
+                raise UserError(f"{dataset.root}: is not what {drawn.receipt} says was drawn there; draw it again: {drawn.command}")
+        every = context.params.execution.progress_every_seconds
+        manifest = prepare(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
+        context.artifacts.extend((MANIFEST, SAMPLES))
+        counts = manifest.counts
+        context.finish(
+            {
+                "digest": manifest.digest,
+                **counts,
+                "classes": len(manifest.classes),
+                "unreadable": len(manifest.unreadable),
+                "defects": sum(manifest.defects.values()),
+            }
+        )
+        left_out = f", {len(manifest.unreadable)} left out" if manifest.unreadable else ""
+        if manifest.defects:
+            left_out += "; left out for their annotations: " + ", ".join(f"{count} x {kind}" for kind, count in manifest.defects.items())
+        images = f"{counts['train']} training and {counts['validation']} validation images of {len(manifest.classes)} classes"
+        print(f"prepare {name}: {images} in {manifest.root}{left_out}")
+
+    def data_files(self, job: Job) -> tuple[Path, list[tuple[str, str]]]:
+        import json
+
+        manifest = json.loads((job.folder / MANIFEST).read_bytes())
+        header, *lines = (job.folder / SAMPLES).read_text(encoding="utf-8").rstrip("\n").split("\n")
+        column = {name: i for i, name in enumerate(header.split("\t"))}
+        files = [(file["path"], file["sha256"]) for file in manifest["annotation_files"].values()]
+        for cells in (line.split("\t") for line in lines):
+            files.append((cells[column["path"]], cells[column["digest"]]))
+            if cells[column["annotation_digest"]]:
+                files.append((cells[column["annotation"]], cells[column["annotation_digest"]]))
+        return Path(manifest["root"]), files
+
+    def work(self, estimate: Estimate, job: Job) -> Work:
+        return Work(images=estimate.every(job.key["dataset"]))
+
+
+PREPARE = Prepare()
