@@ -67,8 +67,6 @@ class Project:
                 written[name] = receipts.artifact_of(job.folder / name)
         if job.verb == "generate":
             Path(job.settings["root"]).mkdir(parents=True, exist_ok=True)
-        read = {role: needed.receipt for role, needed in job.inputs.items()}
-        inputs = {role: Input(path=path.as_posix(), id=receipts.read(path).id) for role, path in read.items()}
         made = receipts.make(
             verb=job.verb,
             scale=job.scale,

@@ -13,11 +13,11 @@ def run(args: argparse.Namespace) -> None:
     from dbot.base.digest import file_digest
     from dbot.data.released import locate
     from dbot.lineage.session import Session, place
-    from dbot.versioning.keep import keep_at_once
     from dbot.models import checkpoint
     from dbot.models.released.take_over import take_over
     from dbot.params.load import load
     from dbot.plan import STUDENT, Plan
+    from dbot.versioning.keep import keep_at_once
 
     plan = Plan(load(args.params, args.scale))
     job = plan.fetch(args.released)
