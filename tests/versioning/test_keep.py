@@ -113,7 +113,7 @@ def test_without_receipts_it_is_all_that_dvc_lacks_and_that_holds(
     large = [path for job in kept.plan.jobs([student]) for path in kept_by(job)]
     assert {line for line in said if line.startswith("DVC keeps")} == {f"DVC keeps {path}, by {path}.dvc" for path in large}
     (refused,) = (line for line in said if not line.startswith("DVC keeps"))
-    assert refused.startswith(f"not handed over  distill/B-B/stage2: {later.folder}/student.safetensors is not the file on its receipt")
+    assert refused.startswith(f"not handed over  distill/B-B/stage2: {later.folder}/student.safetensors: is not the file on its receipt")
 
 
 def test_a_finished_jobs_state_goes_when_dvc_has_its_files(kept: FakeProject) -> None:
@@ -133,7 +133,7 @@ def test_what_the_receipt_does_not_cover_is_refused(kept: FakeProject, student: 
     assert line.count("\n") == 1
     kept.set("mask_ratio: 0.5", "mask_ratio: 0.75")
     (student.folder / "student.safetensors").write_text("another")
-    with pytest.raises(UserError, match=r"student\.safetensors is not the file on its receipt"):
+    with pytest.raises(UserError, match=r"student\.safetensors: is not the file on its receipt"):
         keep([kept.plan.distill("B-B", "1")])
     assert not list(Path().rglob("*.safetensors.dvc"))
 
