@@ -1,6 +1,9 @@
-"""What many tests need: the project's own parameters."""
+"""What many tests need: the project's own parameters, and a project of fake jobs in a folder of its own."""
 
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import settings
 
 from dbot.params.document import Params
 from dbot.params.load import load
+from tests.fakes import FakeProject
 
 PROJECT = Path(__file__).parents[1]
 
@@ -36,3 +40,57 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
+    """The working directory is the project; MLflow's store is the project's own file."""
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "DVC_"))]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return FakeProject(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making one takes seconds, copying it none."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def stored(project: FakeProject, empty_store: Path) -> FakeProject:
+    """The same, with MLflow's database made."""
+    shutil.copy(empty_store, project.folder)
+    return project
+
+
+@pytest.fixture
+def kept(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
+    """The same with git and this project's own settings of DVC, and nothing of the user's."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "a person")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "person@example.org")
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        (project.folder / name).parent.mkdir(exist_ok=True)
+        (project.folder / name).write_bytes((PROJECT / name).read_bytes())
+    subprocess.run(["git", "init", "-q", "."], check=True)
+    return project
+
+
+@pytest.fixture
+def sh() -> Callable[..., str]:
+    """Runs a command line that must succeed and returns what it prints."""
+
+    def run(*command: str, cwd: Path | None = None) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run

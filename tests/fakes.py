@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dbot.base.digest import file_digest
+from dbot.lineage import executions
+from dbot.lineage.executions import Execution
 from dbot.lineage.history import write_history
 from dbot.lineage.receipt import Receipt
 from dbot.lineage.session import Session
@@ -76,6 +78,11 @@ class FakeProject:
         for needed in self.plan.jobs([job]):
             if not needed.receipt.exists():
                 self.run(needed)
+
+
+def sealed_anew(execution: Execution, **what: object) -> Execution:
+    """An execution that says something else, under a seal that fits."""
+    return executions.make(**{**execution.model_dump(exclude={"format", "seal"}), **what})
 
 
 def _draw(root: Path) -> None:

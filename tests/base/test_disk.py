@@ -102,7 +102,7 @@ def a_folder(path: Path) -> None:
     [
         (a_file, "results", ["table"], "results/demo: not a directory; a file lies where a folder should: move it away"),
         (a_folder, "out.csv", ["table", "--output", "out.csv"], "out.csv: is a directory; a folder lies where a file should: move it away"),
-        (a_folder, "dvc.yaml", ["stages"], "dvc.yaml: is a directory; a folder lies where a file should"),
+        (a_folder, "dvc.yaml", ["schema"], "dvc.yaml: is a directory; a folder lies where a file should"),
         (a_file, "schemas", ["schema", "--folder", "schemas"], "schemas: file exists; a file lies where a folder should"),
         (a_folder, "out", ["table", "--output", f"{'x' * 300}.csv"], "file name too long; give it a shorter name"),
         (a_folder, "out", ["verify", "x" * 5000], "file name too long; give it a shorter name"),

@@ -9,8 +9,9 @@ from typing import Any
 
 from dbot.jobs.evaluate import DENSE
 from dbot.lineage import receipt as receipts
-from dbot.lineage.judge import check
+from dbot.lineage.judge import Judge, check
 from dbot.plan import RESULTS, Job, Plan
+from dbot.versioning.pointer import SUFFIX
 from tests.e2e.project import Copy
 from tests.faults.killing import Dbot
 
@@ -47,7 +48,7 @@ class Work:
 
 
 def _of(name: str, job: Job, *needs: str) -> Work:
-    return Work(name, job.arguments, lambda: check(job).id, needs)
+    return Work(name, job.arguments, lambda: check(Judge().of(job)).id, needs)
 
 
 def works(plan: Plan) -> dict[str, Work]:
@@ -75,19 +76,11 @@ def works(plan: Plan) -> dict[str, Work]:
     measured = (*training, "finetune", "evaluate")
 
     def record(*jobs: Job) -> list[str]:
-        return [
-            "record",
-            "--scale",
-            "demo",
-            "--receipt",
-            *(str(job.receipt) for job in jobs),
-            "--output",
-            str(RESULTS / "demo/recorded.json"),
-        ]
+        return ["record", "--scale", "demo", "--receipt", *(str(job.receipt) for job in jobs)]
 
     listed += [
-        Work("record data", record(plan.prepare(uses.cls)), _lock_file, measured),
-        Work("record", record(plan.distill("B-B", 2), plan.finetune("B-B", 0)), _lock_file, (*measured, "record data")),
+        Work("record data", record(plan.prepare(uses.cls)), _pointers, measured),
+        Work("record", record(plan.distill("B-B", 2), plan.finetune("B-B", 0)), _pointers, (*measured, "record data")),
         Work("table", ["table", "--scale", "demo"], _files("table.csv", "table.md"), measured),
         Work("report", ["report", "--scale", "demo"], _files("report.html"), measured),
         Work("sync", ["sync", "--scale", "demo"], _mlflow, measured),
@@ -95,8 +88,10 @@ def works(plan: Plan) -> dict[str, Work]:
     return {work.name: work for work in listed}
 
 
-def _lock_file() -> str:
-    return Path("dvc.lock").read_text()
+def _pointers() -> dict[str, str]:
+    """The `.dvc` files, by path."""
+    found = [*RESULTS.rglob(f"*{SUFFIX}"), *Path("data").glob(f"*{SUFFIX}")]
+    return {str(path): path.read_text() for path in sorted(found)}
 
 
 def _files(*names: str) -> Outcome:
@@ -130,7 +125,6 @@ class Undisturbed:
         self.folder = folder
         self.copy = Copy.made(folder / "whole")
         self.copy.change(SMALLER)
-        self.copy.run("dbot", "stages")
         self.works = works(self.copy.plan)
         self.seconds: dict[str, float] = {}
         self.writes: dict[str, int] = {}
@@ -165,6 +159,6 @@ def whole_receipts(folder: Path) -> int:
     found = list((folder / RESULTS).rglob("receipt.json"))
     for path in found:
         receipt = receipts.read(path)
-        for name, recorded in {**receipt.artifacts, **receipt.circumstances.logs}.items():
+        for name, recorded in receipt.artifacts.items():
             receipts.verified(path.parent, name, recorded)
     return len(found)

@@ -6,10 +6,11 @@ import pytest
 
 from dbot.forecast.forecast import HOUR, Forecast, forecast
 from dbot.forecast.rates import Basis
-from dbot.lineage import receipt as receipts
+from dbot.lineage import executions
+from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import Job, Plan
-from tests.fakes import FakeProject
+from tests.fakes import FakeProject, sealed_anew
 from tests.params_text import params_text
 
 PEAKS = "    cpu: # processors differ too much for a guess: calibrate\n      title: CPU\n"
@@ -27,10 +28,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
 def run(project: FakeProject, job: Job, seconds: float) -> None:
     """Fake a job and all before it, as if it had taken so long."""
     project.run_chain(job)
-    receipt = receipts.read(job.receipt)
-    attempts = [receipt.circumstances.attempts[-1].model_copy(update={"seconds": seconds})]
-    circumstances = receipt.circumstances.model_copy(update={"attempts": attempts, "device_hours": seconds / HOUR})
-    receipts.write(receipts.make(receipt.identity, circumstances), job.receipt)
+    execution = Judge().of(job).execution
+    assert execution is not None
+    attempts = [execution.attempts[-1].model_copy(update={"seconds": seconds})]
+    executions.write(sealed_anew(execution, attempts=attempts, device_hours=seconds / HOUR), job.receipt)
 
 
 def one(found: Forecast, job: Job):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbot.base.errors import UserError
-from dbot.lineage.history import read_history, write_history
+from dbot.lineage.history import read_history, without_speed, write_history
 
 VALUES = st.none() | st.floats(allow_nan=False)
 ROWS = st.lists(st.fixed_dictionaries({"loss": VALUES}, optional={"accuracy": VALUES, "data wait": VALUES}), max_size=4)
@@ -41,3 +41,11 @@ def test_what_is_no_history_is_one_line(tmp_path: Path, text: str) -> None:
 def test_a_missing_history_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         read_history(tmp_path / "metrics.csv")
+
+
+def test_how_fast_an_epoch_went_is_told_apart_from_what_came_out() -> None:
+    rows = [{"epoch": 1, "loss": 0.5, "images_per_second": 40.0, "data_wait": 0.0}, {"epoch": 2, "loss": 0.25, "top1": None}]
+    measured, epochs = without_speed(rows)
+    assert measured == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "top1": None}]
+    assert epochs == [{"epoch": 1.0, "images_per_second": 40.0, "data_wait": 0.0}, {"epoch": 2.0}]
+    assert without_speed([]) == ([], [])

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ import pytest
 
 from dbot.cli import main
 from dbot.lineage import surroundings
+from dbot.lineage.executions import executions_of
 from dbot.lineage.history import write_history
 from dbot.lineage.judge import Changed, Judge, Standing, State
 from dbot.lineage.session import Session
 from dbot.plan import METRICS
-from tests.fakes import HISTORY, FakeProject
+from tests.fakes import HISTORY, PROJECT, FakeProject
 
 
 @pytest.fixture
@@ -126,3 +129,42 @@ def test_json_says_it_all(built: FakeProject, capsys: pytest.CaptureFixture[str]
     assert by_name["evaluate/L-L/cls/seed0"]["state"] == "not run"
     assert set(by_name["evaluate/L-L/cls/seed0"]["jobs"]) <= found["jobs"].keys()
     assert found["jobs"]["distill/B-B/stage1"]["receipt"] == json.loads(Path(built.plan.distill("B-B", "1").receipt).read_text())["id"]
+
+
+def test_what_two_people_did_is_one_result_and_git_merges_it_by_itself(
+    tmp_path: Path, sh: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same computation in two folders: the same receipts, to the byte, and executions that lie side by side."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "a person")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "person@example.org")
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir()
+    for name in (".gitignore", ".gitattributes"):
+        (mine / name).write_bytes((PROJECT / name).read_bytes())
+    projects = [FakeProject(mine)]
+    sh("git", "init", "-q", ".", cwd=mine)
+    sh("git", "add", "-A", cwd=mine)
+    sh("git", "commit", "-qm", "a project", cwd=mine)
+    sh("git", "clone", "-q", str(mine), str(theirs))
+    projects.append(FakeProject(theirs))
+    for project in projects:
+        with chdir(project.folder):
+            project.run_chain(project.plan.finetune("B-B", "0"))
+            sh("git", "add", "-A")
+            sh("git", "commit", "-qm", "results")
+    jobs = projects[0].plan.jobs([projects[0].plan.finetune("B-B", "0")])
+    assert all((mine / job.receipt).read_bytes() == (theirs / job.receipt).read_bytes() for job in jobs)
+
+    sh("git", "fetch", "-q", str(theirs), cwd=mine)
+    sh("git", "merge", "-q", "--no-edit", "FETCH_HEAD", cwd=mine)
+    with chdir(mine):
+        assert sh("git", "status", "--porcelain") == ""
+        judge = Judge()
+        for job in jobs:
+            standing = judge.of(job)
+            assert standing.state is State.BUILT
+            assert standing.receipt is not None
+            both = executions_of(job.receipt, standing.receipt.id)
+            assert len({execution.name for execution in both}) == 2
+            assert standing.execution == both[0]

@@ -47,7 +47,10 @@ def test_a_file_leads_to_the_data_as_well(measured: FakeProject, target: str, ca
     assert main(["lineage", target, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["targets"] == ["results/demo/distill/B-B/stage1/receipt.json"]
-    assert [receipt["identity"]["verb"] for receipt in found["receipts"].values()] == ["distill", "prepare", "generate"]
+    assert [receipt["verb"] for receipt in found["receipts"].values()] == ["distill", "prepare", "generate"]
+    assert {path: [each["receipt"] for each in ended] for path, ended in found["executions"].items()} == {
+        path: [receipt["id"]] for path, receipt in found["receipts"].items()
+    }
 
 
 def test_the_table_leads_to_all_measured_cells(measured: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """Whatever is changed behind a cell is found, and named."""
 
-import json
 import os
 import re
 import shutil
@@ -13,17 +12,19 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.cli import main
+from dbot.lineage import executions, surroundings
 from dbot.lineage import receipt as receipts
-from dbot.lineage import surroundings
+from dbot.lineage.executions import execution_of
+from dbot.lineage.judge import Judge
+from dbot.lineage.receipt import Receipt
 from dbot.lineage.verify import Verified, verify
 from dbot.params.load import Resolved, load
 from dbot.plan import Job
 from dbot.tracking.mlflow import sync
 from dbot.versioning.keep import keep
 from dbot.versioning.pointer import md5
-from tests.fakes import PROJECT, RESULTS, FakeProject
+from tests.fakes import PROJECT, RESULTS, FakeProject, sealed_anew
 
-NO_DVC = "DVC: 6 of 6 jobs are not in its lock files; `dbot record` hands them over"
 NO_GIT = "git: not checked, this folder is in no repository"
 
 
@@ -42,8 +43,8 @@ def flip(path: Path) -> None:
 
 
 def test_an_untouched_chain_holds(project: FakeProject, chain: list[Job]) -> None:
-    assert verify(project.plan, chain) == Verified(receipts=6, files=11, images=4, notes=[NO_DVC, NO_GIT])
-    assert verify(project.plan, chain, images=False).images == 0
+    assert verify(Judge(), chain) == Verified(receipts=6, files=17, images=4, notes=[NO_GIT])
+    assert verify(Judge(), chain, images=False).images == 0
 
 
 @pytest.mark.parametrize(
@@ -61,30 +62,35 @@ def test_one_flipped_bit_is_named(chain: list[Job], path: str, capsys: pytest.Ca
     flip(Path(path))
     assert main(["verify"]) == 2
     line = capsys.readouterr().err
-    assert line.startswith(f"dbot verify: {path}: ")
+    assert line.startswith(f"dbot verify: {path}")
     assert line.count("\n") == 1
 
 
 def test_a_missing_image_is_named(project: FakeProject, chain: list[Job]) -> None:
     Path("data/digits/val/0/0.png").unlink()
     with pytest.raises(UserError, match=r"data/digits/val/0/0\.png: is missing"):
-        verify(project.plan, chain)
+        verify(Judge(), chain)
 
 
 def test_changed_parameters_are_named(project: FakeProject, chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
     project.set("label_smoothing: 0.1\n      head_init_std: 0.01", "label_smoothing: 0.2\n      head_init_std: 0.01")
     assert main(["verify", "B-B/cls"]) == 2
-    assert "finetune/B-B/seed0/receipt.json: was made with recipe.label_smoothing = 0.1, now it is 0.2" in capsys.readouterr().err
+    assert "finetune/B-B/seed0/receipt.json: recipe.label_smoothing was 0.1, is now 0.2; run the job again" in capsys.readouterr().err
 
 
-def test_an_ancestor_that_ran_again_is_named(project: FakeProject, chain: list[Job]) -> None:
-    before = json.loads(Path("results/demo/distill/B-B/stage1/receipt.json").read_text())
+def test_an_ancestor_that_ran_again_with_the_same_result_changes_nothing(project: FakeProject, chain: list[Job]) -> None:
+    job = project.plan.distill("B-B", "1")
+    before = job.receipt.read_bytes()
+    project.run(job)
+    assert job.receipt.read_bytes() == before
+    assert verify(Judge(), chain).files == 18, "one execution more"
+
+
+def test_an_ancestor_with_another_result_is_named(project: FakeProject, chain: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings, "code_digest", lambda: "0" * 64)
     project.run(project.plan.distill("B-B", "1"))
-    after = json.loads(Path("results/demo/distill/B-B/stage1/receipt.json").read_text())
-    assert before["id"] == after["id"]
-    assert before["seal"] != after["seal"]
-    with pytest.raises(UserError, match=r"stage2/receipt\.json: was made from another results/demo/distill/B-B/stage1/receipt\.json"):
-        verify(project.plan, chain)
+    with pytest.raises(UserError, match=r"stage2/receipt\.json: distill/B-B/stage1 was \w{12}, is now \w{12}; run the job again"):
+        verify(Judge(), chain)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +116,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Pat
         git("commit", "-qm", "code")
         cell = project.plan.evaluate("B-B", "cls", "0")
         project.run_chain(cell)
-        keep(project.plan, [job.receipt for job in project.plan.jobs([cell])])
+        keep(project.plan.jobs([cell]))
         sync(project.plan)
         assert main(["table"]) == 0
     return folder
@@ -144,8 +150,8 @@ def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.Cap
     assert main(["verify"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1 result of scale demo and all that is behind them match:",
-        "  6 receipts, 11 files of jobs, 4 files of data sets",
-        "  17 files as DVC has them, 6 receipts with the code of their commit in git",
+        "  6 receipts, 17 files of jobs, 4 files of data sets",
+        "  6 files as DVC has them, 6 executions with the code of their commit in git",
         "  6 runs as MLflow has them",
         "  2 files as these receipts give them: table.csv, table.md",
         "  git: 6 of 6 receipts are not as the last commit has them; `git status results` lists them",
@@ -157,12 +163,13 @@ STAGE2 = "results/demo/distill/B-B/stage2"
 
 
 def rewritten(path: str, pattern: str, by: str) -> Callable[[], object]:
-    """Replaces what a pattern finds first in a file."""
+    """Replaces what a pattern finds first in the one file of a path, which may have a star in it."""
 
     def spoil() -> None:
-        text, count = re.subn(pattern, by, Path(path).read_text(), count=1)
+        (file,) = Path().glob(path)
+        text, count = re.subn(pattern, by, file.read_text(), count=1)
         assert count == 1
-        Path(path).write_text(text)
+        file.write_text(text)
 
     return spoil
 
@@ -179,21 +186,30 @@ def in_mlflow(statement: str) -> Callable[[], object]:
 
 def forged() -> None:
     """Another learning rate, with id and seal computed again as a forger would."""
-    path = Path(STAGE2, "receipt.json")
-    receipt = receipts.read(path)
-    settings = {**receipt.settings, "recipe": {**receipt.settings["recipe"], "mask_ratio": 0.9}}
-    receipts.write(receipts.make(receipt.model_copy(update={"settings": settings}), receipt.circumstances), path)
+    settings = receipts.read(Path(STAGE2, "receipt.json")).settings
+    resealed(f"{STAGE2}/receipt.json", settings={**settings, "recipe": {**settings["recipe"], "mask_ratio": 0.9}})
 
 
 def elsewhere(**what: object) -> Callable[[], object]:
-    """Other circumstances of the first job, sealed anew: nothing else speaks of a first job's circumstances but the receipts above."""
+    """Another story of how the first job was done, sealed anew: MLflow alone knows better."""
 
     def spoil() -> None:
         path = Path("results/demo/generate/digits/receipt.json")
-        receipt = receipts.read(path)
-        receipts.write(receipts.make(receipt.identity, receipt.circumstances.model_copy(update=what)), path)
+        executions.write(sealed_anew(execution_of(path, receipts.read(path).id), **what), path)
 
     return spoil
+
+
+def without_execution() -> None:
+    (execution,) = Path(STAGE2, "executions").iterdir()
+    execution.unlink()
+
+
+def of_another_receipt() -> None:
+    """An execution that lies beside a receipt in which it did not end."""
+    (ended,) = Path("results/demo/distill/B-B/stage1/executions").iterdir()
+    without_execution()
+    shutil.copy(ended, f"{STAGE2}/executions")
 
 
 def swapped(one: str, other: str) -> Callable[[], object]:
@@ -207,10 +223,13 @@ def swapped(one: str, other: str) -> Callable[[], object]:
     return spoil
 
 
-def resealed(path: str, **identity: object) -> None:
-    """A receipt with something else in its identity, id and seal computed again."""
-    receipt = receipts.read(Path(path))
-    receipts.write(receipts.make(receipt.model_copy(update=identity), receipt.circumstances), Path(path))
+def resealed(path: str, **what: object) -> Receipt:
+    """A receipt that says something else, with its id computed again, and the seal of an execution that ended in it."""
+    before = receipts.read(Path(path))
+    after = receipts.make(**{**before.model_dump(exclude={"format", "id"}), **what})
+    executions.write(sealed_anew(execution_of(Path(path), before.id), receipt=after.id), Path(path))
+    receipts.write(after, Path(path))
+    return after
 
 
 def exchanged() -> None:
@@ -219,7 +238,7 @@ def exchanged() -> None:
     student.write_bytes(b"another student")
     of = receipts.read(Path(STAGE2, "receipt.json")).artifacts
     resealed(f"{STAGE2}/receipt.json", artifacts={**of, student.name: receipts.artifact_of(student)})
-    keep(FakeProject(Path.cwd()).plan, [Path(STAGE2, "receipt.json")])
+    keep([FakeProject(Path.cwd()).plan.distill("B-B", "2")])
 
 
 def unlisted() -> None:
@@ -262,7 +281,8 @@ def in_the_cache() -> None:
         stream.write(content)
 
 
-STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
+EXECUTION = f"{STAGE2}/executions/*.json"
+POINTER = f"{STAGE2}/student.safetensors.dvc"
 
 
 @pytest.mark.parametrize(
@@ -273,23 +293,24 @@ STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
         (lambda: flip(Path("results/demo/evaluate/B-B/cls/seed0/metrics.json")), "metrics.json: is not the file on its receipt"),
         (rewritten(f"{STAGE2}/receipt.json", '"mask_ratio": 0.75', '"mask_ratio": 0.76'), "was changed after it was written"),
         (rewritten(f"{STAGE2}/receipt.json", '"loss": 0.25', '"loss": 0.2'), "was changed after it was written"),
-        (rewritten(f"{STAGE2}/receipt.json", '"host": "', '"host": "x'), "was changed after it was written"),
-        (forged, "stage2/receipt.json: was made with recipe.mask_ratio = 0.9, now it is 0.75"),
-        (elsewhere(ended="2031-05-06T07:00:00+00:00"), "MD5"),
+        (rewritten(EXECUTION, '"host": "', '"host": "x'), "was changed after it was written (its seal doesn't match)"),
+        (rewritten(EXECUTION, '"seconds": ', '"second": '), ".json: is not an execution"),
+        (forged, "stage2/receipt.json: recipe.mask_ratio was 0.9, is now 0.75"),
+        (elsewhere(ended="2031-05-06T07:00:00+00:00"), "ended at 2"),
+        (elsewhere(device_hours=0.5), "table.csv:2: row B-B says something else"),
+        (elsewhere(commit=None), "table.md:3: this line says something else"),
+        (without_execution, "stage2/receipt.json: no execution beside it"),
+        (of_another_receipt, "stage2/receipt.json: no execution beside it"),
+        (rewritten(POINTER, r"md5: \w{4}", "md5: 0000"), "student.safetensors.dvc: names 0000"),
+        (rewritten(POINTER, r"size: \d+", "size: 7"), "student.safetensors.dvc: names "),
         (
-            rewritten("dvc.lock", STAGE_IN_LOCK + r"student.safetensors\n      hash: md5\n      md5: )\w{4}", r"\g<1>0000"),
-            "dvc.lock: stage",
+            rewritten(POINTER, "path: student", "path: teacher"),
+            "student.safetensors.dvc: is not what DVC writes (it names teacher.safetensors)",
         ),
-        (rewritten("dvc.lock", STAGE_IN_LOCK + r"deps:.*?md5: )\w{8}", r"\g<1>00000000"), "depends on results/demo/"),
-        (rewritten("dvc.lock", STAGE_IN_LOCK + r"size: )\d+", r"\g<1>7"), "dvc.lock: stage demo-distill-B-B-stage2"),
-        (
-            rewritten("dvc.lock", STAGE_IN_LOCK + r"mask_ratio: )0.75", r"\g<1>0.8"),
-            "was made with recipes.pretrain.asymmetric.mask_ratio = 0.8",
-        ),
-        (rewritten("dvc.lock", STAGE_IN_LOCK + r"mask_)ratio: 0.75", r"\g<1>ration: 0.75"), "lacks the parameter"),
-        (rewritten("dvc.lock", STAGE_IN_LOCK + r"cmd: dbot) distill", r"\g<1> destill"), "has another command"),
-        (rewritten("dvc.lock", r"(path: data/digits\n      hash: md5\n      md5: )\w{4}", r"\g<1>0000"), "has data/digits with MD5 0000"),
-        (rewritten("dvc.lock", "schema: '2.0'", "schema: '9"), "dvc.lock: is not a lock file of DVC"),
+        (rewritten(POINTER, r"md5: \w{4}", "md5: zero"), "student.safetensors.dvc: is not what DVC writes"),
+        (rewritten(POINTER, "outs:", "out:"), "student.safetensors.dvc: is not what DVC writes"),
+        (rewritten(POINTER, "outs:", "outs: ["), "student.safetensors.dvc: is not what DVC writes"),
+        (rewritten("data/digits.dvc", r"md5: \w{4}", "md5: 0000"), "data/digits.dvc: names 0000"),
         (rewritten("results/demo/table.csv", r",50\.00,", ",51.00,"), "table.csv:2: row B-B says something else"),
         (rewritten("results/demo/table.md", "50.0", "51.0"), "table.md:"),
         (swapped(f"{STAGE2}/receipt.json", "results/demo/distill/B-B/stage1/receipt.json"), "is the receipt of another job"),
@@ -297,9 +318,9 @@ STAGE_IN_LOCK = r"(?s)(demo-distill-B-B-stage2:.*?"
             swapped("results/demo/finetune/B-B/seed0/best.safetensors", "results/demo/finetune/B-B/seed0/last.safetensors"),
             "safetensors: is not the file on its receipt",
         ),
-        (exchanged, "finetune/B-B/seed0/receipt.json: was made from another results/demo/distill/B-B/stage2/receipt.json"),
+        (exchanged, "finetune/B-B/seed0/receipt.json: distill/B-B/stage2 was "),
         (unlisted, "finetune/B-B/seed0/receipt.json: says nothing of best.safetensors"),
-        (led_astray, "was made from results/demo/distill/B-B/stage2-true/receipt.json, the plan has results/demo/distill/B-B/stage2/"),
+        (led_astray, "start was results/demo/distill/B-B/stage2-true/receipt.json, is now results/demo/distill/B-B/stage2/receipt.json"),
         (of_another_scale, "stage2/receipt.json: is the receipt of another job"),
         (linked, "stage2/student.safetensors: is not the file on its receipt"),
         (in_the_cache, "stage2/student.safetensors: is not the file on its receipt"),
@@ -330,17 +351,14 @@ def test_a_record_that_was_changed_is_named(
 
 
 def test_a_forged_result_has_to_be_forged_everywhere(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Metric, receipt, DVC and table in accord with one another: MLflow says otherwise; and if it doesn't, the last commit does."""
-    git("add", "results", "dvc.lock")
+    """Metric, receipt, execution and table in accord with one another: MLflow says otherwise; and if it doesn't, the last commit does."""
+    git("add", "results")
     git("commit", "-qm", "results")
     path = Path("results/demo/evaluate/B-B/cls/seed0/receipt.json")
     before = receipts.read(path)
     path.with_name("metrics.json").write_text('{"top1": 99.0}')
     artifacts = {**before.artifacts, "metrics.json": receipts.artifact_of(path.with_name("metrics.json"))}
     resealed(str(path), artifacts=artifacts, results={"top1": 99.0, "images": 2})
-    assert main(["verify"]) == 2
-    assert "dvc.lock: stage demo-evaluate-B-B-cls-seed0: has results/demo/evaluate/B-B/cls/seed0/" in capsys.readouterr().err
-    keep(FakeProject(spoilable).plan, [path])
     assert main(["verify"]) == 2
     assert "table.csv:2: row B-B says something else than the receipts" in capsys.readouterr().err
     assert main(["table"]) == 0
@@ -404,16 +422,14 @@ def test_a_teacher_that_has_changed_since_is_named(
 
 
 def test_other_code_than_that_of_the_commit_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The commit that the receipts name is there, and holds something else than what ran."""
+    """The commit that an execution names is there, and holds something else than what ran."""
     Path("src/dbot/plan/plan.py").write_text("# nothing of what ran\n")
     git("commit", "-qam", "other code")
     other = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    path = Path("results/demo/evaluate/B-B/cls/seed0/receipt.json")
-    receipt = receipts.read(path)
-    receipts.write(receipts.make(receipt.identity, receipt.circumstances.model_copy(update={"commit": other})), path)
-    keep(FakeProject(spoilable).plan, [path])
+    elsewhere(commit=other)()
     assert main(["verify", "--skip-mlflow"]) == 2
-    assert f"names commit {other[:12]} without changes, but its code is not the one there" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert f".json: names commit {other[:12]} without changes, but the code of results/demo/generate/digits/receipt.json is not" in line
 
 
 def test_a_commit_that_is_nowhere_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -426,7 +442,7 @@ def test_a_commit_that_is_nowhere_is_named(spoilable: Path, capsys: pytest.Captu
 def test_a_shallow_clone_says_what_it_can_t_check(
     spoilable: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    git("add", "dvc.lock", "results")
+    git("add", "results")
     git("commit", "-qm", "results")
     git("clone", "-q", "--depth", "1", f"file://{spoilable}", "../shallow")
     for name in ("data", "results"):
@@ -438,13 +454,19 @@ def test_a_shallow_clone_says_what_it_can_t_check(
     assert "MLflow: not checked, there is no mlflow.db here" in said
 
 
+def test_what_dvc_lacks_is_work_for_record(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(POINTER).unlink()
+    assert main(["verify"]) == 0
+    assert "DVC: lacks files of 1 of 6 jobs; `dbot record` hands them over" in capsys.readouterr().out
+
+
 def test_a_run_that_mlflow_lacks_is_work_for_sync(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
     in_mlflow("delete from metrics where key = 'result/loss'")()
     assert main(["verify"]) == 0
     assert "executions are not there, or not whole; `dbot sync` completes them" in capsys.readouterr().out
 
 
-def test_a_changed_tree_is_on_the_receipt(spoilable: Path) -> None:
+def test_a_changed_tree_is_on_the_execution(spoilable: Path) -> None:
     """With the digest of what differs, be it changed, removed or new."""
     seen = {surroundings.git_commit()[1]}
     for change in (

@@ -97,8 +97,8 @@ def test_it_says_what_it_shows(ran: Project) -> None:
     assert "B-B beats the same fine-tuning from random weights (B-scratch) by 12.3 points." in text
     assert "digits on photographs · licence: digits CC BY 4.0" in text
     assert "train images 3 000" in text
-    assert "recipe.epochs was 20, params.yaml now has 21" in text
-    assert "was changed after it was written (its seal doesn't match)" in text
+    assert "recipe.epochs was 20, is now 21" in text
+    assert "was changed after it was written (its id doesn't match)" in text
     assert "workbench" in text
 
 
@@ -118,7 +118,7 @@ def test_what_a_job_took_stands_beside_its_forecast(ran: Project) -> None:
     (job,) = forecast(plan, [plan.distill("B-B", 1)], complete=False).jobs
     line = render(plan).partition('<tr id="job-distill-B-B-stage1">')[2].partition("</tr>")[0]
     assert job.forecast is not None
-    assert [durations.exact(job.receipt.seconds), durations.exact(job.forecast)] == re.findall(
+    assert [durations.exact(job.execution.seconds), durations.exact(job.forecast)] == re.findall(
         r'<td class="right" data-value="[\d.]+">(.+ .+)</td>', line
     )
 

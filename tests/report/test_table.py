@@ -217,7 +217,7 @@ def test_no_published_number_is_ever_measured(
                 project.write(replace(job, settings=changed), {"top1": values[row]}, device="cpu", hours=1, curve=False)
             elif kind == "broken":
                 content = json.loads(job.receipt.read_text())
-                job.receipt.write_text(json.dumps({**content, "seal": "0" * 64}))
+                job.receipt.write_text(json.dumps({**content, "code": "0" * 64}))
             elif kind == "headless":
                 project.plan.finetune(row, 0).receipt.unlink()
         found = table(project)

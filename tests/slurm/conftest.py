@@ -133,7 +133,6 @@ def project(tmp_path: Path, cluster: Cluster) -> Callable[..., Copy]:
     def make(name: str, **changes: Any) -> Copy:
         copy = cluster.copy(tmp_path / name)
         copy.change(changes)
-        copy.run("dbot", "schema")
         if cluster.ours:
             (copy.folder / "site.yaml").write_text(SITE)
         return copy
@@ -148,5 +147,5 @@ def ready(project: Callable[..., Copy], prepared: Copy) -> Callable[..., Copy]:
 
 
 def ids(copy: Copy, row: str) -> dict[str, str]:
-    """By job of a row's cell, the id of its receipt: parameters, inputs, outputs and results, but neither times nor places."""
+    """By job of a row's cell, the id of its receipt."""
     return {job.name: receipts.read(copy.folder / job.receipt).id for job in copy.plan.jobs(copy.plan.cells([row]))}

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from dbot.lineage import receipt as receipts
+from dbot.lineage.executions import execution_of
 from tests.slurm.conftest import LONG, STAGE, ids
 
 pytestmark = pytest.mark.slurm
@@ -16,7 +17,8 @@ MARGIN = {"stop_before_limit_seconds": 25}
 
 
 def attempts(copy, job):
-    return receipts.read(copy.folder / job.receipt).circumstances.attempts
+    path = copy.folder / job.receipt
+    return execution_of(path, receipts.read(path).id).attempts
 
 
 def until(condition, seconds=300):
@@ -43,7 +45,7 @@ def test_rows_go_through_with_mlflow_and_dvc_complete(project, cluster):
     )
     assert "match" in copy.run("dbot", "verify", "B-B/cls").stdout
     assert copy.run("dvc", "status").stdout.strip().endswith("up to date.")
-    assert json.loads((copy.folder / "results/demo/mlflow.json").read_text())["receipts"] == len(plan.jobs())
+    assert json.loads((copy.folder / "results/demo/mlflow.json").read_text())["executions"] == len(plan.jobs())
 
 
 def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_one(ready, cluster, undisturbed):

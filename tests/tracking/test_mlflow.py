@@ -7,32 +7,41 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from mlflow import MlflowClient
 
 from dbot.base.errors import UserError
 from dbot.cli import main
+from dbot.lineage import executions
 from dbot.lineage import receipt as receipts
+from dbot.lineage.executions import Execution, execution_of
+from dbot.lineage.receipt import Receipt
 from dbot.lineage.session import Session
+from dbot.plan import Job
 from dbot.tracking import address, runs
 from dbot.tracking.address import tracking_uri
-from dbot.tracking.mlflow import Feed, Synced, sync
+from dbot.tracking.mlflow import Feed, Synced, check_runs, sync
 from dbot.tracking.patience import Patience
 from dbot.tracking.store import Store
-from tests.fakes import HISTORY, FakeProject
+from tests.fakes import HISTORY, FakeProject, sealed_anew
 
 DEAD = "http://127.0.0.1:9"
 
 
+def done(project: FakeProject, job: Job, meanwhile: Callable[[Session], None] | None = None) -> tuple[Receipt, Execution]:
+    """Do a job; its receipt, and the execution that ended in it."""
+    receipt = project.run(job, meanwhile)
+    return receipt, execution_of(job.receipt, receipt.id)
+
+
 def everything() -> dict[str, Any]:
     """All that a store holds, by run name."""
-    from mlflow import MlflowClient
-
     client = MlflowClient(tracking_uri())
     experiment = client.get_experiment_by_name("dbot/demo")
     assert experiment is not None
@@ -60,7 +69,7 @@ def test_a_dead_server_costs_one_line(project: FakeProject, monkeypatch: pytest.
     feed = Feed(job, "e" * 32, enabled=True)
     feed.log(HISTORY[:1])
     feed.log(HISTORY)
-    feed.complete(project.run(job), HISTORY)
+    feed.complete(*done(project, job), HISTORY)
     assert random.getstate() == drawn
     out, err = capfd.readouterr()
     assert out == ""
@@ -93,7 +102,7 @@ def test_switched_off_it_touches_nothing(project: FakeProject) -> None:
     job = project.plan.generate("digits")
     feed = Feed(job, "e" * 32, enabled=False)
     feed.log(HISTORY)
-    feed.complete(project.run(job), HISTORY)
+    feed.complete(*done(project, job), HISTORY)
     assert not Path("mlflow.db").exists()
 
 
@@ -104,7 +113,7 @@ def test_a_short_job_is_left_to_the_sync(stored: FakeProject) -> None:
     feed = Feed(job, "e" * 32, enabled=True, after=1e6)
     feed.show()
     feed.log(HISTORY)
-    feed.complete(stored.run(job), HISTORY)
+    feed.complete(*done(stored, job), HISTORY)
     assert Path("mlflow.db").read_bytes() == before
     sync(stored.plan)
     assert {value for name, _, value in everything()[job.name]["points"] if name == "loss"} == {1.5, 0.1 + 0.2}
@@ -135,8 +144,8 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
         for count in range(1, len(HISTORY) + 1):
             feeds[0].log(HISTORY[:count])
 
-    receipt = stored.run(job, live)
-    feeds[0].complete(receipt, HISTORY)
+    receipt, execution = done(stored, job, live)
+    feeds[0].complete(receipt, execution, HISTORY)
 
     found = everything()
     assert set(found) == {job.name, "row B-B"}
@@ -150,7 +159,7 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
         "dbot.stage": "1",
         "dbot.scale": "demo",
         "dbot.receipt": receipt.id,
-        "dbot.execution": receipt.circumstances.execution,
+        "dbot.execution": execution.name,
         "mlflow.parentRunId": found["row B-B"]["id"],
     }
     assert tags.items() <= run["tags"].items()
@@ -162,10 +171,10 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
     assert {"cost/seconds", "cost/device_hours"} <= {name for name, _ in values}
     assert run["data"] == [("digits", ("d" * 64)[:36])]
 
-    assert sync(plan) == Synced(receipts=3, completed=2)  # generate and prepare were not fed
+    assert sync(plan) == Synced(executions=3, completed=2)  # generate and prepare were not fed
     complete = everything()
     assert complete[job.name] == run
-    assert sync(plan) == Synced(receipts=3, completed=0)
+    assert sync(plan) == Synced(executions=3, completed=0)
     assert everything() == complete
 
 
@@ -202,8 +211,6 @@ def test_a_shelf_whose_maker_was_cut_off_is_finished(stored: FakeProject, monkey
 
 
 def test_a_gallery_is_sent_once(stored: FakeProject) -> None:
-    from mlflow import MlflowClient
-
     job = stored.plan.evaluate("B-scratch", "det", "0")
     stored.run_chain(job)
     assert sync(stored.plan).completed > 0
@@ -225,8 +232,9 @@ def test_of_a_job_that_ended_twice_the_last_word_counts(stored: FakeProject) -> 
     for needed in stored.plan.jobs([job]):
         stored.run(needed)
     receipt, store = receipts.read(job.receipt), Store()
-    costly = receipt.circumstances.model_copy(update={"device_hours": receipt.circumstances.device_hours + 1})
-    first, second = (runs.finished(job, receipt.model_copy(update={"circumstances": c}), HISTORY) for c in (receipt.circumstances, costly))
+    execution = execution_of(job.receipt, receipt.id)
+    later = sealed_anew(execution, device_hours=execution.device_hours + 1, ended="2031-05-06T07:08:09+00:00")
+    first, second = (runs.finished(job, receipt, each, HISTORY) for each in (execution, later))
     assert store.complete(first)
     assert store.disagreement(second) is not None
     assert store.complete(second)
@@ -234,9 +242,24 @@ def test_of_a_job_that_ended_twice_the_last_word_counts(stored: FakeProject) -> 
     assert not store.complete(second)
 
 
+def test_a_job_that_was_done_twice_has_two_runs_of_one_receipt(stored: FakeProject) -> None:
+    """By two people, say. Each shows how fast its own machine went; what came out is the same."""
+    job = stored.plan.generate("digits")
+    receipt, first = done(stored, job)
+    other = sealed_anew(first, name="f" * 32, epochs=[{"epoch": 1, "images_per_second": 40.0}])
+    executions.write(other, job.receipt)
+    assert sync(stored.plan) == Synced(executions=2, completed=2)
+    assert sync(stored.plan) == Synced(executions=2, completed=0)
+    assert check_runs([job]).same == 2
+    client = MlflowClient(tracking_uri())
+    found = client.search_runs([client.get_experiment_by_name("dbot/demo").experiment_id], f"tags.`dbot.receipt` = '{receipt.id}'")
+    speeds = {run.data.tags["dbot.execution"]: run.data.metrics.get("images_per_second") for run in found}
+    assert speeds == {first.name: None, other.name: 40.0}
+
+
 def test_receipts_beyond_the_table_are_synced(stored: FakeProject) -> None:
     stored.run_chain(stored.plan.distill("B-B", "3"))
-    assert sync(stored.plan).receipts == 5
+    assert sync(stored.plan).executions == 5
 
 
 @pytest.mark.slow
@@ -269,9 +292,9 @@ def test_the_store_lies_in_the_project_whatever_its_folder_is_called(name: str, 
 def test_the_verb_leaves_a_mark_for_the_workflow(stored: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
     stored.run_chain(stored.plan.prepare("digits"))
     assert main(["sync", "--output", "results/demo/mlflow.json"]) == 0
-    assert "2 receipts of scale demo, 2 runs completed just now" in capsys.readouterr().out
+    assert "2 executions of scale demo, 2 runs completed just now" in capsys.readouterr().out
     mark = json.loads(Path("results/demo/mlflow.json").read_text())
-    assert (mark["receipts"], mark["completed"]) == (2, 2)
+    assert (mark["executions"], mark["completed"]) == (2, 2)
 
 
 class Server(BaseHTTPRequestHandler):
@@ -316,7 +339,7 @@ def test_a_server_that_does_not_serve_costs_one_line_and_a_sync_completes(
         feed = Feed(job, "e" * 32, enabled=True)
         feed.log(HISTORY[:1])
         feed.log(HISTORY)
-        feed.complete(stored.run(job), HISTORY)
+        feed.complete(*done(stored, job), HISTORY)
         assert len(asked) == 1, "after the first refusal nobody asks again"
     assert capfd.readouterr().err.count("\n") == 1
     assert sync(stored.plan).completed == 1
@@ -339,7 +362,7 @@ def test_a_slow_server_costs_a_bounded_time(
     feed = Feed(job, "e" * 32, enabled=True)
     for count in range(1, 3):
         feed.log(HISTORY[:count])
-    feed.complete(stored.run(job), HISTORY)
+    feed.complete(*done(stored, job), HISTORY)
     err = capfd.readouterr().err
     assert "it is slow: 36 s spent on waiting for it): training goes on; `dbot sync` completes it later" in err
     assert err.count("\n") == 1

@@ -7,7 +7,7 @@ import pytest
 
 from dbot.cli import main
 from dbot.lineage import receipt as receipts
-from dbot.lineage.judge import check
+from dbot.lineage.judge import Judge, check
 from dbot.params.load import load
 from dbot.plan import Plan
 
@@ -37,7 +37,7 @@ def plan(project: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Pl
 def test_stage_0_is_the_very_network_that_taught_stage_1(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     for job in (plan.probe("B-B", 0), plan.distill("B-B", 1), plan.probe("B-B", 1), plan.analyse("B-B", 0), plan.analyse("B-B", 1)):
         assert main(job.arguments) == 0, capsys.readouterr().err
-        check(job)
+        check(Judge().of(job))
     taught = receipts.read(plan.distill("B-B", 1).receipt).results["teacher_sha256"]
     digests = {
         (verb, stage): receipts.read(plan.job(verb, row="B-B", stage=stage).receipt).results["network_sha256"]
@@ -46,7 +46,7 @@ def test_stage_0_is_the_very_network_that_taught_stage_1(plan: Plan, capsys: pyt
     }
     assert digests["probe", "0"] == digests["analyse", "0"] == taught
     assert digests["probe", "1"] == digests["analyse", "1"] != taught
-    found = receipts.read(plan.probe("B-B", 1).receipt).identity
+    found = receipts.read(plan.probe("B-B", 1).receipt)
     assert {"knn_10", "knn_20", "linear", "linear_converged"} <= set(found.results)
     assert json.loads((plan.probe("B-B", 1).folder / "metrics.json").read_text())["linear"] == found.results["linear"]
     assert main(["probes"]) == main(["properties"]) == main(["report"]) == 0

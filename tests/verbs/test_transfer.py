@@ -8,7 +8,7 @@ import pytest
 from dbot.cli import main
 from dbot.jobs.compare import SIMILARITY
 from dbot.lineage import receipt as receipts
-from dbot.lineage.judge import check
+from dbot.lineage.judge import Judge, check
 from dbot.params.load import load
 from dbot.plan import Plan
 
@@ -42,7 +42,7 @@ def test_a_student_on_a_set_of_its_own_length_and_beside_another(
     transfer, compare = plan.transfer("B-B", "outlines", 0), plan.compare("B-B", "teachers-random-1")
     for job in plan.jobs([transfer, compare]):
         assert main(job.arguments) == 0, capsys.readouterr().err
-        check(job)
+        check(Judge().of(job))
     found = receipts.read(transfer.receipt).results
     assert found["epochs"] == 2, "the set's own"
     assert found["top1"] == found["last_top1"]

@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from dbot.base.errors import UserError
 from dbot.cli import main
 from dbot.lineage import receipt as receipts
 from dbot.lineage import surroundings
-from dbot.lineage.judge import check
+from dbot.lineage.judge import Judge, check
 from dbot.lineage.session import Session
 from dbot.lineage.target import plans
 from dbot.versioning.gc import CACHE, Free, free
@@ -45,14 +44,14 @@ def test_a_finished_jobs_state_goes_when_dvc_has_its_files(kept: FakeProject) ->
     kept.run(job, lambda execution: states.append(execution.state), keep_state=True)
     content = {path: path.read_bytes() for path in states[0].iterdir()}
     assert found() == {}, "until `dbot record` the state is what a killed workflow goes on from"
-    keep(kept.plan, [job.receipt])
+    keep([job])
     states[0].mkdir()
     for path, data in content.items():  # as a killed `dbot record` leaves it
         path.write_bytes(data)
     assert found() == {str(states[0]): "its job has ended, and DVC has what it wrote"}
     assert main(["gc", "--delete"]) == 0
     assert not states[0].exists()
-    assert check(job)
+    assert check(Judge().of(job))
 
 
 def test_state_of_other_parameters_goes_and_that_at_work_stays(project: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,10 +110,12 @@ def test_results_that_no_plan_names_go_but_not_what_others_were_made_from(projec
 
 
 def needed_objects(sh: Shell) -> set[str]:
-    """The objects that are there of those that a lock file names, here or in any commit."""
-    texts = [Path("dvc.lock").read_text()] if Path("dvc.lock").exists() else []
+    """The objects that are there of those that a `.dvc` file names, here or in any commit."""
+    texts = [path.read_text() for path in (*Path("results").rglob("*.dvc"), *Path("data").glob("*.dvc"))]
     for commit in sh("git", "rev-list", "--all").split():
-        texts.append(subprocess.run(["git", "show", f"{commit}:dvc.lock"], capture_output=True, text=True, check=False).stdout)
+        for name in sh("git", "ls-tree", "-r", "--name-only", commit).splitlines():
+            if name.endswith(".dvc"):
+                texts.append(sh("git", "show", f"{commit}:{name}"))
     names = {line.split("md5: ")[1] for text in texts for line in text.splitlines() if "md5: " in line}
     return {name for name in names if (CACHE / name[:2] / name[2:]).exists()}
 
@@ -136,7 +137,7 @@ def test_whatever_was_done_nothing_that_a_receipt_needs_is_freed(
             if not each.receipt.exists() or each is job:
                 kept.run(each, keep_state=chance.random() < 0.5)
         if chance.random() < 0.7:
-            keep(kept.plan, [each.receipt for each in chain])
+            keep(chain)
             if chance.random() < 0.6:
                 sh("git", "add", "-A")
                 sh("git", "commit", "-qm", f"turn {turn}", "--allow-empty")
@@ -162,12 +163,12 @@ def test_whatever_was_done_nothing_that_a_receipt_needs_is_freed(
 def test_an_object_that_no_commit_names_goes(kept: FakeProject, sh: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     job = kept.plan.distill("B-B", "1")
     kept.run_chain(job)
-    keep(kept.plan, [each.receipt for each in kept.plan.jobs([job])])
+    keep(kept.plan.jobs([job]))
     first = {path for path in CACHE.glob("*/*") if "student" in path.read_text()}
     monkeypatch.setattr(surroundings, "code_digest", lambda: "0" * 64)
     kept.set("mask_ratio: 0.75", "mask_ratio: 0.5")
     kept.run(kept.plan.distill("B-B", "1"))
-    keep(kept.plan, [job.receipt])
+    keep([kept.plan.distill("B-B", "1")])
     assert set(found()) == {str(path) for path in first}
     sh("git", "add", "-A")
     assert main(["gc", "--delete"]) == 0

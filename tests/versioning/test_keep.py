@@ -1,73 +1,122 @@
-"""`dbot record` with a real DVC."""
+"""What jobs wrote is handed to a real DVC, and had back from it."""
 
-import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dbot.lineage.adopt import adoption, outputs
-from dbot.lineage.untorn import BEFORE
+import yaml
 
 from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.versioning.keep import keep
-from dbot.versioning.project import recorded_digests
-from tests.fakes import FakeProject
+from dbot.lineage.judge import Judge, State
+from dbot.plan import Job
+from dbot.versioning import keep as keeping
+from dbot.versioning.keep import keep, restore
+from dbot.versioning.pointer import check_kept, is_kept, kept_by, look, md5, pointer_path, read_pointer
+from dbot.versioning.project import FILE, project_text
+from tests.fakes import HISTORY, FakeProject
 
 Shell = Callable[..., str]
 DVC = (sys.executable, "-m", "dvc")
+CACHE = Path(".dvc/cache/files/md5")
 
 
-def test_a_recorded_checkpoint_is_in_the_cache_and_in_the_lock_file(kept: FakeProject) -> None:
-    plan = kept.plan
-    job = plan.distill("B-B", "1")
+def cached(path: Path) -> Path:
+    """Where DVC's cache has what lies at a path."""
+    digest = md5(path)
+    return CACHE / digest[:2] / digest[2:]
+
+
+@pytest.fixture
+def student(kept: FakeProject) -> Job:
+    """A stage that was trained, and nothing was handed over yet."""
+    job = kept.plan.distill("B-B", "1")
     kept.run_chain(job)
-    assert main(["record", "--receipt", str(job.receipt), "--output", "recorded.json"]) == 0
-    mark = json.loads(Path("recorded.json").read_text())[str(job.receipt)]
-    md5 = recorded_digests()[job.folder / "student.safetensors"]
-    assert mark["student.safetensors"] == md5
-    cached = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
-    assert cached.read_bytes() == (job.folder / "student.safetensors").read_bytes()
-    assert not list(Path("results").rglob(".gitignore"))
-    assert main(["verify", str(job.folder)]) == 0
+    return job
 
 
-def test_a_row_of_a_sweep_is_in_the_lock_file_with_its_variant(kept: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its keys lead through a list: `…variants.1`."""
-    job = kept.plan.distill("teachers-lite-1", "1")
-    kept.run_chain(job)
-    keep(kept.plan, [each.receipt for each in kept.plan.jobs([job])])
-    assert main(["verify", str(job.folder), "--skip-teachers"]) == 0
-    kept.set("{name: lite, title: EfficientNet-Lite0,", "{name: lite, title: another,")
-    assert main(["verify", str(job.folder), "--skip-teachers"]) == 2
-    assert "was made with scales.demo.overrides.sweeps.teachers.variants.1 = {" in capsys.readouterr().err
-
-
-def test_without_receipts_it_is_all_that_dvc_lacks_and_that_holds(kept: FakeProject, capsys: pytest.CaptureFixture[str], sh: Shell) -> None:
-    """Then `dvc pull` has nothing to say against what lies here: a data set that no lock file knows would stop it."""
-    plan = kept.plan
-    kept.run_chain(plan.distill("B-B", "1"))
-    assert main(["record"]) == 0
-    assert {path.split()[2] for path in capsys.readouterr().out.splitlines()} == {
-        str(job.receipt) for job in plan.jobs([plan.distill("B-B", "1")])
+def test_a_kept_file_is_in_the_cache_and_has_its_dvc_file(kept: FakeProject, student: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "--receipt", str(student.receipt)]) == 0
+    path = student.folder / "student.safetensors"
+    assert capsys.readouterr().out == f"DVC keeps {path}, by {path}.dvc\n"
+    assert yaml.safe_load(pointer_path(path).read_text()) == {
+        "outs": [{"md5": md5(path), "size": path.stat().st_size, "hash": "md5", "path": path.name}]
     }
-    sh(*DVC, "checkout", "--allow-missing")
+    assert cached(path).read_bytes() == path.read_bytes()
+    assert not path.is_symlink()
+    assert os.access(path, os.W_OK)
+    assert not list(Path("results").rglob(".gitignore"))
+    assert main(["verify", str(student.folder)]) == 0
+
+
+def test_what_git_is_too_small_for_is_ignored_and_its_dvc_file_is_not(kept: FakeProject, student: Job, sh: Shell) -> None:
+    keep(kept.plan.jobs([student]))
+    sh("git", "add", "-A")
+    tracked = {Path(name) for name in sh("git", "ls-files").splitlines()}
+    large = [path for job in kept.plan.jobs([student]) for path in kept_by(job)]
+    assert {path.name for path in large} == {"files.tsv", "samples.tsv", "student.safetensors", "digits"}
+    for path in large:
+        assert pointer_path(path) in tracked
+        assert not any(each.is_relative_to(path) for each in tracked)
+    assert {student.receipt, student.folder / "metrics.csv"} <= tracked
+
+
+def test_handed_over_twice_the_second_time_does_nothing(
+    kept: FakeProject, student: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = kept.plan.jobs([student])
+    assert set(keep(jobs)) == {path for job in jobs for path in kept_by(job)}
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*.dvc")}
+
+    def started() -> None:
+        raise AssertionError("DVC was started for nothing")
+
+    monkeypatch.setattr(keeping, "_dvc", started)
+    assert keep(jobs) == []
     assert main(["record"]) == 0
-    assert capsys.readouterr().out == "nothing: DVC has what every job of scale demo wrote\n"
-    later = plan.distill("B-B", "2")
+    assert capsys.readouterr().out == "nothing: DVC has the files of every job of scale demo\n"
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*.dvc")} == before
+
+
+def test_the_same_result_made_anew_is_kept_already(kept: FakeProject, student: Job) -> None:
+    keep([student])
+    kept.run(student)
+    assert keep([student]) == []
+
+
+def test_another_result_gets_another_dvc_file(kept: FakeProject, student: Job) -> None:
+    keep(kept.plan.jobs([student]))
+    kept.set("mask_ratio: 0.75", "mask_ratio: 0.5")
+    job, path = kept.plan.distill("B-B", "1"), student.folder / "student.safetensors"
+    before = read_pointer(path)
+    kept.run(job)
+    assert not is_kept(path)
+    assert keep([job]) == [path]
+    assert read_pointer(path) == look(path) != before
+
+
+def test_without_receipts_it_is_all_that_dvc_lacks_and_that_holds(
+    kept: FakeProject, student: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = kept.plan.distill("B-B", "2")
     kept.run(later)
-    (plan.distill("B-B", "1").folder / "student.safetensors").write_text("another")
-    kept.run(plan.distill("B-B", "1"))
+    (later.folder / "student.safetensors").write_text("another")
     assert main(["record"]) == 0
-    said = capsys.readouterr().out
-    assert "DVC keeps results/demo/distill/B-B/stage1/receipt.json" in said
-    assert "not handed over  distill/B-B/stage2: results/demo/distill/B-B/stage2/receipt.json: was made from another" in said
+    said = capsys.readouterr().out.splitlines()
+    large = [path for job in kept.plan.jobs([student]) for path in kept_by(job)]
+    assert {line for line in said if line.startswith("DVC keeps")} == {f"DVC keeps {path}, by {path}.dvc" for path in large}
+    (refused,) = (line for line in said if not line.startswith("DVC keeps"))
+    assert refused.startswith(f"not handed over  distill/B-B/stage2: {later.folder}/student.safetensors: is not the file on its receipt")
 
 
-def test_a_finished_jobs_state_goes_when_dvc_has_its_artifacts(kept: FakeProject) -> None:
+def test_a_finished_jobs_state_goes_when_dvc_has_its_files(kept: FakeProject) -> None:
     job = kept.plan.distill("B-B", "1")
     kept.run_chain(job.inputs["data"])
     kept.run(job, keep_state=True)
@@ -76,99 +125,122 @@ def test_a_finished_jobs_state_goes_when_dvc_has_its_artifacts(kept: FakeProject
     assert not list(Path("state").rglob("execution.json"))
 
 
-def test_record_refuses_what_the_receipt_does_not_cover(kept: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
-    job = kept.plan.distill("B-B", "1")
-    kept.run_chain(job)
+def test_what_the_receipt_does_not_cover_is_refused(kept: FakeProject, student: Job, capsys: pytest.CaptureFixture[str]) -> None:
     kept.set("mask_ratio: 0.75", "mask_ratio: 0.5")
-    assert main(["record", "--receipt", str(job.receipt)]) == 2
+    assert main(["record", "--receipt", str(student.receipt)]) == 2
     line = capsys.readouterr().err
-    assert "recipe.mask_ratio = 0.75, now it is 0.5" in line
+    assert "recipe.mask_ratio was 0.75, is now 0.5" in line
     assert line.count("\n") == 1
     kept.set("mask_ratio: 0.5", "mask_ratio: 0.75")
-    (job.folder / "student.safetensors").write_text("another")
+    (student.folder / "student.safetensors").write_text("another")
     with pytest.raises(UserError, match=r"student\.safetensors: is not the file on its receipt"):
-        keep(kept.plan, [job.receipt])
-    assert not Path("dvc.lock").exists()
+        keep([kept.plan.distill("B-B", "1")])
+    assert not list(Path().rglob("*.safetensors.dvc"))
 
 
 def test_without_git_it_is_one_line(project: FakeProject) -> None:
     job = project.plan.generate("digits")
     project.run(job)
-    with pytest.raises(UserError, match="dvc commit failed"):
-        keep(project.plan, [job.receipt])
+    with pytest.raises(UserError, match="DVC failed: ") as caught:
+        keep([job])
+    assert "\n" not in str(caught.value)
 
 
-def test_parallel_records_dont_collide(kept: FakeProject) -> None:
-    plan = kept.plan
-    jobs = [plan.distill("B-B", "1"), plan.distill("L-L", "1")]
+def test_two_processes_at_once_do_not_collide(kept: FakeProject) -> None:
+    jobs = [kept.plan.distill("B-B", "1"), kept.plan.distill("L-L", "1")]
     for job in jobs:
         kept.run_chain(job)
-    started = [
-        subprocess.Popen([sys.executable, "-m", "dbot", "record", "--receipt", str(job.receipt)], stderr=subprocess.PIPE, text=True)
-        for job in jobs
-    ]
+    # The data set is for both of them to hand over.
+    command = [sys.executable, "-m", "dbot", "record", "--receipt", str(kept.plan.generate("digits").receipt)]
+    started = [subprocess.Popen([*command, str(job.receipt)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for job in jobs]
     assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 2
-    assert {job.folder / "student.safetensors" for job in jobs} <= recorded_digests().keys()
+    for job in (*jobs, kept.plan.generate("digits")):
+        for path in kept_by(job):
+            assert read_pointer(path) == look(path)
+
+
+@pytest.mark.parametrize("name", ["_add", "write_whole"])
+def test_a_record_that_is_killed_leaves_whole_files_and_is_made_up_for(kept: FakeProject, student: Job, name: str) -> None:
+    """Before the second file is handed over, and when DVC has it but its `.dvc` file is not written."""
+    jobs = kept.plan.jobs([student])
+    work, calls = getattr(keeping, name), []
+
+    def killed(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        work(*arguments)
+
+    if (child := os.fork()) == 0:
+        setattr(keeping, name, killed)
+        keep(jobs)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    large = [path for job in jobs for path in kept_by(job)]
+    assert [read_pointer(path) is not None for path in large] == [True] + [False] * (len(large) - 1)
+    assert set(keep(jobs)) == set(large[1:])
+    assert all(read_pointer(path) == look(path) for path in large)
+
+
+def test_missing_and_damaged_files_are_had_back(kept: FakeProject, student: Job) -> None:
+    jobs = kept.plan.jobs([student])
+    large = [path for job in jobs for path in kept_by(job)]
+    keep(jobs)
+    content = {path: path.read_bytes() for path in large if path.is_file()}
+    (student.folder / "student.safetensors").unlink()
+    samples = kept.plan.prepare("digits").folder / "samples.tsv"
+    samples.write_bytes(samples.read_bytes()[:-1] + b"x")
+    shutil.rmtree("data/digits")
+    judge = Judge()
+    assert [judge.of(job).own for job in jobs] == [State.ABSENT, State.BROKEN, State.ABSENT]
+    assert set(restore(judge, jobs)) == {Path("data/digits"), samples, student.folder / "student.safetensors"}
+    assert {path: path.read_bytes() for path in content} == content
+    assert {Judge().of(job).own for job in jobs} == {State.BUILT}
+    assert sum(check_kept(job) for job in jobs) == len(content)
+    assert restore(Judge(), jobs) == []
+
+
+def test_what_only_a_remote_has_is_left_to_dvc_pull(kept: FakeProject, student: Job) -> None:
+    keep([student])
+    path = student.folder / "student.safetensors"
+    cached(path).unlink()
+    path.unlink()
+    assert restore(Judge(), [student]) == []
+    assert f"`dvc pull {path}` brings it" in Judge().of(student).reason
 
 
 @pytest.mark.slow
-def test_a_clone_that_pulled_adopts_everything(kept: FakeProject, sh: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plan = kept.plan
-    cell = plan.evaluate("B-B", "cls", "0")
+def test_the_commands_of_dvc_work_on_a_project_that_is_half_done(kept: FakeProject, sh: Shell, tmp_path: Path) -> None:
+    cell = kept.plan.evaluate("B-B", "cls", "0")
     kept.run_chain(cell)
-    keep(plan, [job.receipt for job in plan.jobs([cell])])
+    FILE.write_text(project_text(kept.plan))
+    jobs = kept.plan.jobs([cell])
+    keep(jobs)
+    assert sh(*DVC, "status").strip().endswith("up to date.")
+    path = kept.plan.distill("B-B", "1").folder / "student.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    sh(*DVC, "checkout", str(path))
+    assert path.read_bytes() == content
+    assert "50.0" in sh(*DVC, "metrics", "show")
+    sh(*DVC, "plots", "show")
+    page = Path("dvc_plots/index.html").read_text()
+    assert "pre-training" in page
+    assert str(HISTORY[-1]["loss"]) in page
+
     sh(*DVC, "remote", "add", "-d", "-q", "here", str(tmp_path / "remote"))
     sh("git", "add", "-A")
     sh("git", "commit", "-q", "-m", "results")
     sh(*DVC, "push", "-q")
-    assert "50.0" in sh(*DVC, "metrics", "show")
-
     clone = tmp_path / "clone"
     sh("git", "clone", "-q", str(kept.folder), str(clone))
-    monkeypatch.chdir(clone)
-    assert "is missing" in adoption(plan).refused["generate/digits"]
-    # Stages that never ran make `dvc pull` complain, after it has brought all that there is.
-    subprocess.run([*DVC, "pull", "-q"], capture_output=True, check=False)
-    found = adoption(plan)
-    assert found.adopted == plan.jobs([cell])
-    assert cell.receipt in outputs(plan, found)
-    assert all(path.exists() for path in outputs(plan, found))
-    assert main(["verify", "B-B/cls"]) == 0
-
-
-@pytest.mark.slow
-def test_dvc_never_starts_a_job(kept: FakeProject, sh: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plan = kept.plan
-    job = plan.distill("B-B", "1")
-    kept.run_chain(job)
-    keep(plan, [each.receipt for each in plan.jobs([job])])
-    sh("git", "add", "-A")
-    sh("git", "commit", "-q", "-m", "results")
-    trap = tmp_path / "bin" / "dbot"
-    trap.parent.mkdir()
-    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
-    trap.chmod(0o755)
-    monkeypatch.setenv("PATH", str(trap.parent), prepend=":")
-    weights = (job.folder / "student.safetensors").read_bytes()
-    never_ran, ran = "demo-distill-L-L-stage1", "demo-distill-B-B-stage1"
-    for command in (
-        ["repro"],
-        ["repro", "-f"],
-        ["repro", "-f", "-s", ran],
-        ["repro", "-s", never_ran],
-        ["exp", "run"],
-        ["exp", "run", "-f"],
-    ):
-        subprocess.run([*DVC, *command], capture_output=True, check=False)
-        assert not (tmp_path / "started").exists(), command
-        assert (job.folder / "student.safetensors").read_bytes() == weights, command
-    shutil.rmtree(trap.parent)
-
-
-def test_a_job_that_dvc_starts_refuses(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_STAGE", "demo-generate-digits")
-    with pytest.raises(UserError, match="DVC started this as stage 'demo-generate-digits'"):
-        project.run(project.plan.generate("digits"))
+    with chdir(clone):
+        judge = Judge()
+        assert {judge.of(job).state for job in jobs if kept_by(job)} == {State.ABSENT}
+        sh(*DVC, "pull", "-q")
+        judge = Judge()
+        assert {judge.of(job).state for job in jobs} == {State.BUILT}
+        assert main(["verify", "B-B/cls"]) == 0
 
 
 @pytest.mark.slow
@@ -181,18 +253,3 @@ def test_a_remote_that_is_gone_is_nobodys_business_but_dvc_pushs(kept: FakeProje
     done = subprocess.run([*DVC, "push"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert main(["verify", str(job.folder)]) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.faults
-def test_a_record_that_was_cut_off_is_made_up_for(kept: FakeProject) -> None:
-    """DVC's lock file was left with half of its content; the next record sets it back and adds its own."""
-    first, second = kept.plan.generate("digits"), kept.plan.prepare("digits")
-    kept.run_chain(second)
-    keep(kept.plan, [first.receipt])
-    whole = Path("dvc.lock").read_text()
-    BEFORE.parent.mkdir(parents=True, exist_ok=True)
-    BEFORE.write_text(json.dumps({"dvc.lock": whole}))
-    Path("dvc.lock").write_text(whole[: len(whole) // 2])
-    keep(kept.plan, [second.receipt])
-    assert {job.folder / "receipt.json" for job in (first, second)} <= set(recorded_digests())

@@ -50,7 +50,7 @@ def read_history(path: Path) -> list[dict[str, float | None]]:
             ]
     except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as error:
         raise UserError(
-            f"{path}: is not a table of metrics by epoch ({error}); `dvc checkout {path}` restores it, else run its job again"
+            f"{path}: is not a table of metrics by epoch ({error}); `git checkout {path}` restores it, else run its job again"
         ) from None
 
 

@@ -282,7 +282,7 @@ def _damaged(job: Job, receipt: Receipt) -> Iterator[str]:
     for name, recorded in receipt.artifacts.items():
         path = job.folder / name
         if path.is_file() and not is_as_recorded(path, recorded):
-            yield f"{path} is not the file on its receipt; `dvc checkout {path}` restores it where DVC keeps it, else run its job again"
+            yield f"{path}: is not the file on its receipt; `dvc checkout` or `git checkout` of it restores it, else run its job again"
 
 
 def is_as_recorded(path: Path, recorded: Artifact) -> bool:

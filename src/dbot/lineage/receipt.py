@@ -146,6 +146,7 @@ def verified(folder: Path, name: str, recorded: Artifact) -> Path:
         raise UserError(f"{path}: is missing; `dvc pull {path}` brings it where DVC keeps it, else run its job again")
     if path.stat().st_size != recorded.bytes or file_digest(path) != recorded.sha256:
         raise UserError(
-            f"{path}: is not the file on its receipt (SHA-256 differs); `dvc checkout {path}` restores it, else run its job again"
+            f"{path}: is not the file on its receipt (SHA-256 differs); "
+            "`dvc checkout` or `git checkout` of it restores it, else run its job again"
         )
     return path

@@ -28,7 +28,7 @@ COLUMNS = {
     "attention_distance_last_layer": "last layer, px",
     "top1_share_last_layer": "top-1 share, last layer",
 }
-"""Standings on the receipts that the page shows, and what it calls them."""
+"""Findings on the receipts that the page shows, and what it calls them."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from dbot.base.lock import locked
@@ -101,7 +102,8 @@ class Store:
         run = self._tagged(experiment.experiment_id, "dbot.execution", content.execution) if experiment else None
         if run is None:
             raise LookupError("no run")
-        found = self.client.get_run(run).data
+        there = self.client.get_run(run)
+        found, info = there.data, there.info
         expected = {(name, epoch): value for name, value, epoch in content.points}
         sent = self.sent(run)
         for (name, epoch), newest in sent.items():
@@ -119,6 +121,10 @@ class Store:
                     return f"has {what} {key} = {text}, the receipt {wanted.get(key, 'has none')}"
             if wanted.keys() - there.keys():
                 raise LookupError(f"lacks {what}s")
+        if info.status != "FINISHED":
+            raise LookupError("is not finished")
+        if content.ended is not None and info.end_time != content.ended:
+            return f"ended at {_moment(info.end_time)}, its execution at {_moment(content.ended)}"
         if expected.keys() - sent.keys():
             raise LookupError("lacks metrics")
         return None
@@ -200,7 +206,8 @@ class Store:
         return bool(missing)
 
     def _end(self, run: str, content: Content) -> bool:
-        if content.ended is None or self.client.get_run(run).info.status == "FINISHED":
+        info = self.client.get_run(run).info
+        if content.ended is None or (info.status == "FINISHED" and info.end_time == content.ended):
             return False
         self.client.set_terminated(run, "FINISHED", content.ended)
         return True
@@ -240,6 +247,11 @@ class Store:
 
 def _same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _moment(milliseconds: int) -> str:
+    """A time of MLflow's, as executions write theirs."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _of_receipt(tags: dict[str, str]) -> dict[str, str]:
