@@ -45,9 +45,13 @@ class Plan(Experiment):
         """The job of a kind (or of the rule of that name), by the values of its key.
 
         Raises:
-            UserError: there is no such row, stage, data set or column.
+            UserError: there is no such kind, row, stage, data set or column.
         """
-        return (kinds()[kind] if isinstance(kind, str) else kind).declare(self, *values, **key)
+        if isinstance(kind, str):
+            if kind not in kinds():
+                raise UserError(f"there is no kind of job {kind!r}; there are: {', '.join(kinds())}")
+            kind = kinds()[kind]
+        return kind.declare(self, *values, **key)
 
     def student(self, row: str, stage: str | int) -> Job:
         """What leaves a row's student: a stage of its distillation, or the released file that stands in for all of them."""
