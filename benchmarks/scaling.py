@@ -3,7 +3,6 @@
 import argparse
 import atexit
 import contextlib
-import csv
 import io
 import itertools
 import os
@@ -28,20 +27,22 @@ from dbot.data.embedded.draw import draw
 from dbot.data.manifest import Manifest
 from dbot.data.prepare import prepare
 from dbot.distill.boundary import begin_stage
+from dbot.lineage.executions import execution_of
+from dbot.lineage.judge import Judge
+from dbot.lineage.receipt import read
+from dbot.lineage.verify import verify
 from dbot.params.datasets import Dataset
 from dbot.params.document import Params
 from dbot.params.include import INCLUDE, read_parts
 from dbot.params.load import DEFAULT_FILE, load
-from dbot.plan import METRICS, Plan
-from dbot.record.stages import write_stages
-from dbot.record.status import status
-from dbot.record.verify import verify
+from dbot.plan import Plan
 from dbot.tasks.classify import classifier_for, evaluate
 from dbot.tasks.pretrain import pretrain_task
 from dbot.train.distributed import Processes
 from dbot.train.loop import train
 from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Task
+from dbot.versioning.project import project_text
 from tests.fakes import FakeProject
 
 DATA, ROW = "digits", "B-B"
@@ -193,11 +194,13 @@ def cost_of_rows(count: int) -> Any:
         plan = Plan(load(DEFAULT_FILE, "demo"))
         jobs = plan.jobs()
         clock.append(time.perf_counter())
-        write_stages(plan)
+        project_text(plan)
         clock.append(time.perf_counter())
-        status(plan, plan.targets())
+        judge = Judge()
+        for job in jobs:
+            judge.of(job)
         clock.append(time.perf_counter())
-        verify(plan, jobs)
+        verify(judge, jobs)
         clock.append(time.perf_counter())
         seconds = [after - before for before, after in itertools.pairwise(clock)]
         return dict(zip(("params.yaml read and planned", "dvc.yaml written", "`dbot status`", "`dbot verify`"), seconds, strict=True))
@@ -230,8 +233,8 @@ def speed_of_processes(count: int, images: int) -> Any:
         for written in (folder / job.folder, folder / "state"):
             shutil.rmtree(written, ignore_errors=True)
         _run(folder, *launch, *job.arguments)
-        with (folder / job.folder / METRICS).open() as file:
-            speeds = [float(line["images_per_second"]) for line in csv.DictReader(file)]
+        receipt = folder / job.receipt
+        speeds = [epoch["images_per_second"] for epoch in execution_of(receipt, read(receipt).id).epochs]
         return {"images_per_second": statistics.mean(speeds[UNTIMED:])}
 
     return measure

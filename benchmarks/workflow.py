@@ -153,15 +153,16 @@ def _one_step(folder: Path) -> Callable[[], None]:
 
 
 def _record(folder: Path) -> dict[str, float]:
-    """Seconds of what the record room does for one job, and for one of its epochs."""
-    from dbot.record.execution import Execution
-    from dbot.record.history import write_history
-    from dbot.record.mlflow import Feed
+    """Seconds of what is done around one job, and around one of its epochs."""
+    from dbot.lineage.history import write_history
+    from dbot.lineage.session import Session
+    from dbot.tracking.mlflow import Feed
+    from dbot.versioning.keep import keep_at_once
 
     os.chdir(folder)
     job = Plan(load(Path("params.yaml"), "demo")).generate("digits")
     clock = _Clock()
-    with Execution(job) as run:
+    with Session(job) as run:
         opened = clock.lap()
         feed = Feed(job, run.name, enabled=True)
         fed = clock.lap()
@@ -175,15 +176,18 @@ def _record(folder: Path) -> dict[str, float]:
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / "files.tsv").write_bytes(bytes(400_000_000))
         clock.lap()
-        receipt = run.finish(["files.tsv"], {"loss": 0.5})
+        receipt, execution = run.finish(["files.tsv"], {"loss": 0.5})
         finished = clock.lap()
-        feed.complete(receipt, history)
+        keep_at_once(job)
+        kept = clock.lap()
+        feed.complete(receipt, execution, history)
         completed = clock.lap()
     return {
         "inputs checked, state opened: a job": opened,
         "MLflow loaded, its run opened: a job of over 20 s": fed,
         "metrics written and fed to MLflow: an epoch": epochs / 20,
         "receipt over an artifact of 400 MB: a job": finished,
+        "DVC loaded, these 400 MB handed over: a job": kept,
         "MLflow's run completed: a job": completed,
     }
 
