@@ -20,7 +20,7 @@ def test_a_cell_leads_to_the_data(measured: FakeProject, capsys: pytest.CaptureF
     tree = capsys.readouterr().out
     lines = tree.splitlines()
     assert lines[0].startswith("evaluate row B-B column cls seed 0  [")
-    assert "results   images 2, top1 50" in lines[1]
+    assert "results   top1 50, images 2" in lines[1]
     for role in (
         "model: finetune row B-B seed 0",
         "start: distill row B-B stage 2",

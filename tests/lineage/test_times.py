@@ -47,9 +47,9 @@ def set_all(project: FakeProject) -> None:
 
 
 def are_in_order(project: FakeProject, job: Job) -> bool:
-    """Whether nothing that a job wrote is older than anything that it read."""
+    """Whether nothing that a job wrote is older than anything that it read, of what is here."""
     read = [path for role, needed in job.inputs.items() for path in (needed.receipt, *files_read(job, role))]
-    newest = max(path.stat().st_mtime_ns for path in read or [Path("params.yaml")])
+    newest = max(path.stat().st_mtime_ns for path in read or [Path("params.yaml")] if path.is_file())
     return all(path.stat().st_mtime_ns >= newest for path in outputs(job) if path.is_file())
 
 

@@ -196,9 +196,9 @@ def _named() -> set[str]:
 
 def _pointers() -> Iterator[Path]:
     """The `.dvc` files of this project: beside results, and beside embedded data sets."""
-    yield from sorted(RESULTS.rglob(f"*{SUFFIX}"))
-    for folder in (Path("data"), Path()):  # the images below them are many
-        yield from sorted(folder.glob(f"*{SUFFIX}"))
+    pattern = f"*{SUFFIX}"
+    found = (*RESULTS.rglob(pattern), *Path("data").glob(pattern), *Path().glob(pattern))  # the images below data are many
+    yield from sorted(path for path in found if path.is_file())  # .dvc itself is DVC's folder
 
 
 def _is_cached(path: Path) -> bool:
