@@ -52,26 +52,7 @@ class FakeProject:
 
     def run(self, job: Job, meanwhile: Callable[[Session], None] | None = None, keep_state: bool = False) -> Receipt:
         """Do a job: dummy artifacts and a real receipt."""
-        with Session(job) as session:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            if job.verb == "generate":
-                _draw(Path(job.settings["root"]))
-            for name in job.artifacts:
-                path = job.folder / name
-                if name == METRICS:
-                    write_history(path, HISTORY)
-                elif name == "manifest.json":
-                    path.write_text(json.dumps({"root": job.settings["dataset"]["root"], "annotation_files": {}}))
-                elif name == "samples.tsv":
-                    path.write_text(_samples(Path(job.settings["dataset"]["root"])))
-                elif name == "metrics.json":
-                    path.write_text(json.dumps({"top1": 50.0}))
-                else:
-                    path.write_text(f"{name} of {job.name} with {json.dumps(dict(job.settings), sort_keys=True)}")
-            if meanwhile is not None:
-                meanwhile(session)
-            receipt, _ = session.finish(list(job.artifacts), RESULTS.get(job.verb, {"loss": 0.25}), keep_state=keep_state)
-            return receipt
+        return do(job, meanwhile, keep_state)
 
     def run_chain(self, job: Job) -> None:
         """Do a job and all that it needs and that is not done."""
@@ -83,6 +64,30 @@ class FakeProject:
 def sealed_anew(execution: Execution, **what: object) -> Execution:
     """An execution that says something else, under a seal that fits."""
     return executions.make(**{**execution.model_dump(exclude={"format", "seal"}), **what})
+
+
+def do(job: Job, meanwhile: Callable[[Session], None] | None = None, keep_state: bool = False) -> Receipt:
+    """Do a job: dummy artifacts and a real receipt."""
+    with Session(job) as session:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        if job.verb == "generate":
+            _draw(Path(job.settings["root"]))
+        for name in job.artifacts:
+            path = job.folder / name
+            if name == METRICS:
+                write_history(path, HISTORY)
+            elif name == "manifest.json":
+                path.write_text(json.dumps({"root": job.settings["dataset"]["root"], "annotation_files": {}}))
+            elif name == "samples.tsv":
+                path.write_text(_samples(Path(job.settings["dataset"]["root"])))
+            elif name == "metrics.json":
+                path.write_text(json.dumps({"top1": 50.0}))
+            else:
+                path.write_text(f"{name} of {job.name} with {json.dumps(dict(job.settings), sort_keys=True)}")
+        if meanwhile is not None:
+            meanwhile(session)
+        receipt, _ = session.finish(list(job.artifacts), RESULTS.get(job.verb, {"loss": 0.25}), keep_state=keep_state)
+        return receipt
 
 
 def _draw(root: Path) -> None:

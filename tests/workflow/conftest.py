@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
+from tests.fakes import FakeProject
 from tests.few_rows import params_with_few_rows
 
 PROJECT = Path(__file__).parents[2]
@@ -21,7 +23,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def surroundings(**more: str) -> dict[str, str]:
     """The environment with this environment's programs, before them the stand-in of a project's copy."""
-    return {**os.environ, **more, "PATH": os.pathsep.join(("stand-in", str(PROGRAMS), os.environ["PATH"]))}
+    paths = {"PATH": ("stand-in", str(PROGRAMS), os.environ["PATH"]), "PYTHONPATH": (str(PROJECT / "src"), str(PROJECT))}
+    return {**os.environ, **more, **{name: os.pathsep.join(parts) for name, parts in paths.items()}}
 
 
 def snakemake(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,6 +63,10 @@ def fresh(tmp_path: Path) -> Path:
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy in which the demo has run; to be left as it is."""
     project = copy_of_project(tmp_path_factory.mktemp("workflow") / "complete")
+    with chdir(project):
+        jobs = FakeProject(project)
+        for target in jobs.plan.targets():
+            jobs.run_chain(target)
     done = snakemake(project, "--cores", "2")
     assert done.returncode == 0, done.stdout
     return project

@@ -163,10 +163,11 @@ def measured(asked, possible):
 
 def set_the_times():
     """Have back what DVC's cache has, and set the times of files by what their receipts say: Snakemake plans by these alone."""
+    from dbot.lineage.target import jobs_done
     from dbot.lineage.times import set_times
     from dbot.versioning.keep import restore
 
-    jobs = every_job(PLAN)
+    jobs = jobs_done(PLAN)
     for path in restore(Judge(), jobs):
         print(f"{path}: restored from DVC's cache", file=sys.stderr)
     set_times(PLAN, Judge(), jobs)
@@ -178,7 +179,7 @@ def hand_over():
         log = Path(LOGS) / f"{verb}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as stream:
-            command = [sys.executable, "-m", "dbot", verb, "--scale", PLAN.scale]
+            command = ["dbot", verb, "--scale", PLAN.scale]
             if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode:
                 print(f"dbot {verb} failed: {log.read_text().splitlines()[-1]} (log: {log})", file=sys.stderr)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dbot.base.errors import UserError
-from dbot.lineage import receipt as receipts
+from dbot.jobs.registry import kinds
 from dbot.lineage.judge import job_of
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS, Column
@@ -40,16 +40,25 @@ def jobs_at(plan: Plan, target: str) -> list[Job]:
 
 
 def jobs_done(plan: Plan) -> list[Job]:
-    """Every job that has a receipt: those of the table, and others that params.yaml still declares."""
+    """Every job that has a receipt, whatever that is worth: those of the table, and others that params.yaml still declares."""
     jobs = {job.name: job for job in plan.jobs()}
     for path in sorted((RESULTS / plan.scale).rglob(RECEIPT)):
-        receipt = receipts.read(path)
-        try:
-            job = plan.job(receipt.verb, **receipt.key)
-        except UserError:
-            continue
-        jobs.setdefault(job.name, job)
-    return [job for job in jobs.values() if job.receipt.exists()]
+        if (job := _job_at(plan, path)) is not None:
+            jobs.setdefault(job.name, job)
+    return [job for job in plan.jobs(list(jobs.values())) if job.receipt.exists()]
+
+
+def _job_at(plan: Plan, receipt: Path) -> Job | None:
+    """The job whose receipt lies at a path; None where params.yaml declares none."""
+    verb, *values = receipt.relative_to(RESULTS / plan.scale).parent.parts
+    kind = kinds().get(verb)
+    if kind is None or len(values) != len(kind.key):
+        return None
+    try:
+        job = plan.job(kind, **{key.name: value.removeprefix(key.name) for key, value in zip(kind.key, values, strict=True)})
+    except UserError:
+        return None
+    return job if job.receipt == receipt else None
 
 
 def _cell(plan: Plan, row: str, column: Column) -> list[Job]:

@@ -20,12 +20,10 @@ OLDEST_NS = 1_000_000_000
 def set_times(plan: Plan, judge: Judge, targets: Sequence[Job]) -> None:
     """Set the times of what some results, and all that is behind them, have left here.
 
-    A job that is at work is left alone. What is in order already is not touched.
+    What is in order already is not touched.
     """
     to_do = {job.name for job in judge.to_do(plan, targets)}
     for job in plan.jobs(list(targets)):
-        if judge.of(job).underway is not None and judge.of(job).underway.running:  # type: ignore[union-attr]
-            continue
         left = [path for path in outputs(job) if path.is_file()]
         if job.name in to_do:
             if job.receipt.is_file() and not judge.of(job).own.holds:

@@ -13,7 +13,6 @@ rule census:
     resources:
         **requests("census"),
     params:
-        settings=settings("census"),
         launch=launch("census"),
     shell:
         "{params.launch} census --scale {wildcards.scale} --dataset {wildcards.dataset} --data {input.data}"
