@@ -75,7 +75,7 @@ def render(plan: Plan) -> str:
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, evidence, line)).charts or curves.problems],
         graph=graph(plan.jobs(), evidence),
         ran=ran,
-        forecasts={one.job.name: one.forecast for one in forecast(plan, [found.job for found in ran], complete=False).jobs},
+        forecasts={one.job.name: one.forecast for one in forecast(plan, [found.job for found in ran]).jobs},
         hardware=plan.params.hardware.kinds[plan.params.hardware.use].title,
         hours=spent(ran),
         gaps=_gaps(table, evidence),
