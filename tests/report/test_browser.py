@@ -67,8 +67,9 @@ def test_a_browser_shows_it(project: Project, tmp_path: Path, size: tuple[int, i
     dense = project.plan.evaluate("B-B", "det", 0)
     for needed in dense.inputs.values():
         project.pretend(needed)
-    project.write(dense, {"box_ap": 31.0, "mask_ap": 25.0}, "cpu", 0.25, curve=False)
+    dense.folder.mkdir(parents=True)
     Image.new("RGB", (300, 200), "teal").save(dense.folder / GALLERY)
+    project.write(dense, {"box_ap": 31.0, "mask_ap": 25.0}, "cpu", 0.25, curve=False)
 
     compared = project.plan.compare("B-B", "B-L")
     for needed in compared.inputs.values():
