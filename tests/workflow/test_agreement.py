@@ -101,7 +101,7 @@ def planned(folder: Path) -> list[str]:
     """The jobs that a dry run lists."""
     done = snakemake(folder, "--dry-run", f"results/demo/{CHAIN[-1]}/receipt.json")
     assert done.returncode == 0, done.stdout
-    found = set(re.findall(r"^    output: results/demo/([^,\s]+)/receipt\.json", done.stdout, re.MULTILINE))
+    found = set(re.findall(r" --receipt results/demo/(\S+)/receipt\.json", done.stdout))
     assert found or "Nothing to be done" in done.stdout
     return [name for name in CHAIN if name in found]
 

@@ -247,7 +247,7 @@ def forecast(plan: Plan, targets: list[Job] | None = None, again: bool = False) 
     asked = plan.targets() if targets is None else targets
     wanted = {job.name for job in plan.jobs(asked)}
     jobs = plan.jobs([*plan.targets(), *asked])
-    to_do = {job.name for job in judge.to_do(plan, jobs)}
+    to_do = {job.name for job in judge.to_do(plan, asked)} | {job.name for job in jobs if not judge.of(job).state.holds}
     considered = [_one(plan, works, rates, job, None if job.name in to_do else judge.of(job).execution) for job in jobs]
     return Forecast(plan, tuple(replace(one, again=again) for one in _corrected(considered) if one.job.name in wanted), found)
 
