@@ -378,7 +378,7 @@ def _plan_with(monkeypatch: pytest.MonkeyPatch, path: KeyPath, value: Any, scale
         return None
 
 
-EVERY = 10
+EVERY = 50
 """The quick test tries one key in so many."""
 
 
