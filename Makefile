@@ -39,7 +39,7 @@ demo-dense: $(ENVIRONMENT) ## the demo's columns det and seg, which take about a
 	dbot table --scale demo && dbot report --scale demo
 
 demo-evidence: $(ENVIRONMENT) ## what stands beside the demo's table: probes, properties of the networks, transfers, the sweep of teachers
-	workflow/run --cores all --config scale=demo --quiet reason host -- probes properties comparisons transfers sweep_teachers
+	workflow/run --cores all --config scale=demo --quiet reason host -- probes analyses comparisons transfers sweep_teachers
 	dbot report --scale demo
 
 test: $(ENVIRONMENT) ## the quick tests

@@ -15,6 +15,7 @@ from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
 from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, ratio, started
 from benchmarks.step import SIZES, architecture
 from benchmarks.training import OneStep
+from dbot.commands.rehearsal import Rehearsal
 from dbot.data.objects.loading import Origin
 from dbot.flops.dense import detector, segmenter
 from dbot.models.segmenter import Segmenter
@@ -28,7 +29,6 @@ from dbot.train.batches import lay_out
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
 from dbot.train.task import Step, Task
-from dbot.verbs.rehearsal import Rehearsal
 
 ROW, RECIPE = "B-B", "asymmetric-B"
 COLUMNS = {"detect": "det", "segment": "seg"}

@@ -10,7 +10,7 @@ from dbot.lineage import executions
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import Attempt
 from dbot.lineage.history import write_history
-from dbot.lineage.receipt import Input, Receipt
+from dbot.lineage.receipt import InputReceipt, Receipt
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
 from tests.few_rows import params_with_few_rows
@@ -73,7 +73,8 @@ class Project:
             key=dict(job.key),
             settings=dict(job.settings),
             inputs={
-                role: Input(path=needed.receipt.as_posix(), id=receipts.read(needed.receipt).id) for role, needed in job.inputs.items()
+                role: InputReceipt(path=needed.receipt.as_posix(), id=receipts.read(needed.receipt).id)
+                for role, needed in job.inputs.items()
             },
             artifacts=written,
             results=dict(results),

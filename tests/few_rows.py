@@ -7,7 +7,7 @@ from tests.params_text import params_text
 PROJECT = Path(__file__).parents[1]
 
 WHOLE = "build: {columns: [cls], evidence: []}"
-FEW = "build: {rows: [B-B, L-L, H-H, H448-H], columns: [cls], evidence: [probes, properties]}"
+FEW = "build: {rows: [B-B, L-L, H-H, H448-H], columns: [cls], evidence: [probes, analyses]}"
 
 
 def params_with_few_rows() -> str:

@@ -19,8 +19,7 @@ FLOORS = (
     "models",
     "train",
     "distill",
-    "probe",
-    "analyse",
+    "measure",
     "pictures",
     "tasks",
     "flops",
@@ -32,7 +31,7 @@ FLOORS = (
     "cluster",
     "forecast",
     "report",
-    "verbs",
+    "commands",
     "cli",
     "__main__",
 )

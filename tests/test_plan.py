@@ -149,7 +149,7 @@ def test_how_a_student_is_trained_changes_nothing_in_its_random_teacher(monkeypa
 def test_a_bare_run_builds_the_evidence_that_is_asked_for() -> None:
     assert plan().targets() == plan().cells()
     p = plan("paper")
-    assert set(p.evidence()) == {"probes", "properties", "comparisons"}
+    assert set(p.evidence()) == {"probes", "analyses", "comparisons"}
     assert p.targets() == [*p.cells(), *p.probes(), *p.analyses(), *p.comparisons()]
 
 

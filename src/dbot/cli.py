@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OTHERS = {
     "table": "write the table from the receipts",
     "probes": "write the table of probes from the receipts",
-    "properties": "draw the figures of properties from the receipts",
+    "analyses": "draw the figures of the analyses from the receipts",
     "sweep": "write the numbers of a sweep and draw its figure",
     "transfers": "write the table of transfers from the receipts",
     "report": "write the report page from the receipts",
@@ -51,9 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         verb = arguments[0] if arguments else ""
         if verb in OTHERS:
-            importlib.import_module(f"dbot.verbs.{verb}").run(parser(verb).parse_args(arguments[1:]))
+            importlib.import_module(f"dbot.commands.{verb}").run(parser(verb).parse_args(arguments[1:]))
         elif verb in kinds():
-            from dbot.verbs import job
+            from dbot.commands import job
 
             job.run(parser(verb).parse_args(arguments[1:]), kinds()[verb])
         else:
@@ -83,7 +83,7 @@ def kinds() -> "Mapping[str, Kind]":
 
 def parser(verb: str) -> argparse.ArgumentParser:
     """What a verb's command line may say: the flags of every verb, then its own."""
-    module = importlib.import_module(f"dbot.verbs.{verb}" if verb in OTHERS else "dbot.verbs.job")
+    module = importlib.import_module(f"dbot.commands.{verb}" if verb in OTHERS else "dbot.commands.job")
     description = module.__doc__ if verb in OTHERS else kinds()[verb].description
     made = argparse.ArgumentParser(prog=f"dbot {verb}", description=description, allow_abbrev=False)
     made.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")

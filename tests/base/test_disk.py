@@ -130,6 +130,6 @@ def test_other_errors_of_the_system_are_not_hidden(monkeypatch: pytest.MonkeyPat
     def broken(args: object) -> None:
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr("dbot.verbs.params.run", broken)
+    monkeypatch.setattr("dbot.commands.params.run", broken)
     with pytest.raises(OSError, match="Bad file descriptor"):
         cli.main(["params"])

@@ -162,7 +162,7 @@ def test_the_verb_prints_lines_and_ends_with_2_when_something_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr("dbot.verbs.cluster.load_site", lambda: site())
+    monkeypatch.setattr("dbot.commands.cluster.load_site", lambda: site())
     monkeypatch.setattr("dbot.cluster.slurm.ask", lambda *command, **_: asker("24.11")(*command))
     with pytest.raises(SystemExit) as ended:
         cli.main(["cluster"])

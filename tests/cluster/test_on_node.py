@@ -3,7 +3,7 @@
 import pytest
 
 from dbot.cluster.finding import Finding
-from dbot.cluster.on_node import Attempt, check_node, options
+from dbot.cluster.on_node import Look, check_node, options
 from tests.cluster.clusters import only, site
 
 SAID = """Loading cuda/12.8
@@ -20,7 +20,7 @@ dbot-node cuda ok NVIDIA H100 80GB HBM3
 
 
 def node(said: str = SAID, errors: str = "", waiting: str | None = None) -> list[Finding]:
-    return check_node(Attempt(said, errors, 990, 1010, waiting), site(scratch="/local/me"), 1)
+    return check_node(Look(said, errors, 990, 1010, waiting), site(scratch="/local/me"), 1)
 
 
 def test_a_node_where_all_is_well_is_described() -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["dbot.verbs.training", "dbot.tasks.pretrain", "timm", "torchvision.transforms.v2", "dvc.repo", "mlflow"])
+PROCESSES.set_forkserver_preload(
+    ["dbot.commands.training", "dbot.tasks.pretrain", "timm", "torchvision.transforms.v2", "dvc.repo", "mlflow"]
+)
 CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 ANSWER_SECONDS = 300
 """A hanging process fails the test."""

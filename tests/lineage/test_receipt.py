@@ -13,7 +13,7 @@ from dbot.base.errors import UserError
 from dbot.lineage import executions
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import Attempt
-from dbot.lineage.receipt import Artifact, Input
+from dbot.lineage.receipt import Artifact, InputReceipt
 
 TEXT = st.text(max_size=8)
 PLAIN = st.recursive(
@@ -28,7 +28,7 @@ SAID = st.fixed_dictionaries(
         "scale": TEXT,
         "key": st.dictionaries(TEXT, TEXT, max_size=2),
         "settings": st.dictionaries(TEXT, PLAIN, max_size=3),
-        "inputs": st.dictionaries(TEXT, st.builds(Input, path=TEXT, id=TEXT), max_size=2),
+        "inputs": st.dictionaries(TEXT, st.builds(InputReceipt, path=TEXT, id=TEXT), max_size=2),
         "artifacts": st.dictionaries(TEXT, st.builds(Artifact, sha256=TEXT, bytes=st.integers(0, 10**12)), max_size=2),
         "results": st.dictionaries(TEXT, NUMBERS | TEXT, max_size=3),
         "code": TEXT,

@@ -342,7 +342,7 @@ def test_a_record_that_was_changed_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("dbot.verbs.verify.load", lambda file, scale: parameters)
+    monkeypatch.setattr("dbot.commands.verify.load", lambda file, scale: parameters)
     spoil()
     assert main(["verify"]) == 2
     line = capsys.readouterr().err

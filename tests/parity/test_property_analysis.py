@@ -5,8 +5,8 @@ import math
 import pytest
 from torch.testing import assert_close
 
-from dbot.analyse.distance import attention_distance, patch_distances
-from dbot.analyse.spectrum import singular_shares
+from dbot.measure.distance import attention_distance, patch_distances
+from dbot.measure.spectrum import singular_shares
 from tests.parity.conftest import Figures, figures
 
 

@@ -11,7 +11,7 @@ from tests.fabricated import Project
 from tests.report.test_properties import analyse
 
 FILES = (
-    *("table.csv", "table.md", "transfers.csv", "probes.csv", "properties.csv", "report.html"),
+    *("table.csv", "table.md", "transfers.csv", "probes.csv", "analyses.csv", "report.html"),
     *(f"{stem}{suffix}" for stem in ("attention_distance", "singular_shares", "sweeps/teachers") for suffix in (".svg", ".png")),
     "sweeps/teachers.csv",
 )
@@ -23,7 +23,7 @@ def written(project: Project) -> Project:
     project.pretend(project.plan.evaluate("B-B", "cls", 0), top1=70.0)
     project.pretend(project.plan.evaluate("teachers-lite-2", "cls", 0), top1=71.0)
     analyse(project, "B-B", 2)
-    for verb in (["table"], ["transfers"], ["probes"], ["properties"], ["sweep", "--name", "teachers"], ["report"]):
+    for verb in (["table"], ["transfers"], ["probes"], ["analyses"], ["sweep", "--name", "teachers"], ["report"]):
         assert main(verb) == 0
     return project
 

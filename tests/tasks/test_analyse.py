@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.analyse.network import analyse_network
 from dbot.data.labelled import LabelledPixels
+from dbot.measure.looking import analyse_network
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.analysis import Analysis
 from dbot.tasks.analyse import analyse, some, summary
 from dbot.train.distributed import Processes
-from tests.analyse.networks import asymmetric
+from tests.measure.networks import asymmetric
 from tests.train.small import ALONE, AS_THEY_ARE
 
 FIGURES = Analysis(images=None, evaluation_resize=1.0, renormalise=False, top=3)

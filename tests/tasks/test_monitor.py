@@ -11,9 +11,9 @@ import torch
 from dbot.base.errors import UserError
 from dbot.data.manifest import read_manifest
 from dbot.distill.boundary import begin_stage
+from dbot.measure.knn import knn
 from dbot.params.load import load
 from dbot.params.probes import Monitor
-from dbot.probe.knn import knn
 from dbot.tasks.features import by_encoder
 from dbot.tasks.monitor import monitor
 from dbot.tasks.pretrain import pretrain_task

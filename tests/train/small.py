@@ -12,7 +12,7 @@ from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
 from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Blocks, SymmetricPretrain
-from dbot.params.scales import Execution, Normalisation
+from dbot.params.scales import ExecutionSettings, Normalisation
 from dbot.params.teachers import RandomTeacher
 from dbot.train.distributed import Processes
 from dbot.train.loop import Outcome, train
@@ -63,14 +63,14 @@ def task_of(recipe: AsymmetricPretrain, images: Dataset[Any] | None = None) -> T
     return Task("test", recipe, student, images or Noise(20), loss, seed=0)
 
 
-def execution_like(demo: Execution, **changes: Any) -> Execution:
+def execution_like(demo: ExecutionSettings, **changes: Any) -> ExecutionSettings:
     return demo.model_copy(update={"progress_every_seconds": 1e9, "state_every_seconds": 1e9, **changes})
 
 
 def run(
     task: Task,
     folder: Path,
-    execution: Execution,
+    execution: ExecutionSettings,
     processes: Processes = ALONE,
     batch: int = 8,
     after: Any = lambda history: None,

@@ -60,7 +60,7 @@ def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: d
         ["dbot", "sync", "--scale", scale, "--output", f"{here}/mlflow.json"],
         ["dbot", "table", "--scale", scale, "--output", f"{here}/table.csv"],
         ["dbot", "probes", "--scale", scale, "--output", f"{here}/probes.csv"],
-        ["dbot", "properties", "--scale", scale, "--output", f"{here}/properties.csv"],
+        ["dbot", "analyses", "--scale", scale, "--output", f"{here}/analyses.csv"],
         ["dbot", "report", "--scale", scale, "--output", f"{here}/report.html"],
     ]
     assert sorted(map(bare, lines[scale])) == sorted(expected)
@@ -102,7 +102,7 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: 
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*kinds(), "record", "sync", "table", "probes", "properties", "transfers", "sweep", "report"} - {"fetch"}
+    assert verbs == {*kinds(), "record", "sync", "table", "probes", "analyses", "transfers", "sweep", "report"} - {"fetch"}
 
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:

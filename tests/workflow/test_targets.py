@@ -9,7 +9,7 @@ import yaml
 
 from tests.workflow.conftest import snakemake
 
-VIEWS = {"table", "probes", "properties", "report", "all"}
+VIEWS = {"table", "probes", "analyses", "report", "all"}
 """What is written anew from the receipts, whatever has changed in params.yaml."""
 EVIDENCE = {"probe", "analyse"}
 
@@ -40,7 +40,7 @@ def test_there_is_a_target_for_each_row_and_column_and_for_the_table(empty: Path
     targets = snakemake(empty, "--list-target-rules").stdout.split()
     params = yaml.safe_load((empty / "params.yaml").read_text())
     assert {f"row_{row}" for row in params["rows"]} <= set(targets)
-    assert {"column_cls", "table", "probes", "properties", "report", "all"} <= set(targets)
+    assert {"column_cls", "table", "probes", "analyses", "report", "all"} <= set(targets)
 
 
 def test_a_row_outside_the_table_can_be_asked_for(empty: Path) -> None:
@@ -49,12 +49,12 @@ def test_a_row_outside_the_table_can_be_asked_for(empty: Path) -> None:
 
 def test_evidence_can_be_asked_for_by_itself(empty: Path) -> None:
     assert planned(empty, "probes") == {"generate", "prepare", "distill", "probe", "probes"}
-    assert planned(empty, "properties") == {"generate", "prepare", "distill", "analyse", "properties"}
+    assert planned(empty, "analyses") == {"generate", "prepare", "distill", "analyse", "analyses"}
 
 
 def test_a_bare_run_leaves_out_evidence_that_is_not_asked_for(fresh: Path) -> None:
-    change(fresh, "demo", "build", "evidence", to=["properties"])
-    assert {"analyse", "properties"} <= planned(fresh)
+    change(fresh, "demo", "build", "evidence", to=["analyses"])
+    assert {"analyse", "analyses"} <= planned(fresh)
     assert not {"probe", "probes"} & planned(fresh)
 
 

@@ -101,30 +101,30 @@ rule probes:
 
 
 # What happens inside them: numbers, and two figures in the paper's style.
-rule properties:
+rule analyses:
     input:
         measured(PLAN.analyses(), PLAN.analyses(PLAN.params.table_rows)),
         PARAMETERS,
     output:
-        csv=f"{RESULTS}/properties.csv",
+        csv=f"{RESULTS}/analyses.csv",
         figures=report(
             multiext(f"{RESULTS}/", "attention_distance.svg", "singular_shares.svg"),
-            caption="../report/properties.rst",
+            caption="../report/analyses.rst",
             category="Evidence",
             labels={"scale": PLAN.scale, "form": "figure"},
         ),
         bitmaps=multiext(f"{RESULTS}/", "attention_distance.png", "singular_shares.png"),
     log:
-        f"{LOGS}/properties.log",
+        f"{LOGS}/analyses.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
         scale=PLAN.scale,
     message:
-        "draw the figures of properties (log: {log})"
+        "draw the figures of the analyses (log: {log})"
     shell:
-        "dbot properties --scale {params.scale} --output {output.csv} >> {log} 2>&1"
+        "dbot analyses --scale {params.scale} --output {output.csv} >> {log} 2>&1"
 
 
 rule report:

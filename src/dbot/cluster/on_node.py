@@ -68,7 +68,7 @@ except Exception as error:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Look:
     """A job that was to look at a node, and how it went."""
 
     printed: str
@@ -92,7 +92,7 @@ def options(site: Site, gpus: int) -> list[str]:
     return ["--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--time=10", *found, *shlex.split(str(asked.get("slurm_extra", "")))]
 
 
-def look(site: Site, gpus: int, patience: float = PATIENCE_SECONDS) -> Attempt:
+def look(site: Site, gpus: int, patience: float = PATIENCE_SECONDS) -> Look:
     """Run a job on a compute node that says what it finds there; one that doesn't start in time is cancelled."""
     name = f"dbot-cluster-{os.getpid()}"
     script = SHELL.replace("@SETUP@", "\n".join(site.setup))
@@ -114,7 +114,7 @@ def look(site: Site, gpus: int, patience: float = PATIENCE_SECONDS) -> Attempt:
         finally:
             if answer is None:
                 answer = _end(started, name)
-    return Attempt(*answer, began, time.time(), waiting)
+    return Look(*answer, began, time.time(), waiting)
 
 
 def _end(started: subprocess.Popen[str], name: str) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def _end(started: subprocess.Popen[str], name: str) -> tuple[str, str]:
         return started.communicate()
 
 
-def check_node(attempt: Attempt, site: Site, gpus: int, patience: float = PATIENCE_SECONDS) -> list[Finding]:
+def check_node(attempt: Look, site: Site, gpus: int, patience: float = PATIENCE_SECONDS) -> list[Finding]:
     """What was found on the node."""
     if attempt.waiting is not None:
         _, reason, start = f"{attempt.waiting}||".split("|")[:3]
@@ -172,7 +172,7 @@ def _folder(said: Mapping[str, str], host: str) -> list[Finding]:
     ]
 
 
-def _clock(said: Mapping[str, str], host: str, attempt: Attempt) -> list[Finding]:
+def _clock(said: Mapping[str, str], host: str, attempt: Look) -> list[Finding]:
     clock = float(said["clock"]) if said.get("clock", "").isdigit() else attempt.began
     apart = max(0.0, attempt.began - clock, clock - attempt.ended)
     if apart <= CLOCKS_APART_SECONDS:

@@ -27,7 +27,7 @@ def targets(plan: Plan) -> dict[str, Callable[[], list[Job]]]:
         "all": plan.targets,
         "table": plan.cells,
         "probes": plan.probes,
-        "properties": plan.analyses,
+        "analyses": plan.analyses,
         "comparisons": plan.comparisons,
         "transfers": plan.transfers,
     }

@@ -25,7 +25,7 @@ class Analyse(FrozenMeasurement):
         return super().declare(experiment, row, stage)
 
     def run(self, context: Running) -> None:
-        from dbot.analyse.properties import DISTANCES, SHARES, write_properties
+        from dbot.measure.insides import DISTANCES, SHARES, write_insides
         from dbot.tasks.analyse import analyse, summary
 
         analysis, every = context.params.analysis, context.params.execution.progress_every_seconds
@@ -33,7 +33,7 @@ class Analyse(FrozenMeasurement):
         found = analyse(network, analysis, context.manifest, context.processes, context.batch_per_process, every)
         metrics = summary(found)
         if context.processes.leads:
-            write_properties(context.job.folder, found)
+            write_insides(context.job.folder, found)
             row, stage = context.job.key["row"], context.job.key["stage"]
             print(f"analyse {row} stage {stage}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
         context.artifacts.extend((DISTANCES, SHARES))

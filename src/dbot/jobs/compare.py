@@ -38,8 +38,8 @@ class Compare(Measurement):
         return Job(self, experiment.scale, key, inputs, settings, sources, artifacts, params.rows[row].architecture)
 
     def run(self, context: Running) -> None:
-        from dbot.analyse.figures import draw_similarity
-        from dbot.analyse.properties import write_similarity
+        from dbot.measure.insides import write_similarity
+        from dbot.measure.plots import draw_similarity
         from dbot.tasks.analyse import compare
         from dbot.tasks.network import student_network
 

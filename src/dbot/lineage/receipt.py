@@ -31,7 +31,7 @@ class Artifact(Part):
     bytes: int
 
 
-class Input(Part):
+class InputReceipt(Part):
     """A receipt that a job read."""
 
     path: str
@@ -49,7 +49,7 @@ class Receipt(Part):
     scale: str
     key: dict[str, str]
     settings: dict[str, Any]
-    inputs: dict[str, Input]
+    inputs: dict[str, InputReceipt]
     """By role."""
     artifacts: dict[str, Artifact]
     """By file name, beside the receipt. Only files whose bytes all of this decides."""

@@ -22,7 +22,7 @@ from dbot.base.files import write_whole
 from dbot.lineage import executions, surroundings
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import Attempt, Execution
-from dbot.lineage.receipt import Input, Receipt
+from dbot.lineage.receipt import InputReceipt, Receipt
 from dbot.plan import Job
 
 STATE = Path("state")
@@ -211,7 +211,7 @@ class Session:
             scale=self.job.scale,
             key=dict(self.job.key),
             settings=dict(self.job.settings),
-            inputs={role: Input(path=self.job.inputs[role].receipt.as_posix(), id=found.id) for role, found in self.inputs.items()},
+            inputs={role: InputReceipt(path=self.job.inputs[role].receipt.as_posix(), id=found.id) for role, found in self.inputs.items()},
             artifacts={name: receipts.artifact_of(folder / name) for name in artifacts},
             results=dict(results),
             code=self._code,

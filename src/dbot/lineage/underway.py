@@ -46,7 +46,7 @@ def is_locked(folder: Path) -> bool:
     """Whether a process works in a state folder."""
     try:
         with (folder / "lock").open("r+") as handle:
-            # Taken for an instant: a job that starts in that instant tries again (`Execution`).
+            # Taken for an instant: a job that starts in that instant tries again (`Session`).
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -12,7 +12,7 @@ from dbot.params.hardware import Hardware
 from dbot.params.probes import Probes
 from dbot.params.released import Released
 from dbot.params.rows import COLUMNS, Column, Row
-from dbot.params.scales import Build, Execution, Normalisation, Resources, Scale, Uses
+from dbot.params.scales import Build, ExecutionSettings, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
 from dbot.params.sweeps import Sweep
 from dbot.params.teachers import Teacher
@@ -56,7 +56,7 @@ class Params(Section):
     """Rows varied, by name; `snakemake sweep_<name>` builds one with its figure."""
     resources: dict[str, dict[str, Resources]]
     """What a job asks for: by rule, then by architecture, `any` for all."""
-    execution: Execution
+    execution: ExecutionSettings
     """How jobs run."""
     hardware: Hardware
     """What forecasts reckon with."""

@@ -27,7 +27,7 @@ class Resources(Section):
     """Wall-time limit of one job, in minutes; a job that is cut goes on where it was."""
 
 
-class Execution(Section):
+class ExecutionSettings(Section):
     """How jobs run. Nothing here changes a result, so nothing here triggers a rerun."""
 
     device: Literal["auto", "cpu", "cuda"]
@@ -63,7 +63,7 @@ class Uses(Section):
     """Column seg."""
 
 
-Evidence = Literal["probes", "properties", "comparisons", "transfers"]
+Evidence = Literal["probes", "analyses", "comparisons", "transfers"]
 """Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets."""
 
 

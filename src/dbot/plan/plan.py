@@ -120,7 +120,7 @@ class Plan(Experiment):
         """By target, the jobs beside the table's cells that a bare `snakemake` builds."""
         made: dict[str, Callable[[], list[Job]]] = {
             "probes": self.probes,
-            "properties": self.analyses,
+            "analyses": self.analyses,
             "comparisons": self.comparisons,
             "transfers": self.transfers,
         }

@@ -4,10 +4,10 @@ from dbot.lineage.judge import Judge
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
 from dbot.report.table import RESULT, build
-from dbot.tracking.registry import Model
+from dbot.tracking.registry import BestModel
 
 
-def best_models(plan: Plan) -> list[Model]:
+def best_models(plan: Plan) -> list[BestModel]:
     """For every row but the controls, by column, the model that measured best; rows without a measured cell have none."""
     controls = {plan.params.control(name, column) for name in plan.params.table_rows for column in COLUMNS}
     found = []
@@ -24,7 +24,7 @@ def best_models(plan: Plan) -> list[Model]:
             made = trained.job.kind.model(trained.job, plan.params)
             assert made is not None
             found.append(
-                Model(
+                BestModel(
                     name=f"dbot-{plan.scale}-{line.name}",
                     alias=f"best-{column}",
                     checkpoint=trained.path.parent / made.file,

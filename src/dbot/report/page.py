@@ -17,7 +17,7 @@ from dbot.lineage.judge import Judge, Standing, State, spent
 from dbot.lineage.receipt import Receipt
 from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
-from dbot.report import probes, properties, similarities, sweeps, transfers, words
+from dbot.report import analyses, comparisons, probes, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.galleries import galleries
 from dbot.report.graph import graph
@@ -70,8 +70,8 @@ def render(plan: Plan) -> str:
         sweeps=swept,
         transfers=transfers.build(plan, judge),
         probes=probes.build(plan, judge, table),
-        properties=properties.view(properties.build(plan, judge)),
-        similarities=similarities.build(plan, judge),
+        analyses=analyses.view(analyses.build(plan, judge)),
+        comparisons=comparisons.build(plan, judge),
         galleries=list(galleries(table)),
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, judge, line)).charts or curves.problems],
         graph=graph(plan.jobs(), judge),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator
 
-from dbot.analyse.figures import drawn
+from dbot.measure.plots import drawn
 from dbot.report.sweeps import Swept
 from dbot.report.words import HEADS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from dbot.base.errors import UserError
 from dbot.lineage.judge import Judge
 from dbot.plan import RESULTS, Plan
-from dbot.report import probes, properties, sweeps, transfers
+from dbot.report import analyses, probes, sweeps, transfers
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
 from dbot.report.table import build
@@ -36,7 +36,7 @@ def _writers(plan: Plan) -> dict[str, tuple[list[str], Writer]]:
     """By verb, with what it takes, the files that it writes and how they come about; what is quick to make comes first."""
     judge = Judge()
     table = build(plan, judge)
-    figures = [f"{stem}{suffix}" for stem in properties.FIGURES for suffix in (".svg", ".png")]
+    figures = [f"{stem}{suffix}" for stem in analyses.FIGURES for suffix in (".svg", ".png")]
     return {
         "table": (["table.csv", "table.md"], lambda: {"table.csv": csv_text(table).encode(), "table.md": markdown(table).encode()}),
         "transfers": (
@@ -44,7 +44,7 @@ def _writers(plan: Plan) -> dict[str, tuple[list[str], Writer]]:
             lambda: {"transfers.csv": transfers.csv_text(plan, transfers.build(plan, judge)).encode()},
         ),
         "probes": (["probes.csv"], lambda: {"probes.csv": probes.csv_text(plan, probes.build(plan, judge, table)).encode()}),
-        "properties": (["properties.csv", *figures], lambda: _properties(plan, judge)),
+        "analyses": (["analyses.csv", *figures], lambda: _analyses(plan, judge)),
         **{
             f"sweep --name {name}": ([f"sweeps/{name}{suffix}" for suffix in (".csv", ".svg", ".png")], _sweep(plan, judge, name))
             for name in plan.params.sweeps
@@ -53,9 +53,9 @@ def _writers(plan: Plan) -> dict[str, tuple[list[str], Writer]]:
     }
 
 
-def _properties(plan: Plan, judge: Judge) -> dict[str, bytes]:
-    found = properties.build(plan, judge)
-    return {"properties.csv": properties.csv_text(plan, found).encode(), **_drawn(lambda folder: properties.draw(found, folder))}
+def _analyses(plan: Plan, judge: Judge) -> dict[str, bytes]:
+    found = analyses.build(plan, judge)
+    return {"analyses.csv": analyses.csv_text(plan, found).encode(), **_drawn(lambda folder: analyses.draw(found, folder))}
 
 
 def _sweep(plan: Plan, judge: Judge, name: str) -> Writer:

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dbot.analyse.network import analyse_network
-from dbot.analyse.properties import Properties, Similarity
-from dbot.analyse.similarity import compare_networks
 from dbot.base.errors import UserError
 from dbot.data.ahead import read_ahead
 from dbot.data.labelled import LabelledPixels, Numbers
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform
+from dbot.measure.cka import compare_networks
+from dbot.measure.insides import Insides, Similarity
+from dbot.measure.looking import analyse_network
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.analysis import Analysis
 from dbot.tasks.features import Pace
@@ -29,7 +29,7 @@ def analyse(
     processes: Processes,
     batch_per_process: int,
     progress_seconds: float = float("inf"),
-) -> Properties:
+) -> Insides:
     """Attention distance of every head, in pixels of the network's images, and singular-value shares of every layer.
 
     Every process takes its share of the images, and gets the means over all of them.
@@ -83,7 +83,7 @@ def some(count: int, most: int | None) -> Numbers:
     return np.arange(wanted) * count // max(1, wanted)
 
 
-def summary(found: Properties) -> Metrics:
+def summary(found: Insides) -> Metrics:
     """The properties in a few numbers: mean attention distance in pixels, and shares in the last layer."""
     shares = found.shares[-1]
     return {

@@ -13,11 +13,11 @@ from dbot.base.errors import UserError
 from dbot.data.ahead import read_ahead
 from dbot.data.labelled import LabelledPixels
 from dbot.data.transforms import evaluation_transform, normalise
+from dbot.measure.labelled import LabelledFeatures
 from dbot.models.encoder import encode_all
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.probes import Pooling
 from dbot.params.scales import Normalisation
-from dbot.probe.labelled import LabelledFeatures
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
 

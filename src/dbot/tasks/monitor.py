@@ -7,10 +7,10 @@ from torch import nn
 from dbot.base.errors import UserError
 from dbot.data.labelled import LabelledPixels, evenly
 from dbot.data.manifest import Manifest
+from dbot.measure.knn import knn, require_neighbours
 from dbot.models.timm_form import evaluation_resize
 from dbot.params.probes import Monitor
 from dbot.params.scales import Normalisation
-from dbot.probe.knn import knn, require_neighbours
 from dbot.tasks.features import by_encoder, features
 from dbot.train.distributed import Processes
 from dbot.train.task import Metrics

@@ -4,9 +4,9 @@ import numpy as np
 
 from dbot.data.labelled import LabelledPixels
 from dbot.data.manifest import Manifest
+from dbot.measure.knn import knn, require_neighbours
+from dbot.measure.linear import linear_probe
 from dbot.params.probes import Probes
-from dbot.probe.knn import knn, require_neighbours
-from dbot.probe.linear import linear_probe
 from dbot.tasks.features import Describer, features
 from dbot.train.distributed import Processes
 from dbot.train.task import Metrics

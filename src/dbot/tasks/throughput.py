@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from dbot.params.scales import Execution
+from dbot.params.scales import ExecutionSettings
 from dbot.train.distributed import Processes
 from dbot.train.loop import train
 from dbot.train.state import StateStore
@@ -69,7 +69,7 @@ class _Repeated(Dataset[Any]):
         return self.images[epoch, number % self.few]
 
 
-def throughput(task: Task, processes: Processes, execution: Execution, batch_per_process: int, seconds: float) -> Throughput:
+def throughput(task: Task, processes: Processes, execution: ExecutionSettings, batch_per_process: int, seconds: float) -> Throughput:
     """Train a task for some seconds after a warm-up, one forward pass a step, and forget what it has learnt.
 
     The loop's epochs are so short that it looks at the clock, and waits for the GPU, every few

@@ -16,7 +16,7 @@ from dbot.versioning.pointer import look, read_pointer
 
 
 @dataclass(frozen=True)
-class Model:
+class BestModel:
     """A model that fills a cell of the table."""
 
     name: str
@@ -40,7 +40,7 @@ class Model:
         return self.receipt.artifacts[self.checkpoint.name].sha256
 
 
-def register(models: Sequence[Model]) -> int:
+def register(models: Sequence[BestModel]) -> int:
     """Give every model its version and its alias; returns how many lacked one or pointed elsewhere.
 
     Done twice, the second time does nothing.
@@ -57,7 +57,7 @@ def register(models: Sequence[Model]) -> int:
         raise unanswered("MLflow's registry", error) from None
 
 
-def check_models(models: Sequence[Model]) -> Checked:
+def check_models(models: Sequence[BestModel]) -> Checked:
     """Compare the registry's aliases with the models that the receipts say are best.
 
     Raises:
@@ -91,7 +91,7 @@ def check_models(models: Sequence[Model]) -> Checked:
     return checked
 
 
-def _version(model: Model) -> tuple[str, dict[str, str]]:
+def _version(model: BestModel) -> tuple[str, dict[str, str]]:
     """Where a version says that its weights are, and its tags."""
     path = model.checkpoint
     # DVC may not have it yet, where `dbot sync` comes before `dbot record`; its MD5 is that of the file.

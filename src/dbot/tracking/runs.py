@@ -30,7 +30,7 @@ Point = tuple[str, float, int]
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetRead:
     """The data set that a job read."""
 
     name: str
@@ -53,7 +53,7 @@ class Content:
     params: dict[str, str]
     tags: dict[str, str]
     points: list[Point] = field(default_factory=list)
-    dataset: Dataset | None = None
+    dataset: DatasetRead | None = None
     pictures: list[Path] = field(default_factory=list)
     """Galleries and the like that the job left."""
     ended: int | None = None
@@ -141,7 +141,7 @@ def _milliseconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
-def _dataset(job: Job, receipt: Receipt | None) -> Dataset | None:
+def _dataset(job: Job, receipt: Receipt | None) -> DatasetRead | None:
     """The data set among a job's inputs; None too where the receipt read is no longer the one that lies there."""
     for role, needed in job.inputs.items():
         if needed.kind is not PREPARE:
@@ -153,7 +153,7 @@ def _dataset(job: Job, receipt: Receipt | None) -> Dataset | None:
         if receipt is not None and receipt.inputs[role].id != found.id:
             return None
         results = found.results
-        return Dataset(
+        return DatasetRead(
             name=needed.key["dataset"],
             digest=str(results["digest"]),
             receipt=found.id,

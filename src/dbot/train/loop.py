@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from dbot.base.errors import UserError
 from dbot.base.seeds import seed_step
-from dbot.params.scales import Execution
+from dbot.params.scales import ExecutionSettings
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes
 from dbot.train.incident import Incident, NonFinite
@@ -67,7 +67,7 @@ def train(
     task: Task,
     store: StateStore,
     processes: Processes,
-    execution: Execution,
+    execution: ExecutionSettings,
     batch_per_process: int,
     after_epoch: Callable[[list[Metrics]], None],
     on_incident: Callable[[Incident], str] = lambda incident: "",
@@ -110,7 +110,7 @@ def _train(
     task: Task,
     store: StateStore,
     processes: Processes,
-    execution: Execution,
+    execution: ExecutionSettings,
     batch_per_process: int,
     after_epoch: Callable[[list[Metrics]], None],
     on_incident: Callable[[Incident], str],

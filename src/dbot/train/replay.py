@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dbot.base.errors import UserError
 from dbot.base.seeds import seed_step
-from dbot.params.scales import Execution
+from dbot.params.scales import ExecutionSettings
 from dbot.train.batches import Sample
 from dbot.train.distributed import Processes
 from dbot.train.incident import Incident, NonFinite
@@ -68,7 +68,7 @@ class _Pinned(StateStore):
         return Path()
 
 
-def replay(task: Task, incident: Incident, device: torch.device, execution: Execution) -> Replayed:
+def replay(task: Task, incident: Incident, device: torch.device, execution: ExecutionSettings) -> Replayed:
     """Train from the state before an incident up to its step, and look at that.
 
     One process does what several did, pass by pass: all draws are the same; the sums of gradients

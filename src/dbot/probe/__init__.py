@@ -1,1 +1,0 @@
-"""What frozen features hold: probes that train no network."""
