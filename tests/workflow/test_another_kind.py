@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.conftest import PROJECT
 from tests.e2e.project import Copy
@@ -40,9 +41,8 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 def test_it_runs_through_snakemake_to_its_receipt(extended: Copy) -> None:
     receipt = json.loads((extended.folder / RECEIPT).read_text())
     assert receipt["results"] == {"images": 110}
-    assert receipt["artifacts"].keys() == {"counts.json"}
-    counts = json.loads((extended.folder / RECEIPT).with_name("counts.json").read_text())
-    assert len(counts) == 10
+    assert receipt["artifacts"].keys() == {"counts.tsv"}
+    assert len((extended.folder / RECEIPT).with_name("counts.tsv").read_text().splitlines()) == 10
     assert "Nothing to be done" in (done := extended.run("snakemake", "--cores", "1", "-n", RECEIPT)).stdout + done.stderr
 
 
@@ -53,6 +53,27 @@ def test_the_command_line_has_it_with_its_flags(extended: Copy) -> None:
     assert "--dataset DATASET" in said
     assert "--data RECEIPT" in said
     assert "there is no 'nothing' under `datasets`" in extended.run("dbot", "census", "--dataset", "nothing", status=2).stderr
+
+
+def test_dvc_keeps_it(extended: Copy) -> None:
+    counts = (extended.folder / RECEIPT).with_name("counts.tsv")
+    assert f"path: {counts.name}" in counts.with_name("counts.tsv.dvc").read_text()
+    counts.unlink()
+    extended.run("dvc", "checkout", str(counts.relative_to(extended.folder)))
+    assert counts.is_file()
+
+
+def test_mlflow_shows_it(extended: Copy) -> None:
+    client = MlflowClient(f"sqlite:///{extended.folder}/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'dbot/demo'")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`dbot.rule` = 'census'")
+    assert run.data.metrics["result/images"] == 110
+    assert run.inputs.dataset_inputs[0].dataset.name == "digits"
+
+
+def test_the_page_lists_it(extended: Copy) -> None:
+    extended.run("dbot", "report")
+    assert 'id="job-census-digits"' in (extended.folder / "results/demo/report.html").read_text()
 
 
 def test_its_lineage_leads_to_the_data(extended: Copy) -> None:

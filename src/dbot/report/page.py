@@ -15,6 +15,7 @@ from dbot.lineage import receipt as receipts
 from dbot.lineage.history import History, read_history
 from dbot.lineage.judge import Judge, Standing, State, spent
 from dbot.lineage.receipt import Receipt
+from dbot.lineage.target import jobs_done
 from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
 from dbot.report import analyses, comparisons, probes, sweeps, transfers, words
@@ -54,7 +55,7 @@ def render(plan: Plan) -> str:
     judge = Judge()
     table = build(plan, judge)
     swept = sweeps.build_all(plan, judge)
-    ran = [found for found in map(judge.of, every_job(plan)) if found.execution is not None]
+    ran = [found for found in map(judge.of, plan.jobs([*every_job(plan), *jobs_done(plan)])) if found.execution is not None]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

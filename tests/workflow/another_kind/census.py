@@ -1,7 +1,5 @@
 """Counting the images of a prepared data set by class."""
 
-import json
-
 from dbot.jobs.experiment import Experiment
 from dbot.jobs.kind import DATA, Context, Job, Key, Preparation
 from dbot.jobs.prepare import PREPARE
@@ -19,7 +17,7 @@ class Census(Preparation):
 
     def declare(self, experiment: Experiment, dataset: str) -> Job:
         inputs = {"data": PREPARE.declare(experiment, dataset)}
-        return Job(self, experiment.scale, {"dataset": dataset}, inputs, {}, (), ("counts.json",))
+        return Job(self, experiment.scale, {"dataset": dataset}, inputs, {}, (), ("counts.tsv",))
 
     def run(self, context: Context) -> None:
         from dbot.base.files import write_whole
@@ -28,8 +26,8 @@ class Census(Preparation):
         manifest = read_manifest(context.job.inputs["data"].folder)
         labels = [row.label for row in manifest.rows("train", "validation")]
         counts = {name: labels.count(number) for number, name in enumerate(manifest.classes)}
-        write_whole(context.job.folder / "counts.json", json.dumps(counts).encode())
-        context.artifacts.append("counts.json")
+        write_whole(context.job.folder / "counts.tsv", "".join(f"{name}\t{count}\n" for name, count in counts.items()).encode())
+        context.artifacts.append("counts.tsv")
         context.finish({"images": sum(counts.values())})
 
     def work(self, estimate: Estimate, job: Job) -> Work:

@@ -6,7 +6,7 @@ rule census:
         unpack(inputs("census")),
     output:
         receipt="results/{scale}/census/{dataset}/receipt.json",
-        counts="results/{scale}/census/{dataset}/counts.json",
+        counts="results/{scale}/census/{dataset}/counts.tsv",
     log:
         "logs/{scale}/census/{dataset}.log",
     threads: threads("census")
