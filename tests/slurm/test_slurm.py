@@ -1,6 +1,5 @@
 """`snakemake --profile slurm` on a real Slurm: rows, concurrency, time limits, cancellation, failures, several nodes."""
 
-import json
 import time
 from itertools import pairwise
 
@@ -45,7 +44,7 @@ def test_rows_go_through_with_mlflow_and_dvc_complete(project, cluster):
     )
     assert "match" in copy.run("dbot", "verify", "B-B/cls").stdout
     assert copy.run("dvc", "status").stdout.strip().endswith("up to date.")
-    assert json.loads((copy.folder / "results/demo/mlflow.json").read_text())["executions"] == len(plan.jobs())
+    assert f"{len(plan.jobs())} executions of scale demo, 0 runs completed just now" in copy.run("dbot", "sync").stdout
 
 
 def test_a_job_cut_by_its_time_limit_goes_on_and_ends_with_the_bits_of_an_uncut_one(ready, cluster, undisturbed):

@@ -1,6 +1,5 @@
 """The live feed and the sync, on SQLite stores of their own."""
 
-import json
 import random
 import sqlite3
 import subprocess
@@ -289,12 +288,10 @@ def test_the_store_lies_in_the_project_whatever_its_folder_is_called(name: str, 
     assert Path(str(make_url(tracking_uri()).database)).resolve() == tmp_path / name / "mlflow.db"
 
 
-def test_the_verb_leaves_a_mark_for_the_workflow(stored: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_it_did(stored: FakeProject, capsys: pytest.CaptureFixture[str]) -> None:
     stored.run_chain(stored.plan.prepare("digits"))
-    assert main(["sync", "--output", "results/demo/mlflow.json"]) == 0
+    assert main(["sync"]) == 0
     assert "2 executions of scale demo, 2 runs completed just now" in capsys.readouterr().out
-    mark = json.loads(Path("results/demo/mlflow.json").read_text())
-    assert (mark["executions"], mark["completed"]) == (2, 2)
 
 
 class Server(BaseHTTPRequestHandler):

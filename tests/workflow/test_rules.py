@@ -48,16 +48,8 @@ def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: d
     plan = plan_of(scale, empty)
     jobs = plan.jobs()
     here = RESULTS / scale
-    small = [str(job.receipt) for job in jobs if job.verb not in CHECKPOINTS]
     expected = [
         *(["dbot", *job.arguments] for job in jobs),
-        *(
-            ["dbot", "record", "--scale", scale, "--receipt", str(job.receipt), "--output", str(job.folder / "recorded.json")]
-            for job in jobs
-            if job.verb in CHECKPOINTS
-        ),
-        ["dbot", "record", "--scale", scale, "--receipt", *small, "--output", f"{here}/recorded.json"],
-        ["dbot", "sync", "--scale", scale, "--output", f"{here}/mlflow.json"],
         ["dbot", "table", "--scale", scale, "--output", f"{here}/table.csv"],
         ["dbot", "probes", "--scale", scale, "--output", f"{here}/probes.csv"],
         ["dbot", "analyses", "--scale", scale, "--output", f"{here}/analyses.csv"],
@@ -96,13 +88,13 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: 
         empty, "--dry-run", "--printshellcmds", "column_det", "column_seg", "transfers", "comparisons", "sweep_teachers"
     ).stdout
     shown = (*(line for scale in SCALES for line in lines[scale]), *dict(SHELL.findall(dense)))
-    for line in [command for several in shown for command in re.split(r" >> \S+ 2>&1 && ", several)]:
+    for line in shown:
         words = shlex.split(line)
         assert words[0] == LAUNCH or shutil.which(words[0], path=str(PROGRAMS)), f"{words[0]} is not installed"
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*kinds(), "record", "sync", "table", "probes", "analyses", "transfers", "sweep", "report"} - {"fetch"}
+    assert verbs == {*kinds(), "table", "probes", "analyses", "transfers", "sweep", "report"} - {"fetch"}
 
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:
@@ -115,12 +107,12 @@ def test_a_row_may_start_from_released_weights(fresh: Path) -> None:
     planned = snakemake(fresh, "--dry-run", "--printshellcmds", "row_B-B")
     lines = sorted(bare(line) for line in dict(SHELL.findall(planned.stdout)))
     jobs = [["dbot", *job.arguments] for job in plan.jobs(plan.cells(["B-B"]))]
-    assert [line for line in lines if line[1] != "record"] == sorted(jobs)
+    assert lines == sorted(jobs)
     (fetched,) = [line for line in jobs if line[1] == "fetch"]
     cli.parser("fetch").parse_args(fetched[2:])
     done = snakemake(fresh, "--cores", "2", "row_B-B")
     assert done.returncode == 0, done.stdout
-    assert (fresh / "results/demo/fetch/B-B-pre/recorded.json").exists()
+    assert (fresh / "results/demo/fetch/B-B-pre/model.safetensors").exists()
 
 
 def test_no_two_jobs_share_a_log(lines: dict[str, dict[str, str]]) -> None:

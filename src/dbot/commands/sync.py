@@ -1,11 +1,7 @@
 """Complete MLflow from the receipts: everything that a live feed could not send, nothing twice, and each row's best model by an alias."""
 
 import argparse
-import json
-from dataclasses import asdict
-from pathlib import Path
 
-from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.plan import Plan
 from dbot.report.best import best_models
@@ -15,7 +11,7 @@ from dbot.tracking.registry import register
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, metavar="FILE", help="a file that says what was done, for the workflow")
+    pass
 
 
 def run(args: argparse.Namespace) -> None:
@@ -23,9 +19,6 @@ def run(args: argparse.Namespace) -> None:
     done = sync(plan)
     models = best_models(plan)
     moved = register(models)
-    if args.output is not None:
-        content = {"uri": shown_uri(), **asdict(done), "models": {f"{model.name}@{model.alias}": model.receipt.id for model in models}}
-        write_whole(args.output, (json.dumps(content, indent=1) + "\n").encode())
     print(f"MLflow at {shown_uri()}: {done.executions} executions of scale {plan.scale}, {done.completed} runs completed just now")
     print(
         f"{len(models)} model{'s' * (len(models) != 1)} registered as the best of their rows, {moved} of them registered or moved just now"
