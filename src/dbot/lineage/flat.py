@@ -22,8 +22,3 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tu
     for key in [*left, *(key for key in right if key not in left)]:
         if (key in left) != (key in right) or left[key] != right[key]:
             yield key, left.get(key), right.get(key)
-
-
-def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first of the differences, or None."""
-    return next(differences(one, other), None)
