@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.forecast.counted import counted
 
 from benchmarks import pages
 from benchmarks.device import PEAK, PEAK_SIDE, PRODUCTS, alone, timed
@@ -29,6 +28,7 @@ from dbot.train.batches import lay_out
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
 from dbot.train.task import Step, Task
+from tests.flops.counted import counted
 
 ROW, RECIPE = "B-B", "asymmetric-B"
 COLUMNS = {"detect": "det", "segment": "seg"}

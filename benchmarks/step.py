@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.forecast.counted import counted
 from torch import Tensor, nn
 
 from benchmarks import pages
@@ -23,6 +22,7 @@ from dbot.params.recipes import Decoder
 from dbot.params.teachers import RandomTeacher
 from dbot.train.batches import lay_out
 from dbot.train.task import Step, Task
+from tests.flops.counted import counted
 
 SIZES = {
     "tiny": {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2},

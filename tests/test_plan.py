@@ -297,7 +297,7 @@ def test_what_isn_t_there_is_one_line(ask: Any, said: str) -> None:
     ],
 )
 def test_a_kind_of_job_that_there_is_not_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
-    text, file = (PROJECT / "params.yaml").read_text(), tmp_path / "params.yaml"
+    text, file = params_text(), tmp_path / "params.yaml"
     assert text.count(old) == 1
     file.write_text(text.replace(old, new))
     with pytest.raises(UserError) as caught:

@@ -9,6 +9,7 @@ import pytest
 
 from dbot import cli
 from dbot.forecast.targets import targets
+from dbot.jobs.registry import kinds
 from dbot.params.load import load
 from dbot.plan import Plan
 from tests.workflow.conftest import PROJECT, snakemake
@@ -26,7 +27,7 @@ def test_what_a_dry_run_of_the_paper_lists_is_forecast(
     found = FORECAST.search(said)
     assert found is not None, said
     listed = re.findall(r"^(\w+) +(\d+)$", planned.split("Job stats:")[1].split("total")[0], re.MULTILINE)
-    assert int(found[1]) == sum(int(count) for rule, count in listed if rule.split("_")[0] in cli.JOBS)
+    assert int(found[1]) == sum(int(count) for rule, count in listed if rule.split("_")[0] in kinds())
     assert "GPU-hours on NVIDIA H100 SXM (assumed)" in said
     assert said.endswith("`dbot forecast --scale paper` says more\n")
     for row in load(empty / "params.yaml", "paper").params.build.rows:

@@ -36,7 +36,7 @@ except UserError as error:
 BEGAN = time.time()
 RESULTS = f"{ROOT}/{PLAN.scale}"
 LOGS = f"logs/{PLAN.scale}"
-PARAMETERS = [str(path) for path in PLAN.resolved.files]
+PARAMETERS = [local(str(path)) for path in PLAN.resolved.files]
 
 # A job that is asked to stop ends its step first, and the shell around it waits for that.
 BEGIN = ["set -eo pipefail", "trap : TERM"]
@@ -207,3 +207,8 @@ def jobs_of_this_run():
     """The plan's jobs among those that run. Rules of the dense columns are `evaluate` with more outputs: evaluate_det, evaluate_seg."""
     listed = [(each.rule.name.split("_")[0], each.wildcards) for each in workflow.dag.needrun_jobs(exclude_finished=False)]
     return [job(verb, wildcards) for verb, wildcards in listed if verb in kinds()]
+
+
+# Not in the Snakemakes that one starts for its jobs, on a cluster's nodes say: they are told what to do.
+if workflow.is_main_process:
+    set_the_times()
