@@ -6,7 +6,6 @@ from dbot.forecast.work import Works, kinds
 from dbot.jobs.work import BYTES
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.report.page import every_job
 from tests.conftest import PROJECT
 from tests.params_text import params_text
 
@@ -26,7 +25,7 @@ def paper_works() -> Works:
 def test_every_job_of_every_scale_is_counted(scale: str) -> None:
     plan = plan_of(scale)
     works = Works(plan)
-    for job in every_job(plan):
+    for job in plan.everything():
         work = works.of(job)
         assert work.images is None or work.images > 0
         assert bool(work.checkpoints) == any(name.endswith(".safetensors") for name in job.artifacts)

@@ -21,7 +21,6 @@ from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
-from dbot.report.page import every_job
 
 try:
     if config.keys() - {"scale"}:

@@ -129,7 +129,7 @@ rule analyses:
 
 rule report:
     input:
-        measured(PLAN.targets(), every_job(PLAN)),
+        measured(PLAN.targets(), PLAN.everything()),
         PARAMETERS,
         table=f"{RESULTS}/table.csv",
     output:

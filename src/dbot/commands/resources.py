@@ -6,7 +6,6 @@ from dbot.base.errors import UserError
 from dbot.forecast.benchmarks import LOGS, SUFFIX, read, suggest, yaml_text
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.report.page import every_job
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +19,7 @@ def run(args: argparse.Namespace) -> None:
         if not margin >= 1:
             raise UserError(f"{name} is {margin:g}: must be at least 1, or jobs that were seen would not fit")
     plan = Plan(load(args.params, args.scale))
-    found = suggest(read(plan, every_job(plan)), args.memory_margin, args.time_margin)
+    found = suggest(read(plan, plan.everything()), args.memory_margin, args.time_margin)
     if not found:
         raise UserError(f"{LOGS / plan.scale}: no job has left a benchmark file (*{SUFFIX}); run some with Snakemake first")
     print(yaml_text(plan, found, {"memory": args.memory_margin, "time": args.time_margin}), end="")

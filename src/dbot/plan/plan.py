@@ -8,6 +8,7 @@ from dbot.base.errors import UserError
 from dbot.jobs import distill, finetune
 from dbot.jobs.analyse import ANALYSE
 from dbot.jobs.compare import COMPARE
+from dbot.jobs.distill import DISTILL
 from dbot.jobs.evaluate import EVALUATE
 from dbot.jobs.experiment import Experiment
 from dbot.jobs.kind import Job, Kind
@@ -129,6 +130,25 @@ class Plan(Experiment):
     def targets(self) -> list[Job]:
         """All that a bare `snakemake` builds: the table's cells, and the evidence beside it."""
         return [*self.cells(), *(job for jobs in self.evidence().values() for job in jobs)]
+
+    def measurements(self, row: str, column: Column) -> list[Job]:
+        """The evaluations of one cell, over the seeds; none if its column can't be measured yet."""
+        try:
+            return [self.job(EVALUATE, row, column, seed) for seed in self.params.build.seeds]
+        except UserError:
+            return []
+
+    def everything(self) -> list[Job]:
+        """All jobs of all rows, ancestors first, asked for or not."""
+        targets: list[Job] = []
+        for name, row in self.params.rows.items():
+            targets += [self.job(DISTILL, name, stage) for stage in range(1, row.last_stage + 1)]
+            targets += [job for column in self.params.columns(name) for job in self.measurements(name, column)]
+        rows = self.params.table_rows
+        places = dict.fromkeys(self.stands_for(name, stage) for name in rows for stage in self.stages_of(name))
+        targets += [*self.transfers(rows), *self.comparisons(rows), *(self.job(PROBE, *place) for place in places)]
+        targets += [self.job(ANALYSE, *place) for place in places if self.has_attention(*place)]
+        return self.jobs(targets)
 
     def jobs(self, targets: list[Job] | None = None) -> list[Job]:
         """The targets (default: all that a bare `snakemake` builds) and all that they need, ancestors first, each once."""

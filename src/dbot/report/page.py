@@ -16,13 +16,11 @@ from dbot.lineage.history import History, read_history
 from dbot.lineage.judge import Judge, Standing, State, spent
 from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
-from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
 from dbot.report import analyses, comparisons, probes, sweeps, transfers, words
 from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
 from dbot.report.galleries import galleries
 from dbot.report.graph import graph
-from dbot.report.networks import networks
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
 HERE = Path(__file__).parent
@@ -55,7 +53,7 @@ def render(plan: Plan) -> str:
     judge = Judge()
     table = build(plan, judge)
     swept = sweeps.build_all(plan, judge)
-    ran = [found for found in map(judge.of, plan.jobs([*every_job(plan), *jobs_done(plan)])) if found.execution is not None]
+    ran = [found for found in map(judge.of, plan.jobs([*plan.everything(), *jobs_done(plan)])) if found.execution is not None]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -86,28 +84,6 @@ def render(plan: Plan) -> str:
     )
 
 
-def every_job(plan: Plan) -> list[Job]:
-    """All jobs of all rows at a scale, ancestors first, asked for or not."""
-    targets: list[Job] = []
-    for name, row in plan.resolved.params.rows.items():
-        targets += [plan.distill(name, stage) for stage in range(1, row.last_stage + 1)]
-        targets += [job for column in plan.resolved.params.columns(name) for job in _evaluations(plan, name, column)]
-    targets += plan.transfers(plan.resolved.params.table_rows)
-    targets += plan.comparisons(plan.resolved.params.table_rows)
-    places = [network.place for network in networks(plan)]
-    targets += [plan.probe(*place) for place in places]
-    targets += [plan.analyse(*place) for place in places if plan.has_attention(*place)]
-    return plan.jobs(targets)
-
-
-def _evaluations(plan: Plan, row: str, column: Column) -> list[Job]:
-    """The evaluations of a cell; none if its column can't be measured yet."""
-    try:
-        return [plan.evaluate(row, column, seed) for seed in plan.resolved.params.build.seeds]
-    except UserError:
-        return []
-
-
 def _asked(table: Table) -> list[Cell]:
     """The cells that the target `table` builds: its rows with their controls."""
     build_of = table.params.build
@@ -121,7 +97,7 @@ def _gaps(table: Table, judge: Judge) -> list[Gap]:
     gaps = []
     for cell in table.cells:
         if cell.measured is None or len(cell.values) < len(cell.seeds):
-            targets = _evaluations(table.plan, cell.row, cell.column)
+            targets = table.plan.measurements(cell.row, cell.column)
             missing = tuple(job.name for job in table.plan.jobs(targets) if not judge.of(job).state.holds)
             gaps.append(Gap(cell, cell in asked, missing))
     return sorted(gaps, key=lambda gap: not gap.asked)
