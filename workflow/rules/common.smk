@@ -167,8 +167,11 @@ def set_the_times():
     from dbot.versioning.keep import restore
 
     jobs = jobs_done(PLAN)
-    for path in restore(Judge(), jobs):
-        print(f"{path}: restored from DVC's cache", file=sys.stderr)
+    try:
+        for path in restore(Judge(), jobs):
+            print(f"{path}: restored from DVC's cache", file=sys.stderr)
+    except UserError as error:  # what could not be had back is made again, where somebody needs it
+        print(*error.problems, sep="\n", file=sys.stderr)
     set_times(PLAN, Judge(), jobs)
 
 
@@ -180,7 +183,7 @@ def hand_over():
         with log.open("a") as stream:
             command = ["dbot", verb, "--scale", PLAN.scale]
             if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode:
-                print(f"dbot {verb} failed: {log.read_text().splitlines()[-1]} (log: {log})", file=sys.stderr)
+                print(f"dbot {verb} failed: {log.read_text().strip().rpartition(chr(10))[2]} (log: {log})", file=sys.stderr)
 
 
 def refuse_what_the_cluster_cannot_run():
