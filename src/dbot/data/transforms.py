@@ -33,7 +33,7 @@ def views_transform(augmentation: Augmentation, sizes: Iterable[int]) -> ViewsTr
     """Colour jitter and flip, then one random box of the image at every size (bicubic).
 
     Args:
-        augmentation: the figures.
+        augmentation: the configuration.
         sizes: sides of the views in pixels; sizes that agree are one view.
     """
     jitter, box = _jitter(augmentation), _box(augmentation)

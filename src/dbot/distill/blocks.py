@@ -20,7 +20,7 @@ def block_mask(grid: int, blocks: Blocks, draws: Random) -> Tensor:
 
     Args:
         grid: patches along one side.
-        blocks: the figures.
+        blocks: the configuration.
         draws: source of all draws.
     """
     mask = torch.zeros(grid, grid, dtype=torch.bool)

@@ -22,7 +22,7 @@ class MaskedViews(Dataset[Any]):
     Args:
         images: training images whose transform gives one view or two.
         grid: patches along one side of the student's view.
-        blocks: figures of the masks.
+        blocks: configuration of the masks.
         seed: of the masks.
         masks: M, how many of each image.
     """

@@ -1,1 +1,1 @@
-"""FLOPs of an image and numbers of weights, by network, from its figures alone. Loads no torch."""
+"""FLOPs of an image and numbers of weights, by network, from its configuration alone. Loads no torch."""

@@ -1,6 +1,6 @@
 """Detectors and segmenters: FLOPs of an image, and numbers of weights.
 
-Images of detection differ in size and in what is in them, so its figures are coarse: every image
+Images of detection differ in size and in what is in them, so its numbers are coarse: every image
 counts as 4:3 (squares where the project draws them), padding of a batch to its largest image is
 left out, and every stage of the cascade gets as many proposals and positives as its recipe allows.
 """
@@ -55,19 +55,19 @@ def detector(architecture: Architecture, recipe: Detect, classes: int, height: f
 
 
 def _box_head(recipe: Detect, classes: int) -> float:
-    figures, channels, area = recipe.boxes, recipe.channels, recipe.boxes.size**2
-    outputs = (classes + 1) + 4 * (1 if figures.class_agnostic else classes + 1)
+    config, channels, area = recipe.boxes, recipe.channels, recipe.boxes.size**2
+    outputs = (classes + 1) + 4 * (1 if config.class_agnostic else classes + 1)
     return (
-        figures.convolutions * convolution(area, channels, channels, 3)
-        + linear(1, channels * area, figures.hidden)
-        + linear(1, figures.hidden, outputs)
+        config.convolutions * convolution(area, channels, channels, 3)
+        + linear(1, channels * area, config.hidden)
+        + linear(1, config.hidden, outputs)
     )
 
 
 def _mask_head(recipe: Detect, classes: int) -> float:
-    figures, channels, area = recipe.masks, recipe.channels, recipe.masks.size**2
+    config, channels, area = recipe.masks, recipe.channels, recipe.masks.size**2
     return (
-        figures.convolutions * convolution(area, channels, channels, 3)
+        config.convolutions * convolution(area, channels, channels, 3)
         + linear(area, channels, 4 * channels)
         + linear(4 * area, channels, classes + 1)
     )

@@ -28,7 +28,7 @@ def encoder(architecture: Architecture, patches: int, seen: int | None = None, d
     """A ViT on some patches of an image and a class token.
 
     Args:
-        architecture: its figures.
+        architecture: its configuration.
         patches: that are embedded.
         seen: that go through the blocks (default: all).
         depth: number of blocks (default: the architecture's).
@@ -60,7 +60,7 @@ def student(architecture: Architecture, recipe: AsymmetricPretrain | SymmetricPr
 
 
 def foreign(teacher: Teacher) -> Architecture | None:
-    """The figures of a teacher from elsewhere, as far as its name in timm shows them; None: they are not known without building it."""
+    """The sizes of a teacher from elsewhere, as far as its name in timm shows them; None: they are not known without building it."""
     if not isinstance(teacher, TimmTeacher) or PLAIN.match(teacher.model) is None or (found := TIMM.search(teacher.model)) is None:
         return None
     width, depth, heads = TIMM_SIZES[found[1]]
@@ -72,7 +72,7 @@ def foreign(teacher: Teacher) -> Architecture | None:
 
 
 def foreign_teacher(teacher: Teacher, image_size: int | None = None) -> Frozen | None:
-    """A teacher from elsewhere on one image of its size or another; None: its figures are not known."""
+    """A teacher from elsewhere on one image of its size or another; None: its sizes are not known."""
     architecture = foreign(teacher)
     if architecture is None or not isinstance(teacher, TimmTeacher):
         return None
@@ -98,7 +98,7 @@ def encoder_weights(architecture: Architecture, symmetric: bool, relative: bool,
     """Numbers in an encoder without its final norm.
 
     Args:
-        architecture: its figures; its grid is that of the positions.
+        architecture: its configuration; its grid is that of the positions.
         symmetric: whether it has layer scale, and no biases of the keys.
         relative: whether it has tables of relative positions.
         absolute: whether it has absolute positions.

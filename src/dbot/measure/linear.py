@@ -75,9 +75,7 @@ class LinearResult:
     """Whether the last fit was solved to the tolerance."""
 
 
-def linear_probe(
-    train: LabelledFeatures, validation: LabelledFeatures, classes: int, figures: Linear, processes: Processes
-) -> LinearResult:
+def linear_probe(train: LabelledFeatures, validation: LabelledFeatures, classes: int, config: Linear, processes: Processes) -> LinearResult:
     """Choose the strength on held-out training images, fit all of train with it, and measure on validation.
 
     Of strengths that do equally well, the largest is taken. Called by every process with the same
@@ -86,23 +84,23 @@ def linear_probe(
     Raises:
         UserError: no training image is held out.
     """
-    fitted, held = split(train.labels_N.numpy(), figures)
+    fitted, held = split(train.labels_N.numpy(), config)
     held_out, start = dict[float, float](), None
-    for strength in sorted(figures.strengths, reverse=True):
-        start = fit(train, fitted, classes, strength, figures, processes, start)
+    for strength in sorted(config.strengths, reverse=True):
+        start = fit(train, fitted, classes, strength, config, processes, start)
         held_out[strength] = accuracy(start, train, held, processes)
     chosen = max(held_out, key=lambda strength: (held_out[strength], strength))
-    final = fit(train, np.arange(len(train)), classes, chosen, figures, processes)
+    final = fit(train, np.arange(len(train)), classes, chosen, config, processes)
     top1 = accuracy(final, validation, np.arange(len(validation)), processes)
     return LinearResult(top1, chosen, held_out, final.converged)
 
 
-def split(labels: Numbers, figures: Linear) -> tuple[Numbers, Numbers]:
+def split(labels: Numbers, config: Linear) -> tuple[Numbers, Numbers]:
     """Numbers of the training images that are fitted, and of those held out: the same share of every class."""
-    fitted = evenly(labels, 1 - figures.holdout, figures.seed)
+    fitted = evenly(labels, 1 - config.holdout, config.seed)
     held = np.setdiff1d(np.arange(len(labels)), fitted)
     if not len(held):
-        raise UserError(f"probes.linear.holdout is {figures.holdout}: no class has enough training images to hold one out; raise it")
+        raise UserError(f"probes.linear.holdout is {config.holdout}: no class has enough training images to hold one out; raise it")
     return fitted, held
 
 
@@ -111,7 +109,7 @@ def fit(
     numbers: Numbers,
     classes: int,
     strength: float,
-    figures: Linear,
+    config: Linear,
     processes: Processes,
     start: LinearClassifier | None = None,
 ) -> LinearClassifier:
@@ -124,7 +122,7 @@ def fit(
         numbers: the rows that count.
         classes: how many there are.
         strength: of the penalty.
-        figures: of the solver.
+        config: of the solver.
         processes: each takes its share of the rows.
         start: where the solver begins; None: at zeros.
     """
@@ -142,10 +140,10 @@ def fit(
         return sums[0] + strength / 2 * float((weight**2).sum()), gradient
 
     begin = np.zeros(classes * (width + 1)) if start is None else _flatten(start)
-    options = {"gtol": figures.tolerance, "ftol": 0.0, "maxiter": figures.iterations, "maxfun": 20 * figures.iterations, "maxls": 50}
+    options = {"gtol": config.tolerance, "ftol": 0.0, "maxiter": config.iterations, "maxfun": 20 * config.iterations, "maxls": 50}
     solved = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
     weight, bias = (torch.from_numpy(part).to(rows_ND.device) for part in _unflatten(solved.x, classes, width))
-    return LinearClassifier(standardise, weight, bias, bool(np.abs(solved.jac).max() <= figures.tolerance))
+    return LinearClassifier(standardise, weight, bias, bool(np.abs(solved.jac).max() <= config.tolerance))
 
 
 def accuracy(classifier: LinearClassifier, features: LabelledFeatures, numbers: Numbers, processes: Processes) -> float:

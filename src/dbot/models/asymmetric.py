@@ -8,14 +8,14 @@ from dbot.models.blocks import at_places, take, through
 from dbot.models.encoder import LayerNorm, build_encoder, encode_visible
 from dbot.models.positions import sincos_positions
 from dbot.params.architectures import Architecture
-from dbot.params.recipes import Decoder as DecoderFigures
+from dbot.params.recipes import Decoder as DecoderConfig
 
 
 class Decoder(nn.Module):
     """Predicts the teacher's features at every token from those of the visible ones.
 
     Args:
-        figures: its width, depth and heads.
+        config: its width, depth and heads.
         source_width: width of the encoder's tokens.
         target_width: width of the teacher's features.
         grid: patches along one side of the student's image.
@@ -24,19 +24,19 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, figures: DecoderFigures, source_width: int, target_width: int, grid: int, drop_path: float, shortcuts: bool = False
+        self, config: DecoderConfig, source_width: int, target_width: int, grid: int, drop_path: float, shortcuts: bool = False
     ) -> None:
         super().__init__()
         self.shortcuts = shortcuts
-        self.embed = nn.Linear(source_width, figures.width)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, figures.width))
-        self.pos_embed = nn.Parameter(sincos_positions(figures.width, grid), requires_grad=False)
-        rates = torch.linspace(0, drop_path, figures.depth).tolist()
+        self.embed = nn.Linear(source_width, config.width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.pos_embed = nn.Parameter(sincos_positions(config.width, grid), requires_grad=False)
+        rates = torch.linspace(0, drop_path, config.depth).tolist()
         self.blocks = nn.ModuleList(
-            Block(figures.width, figures.heads, qkv_bias=True, drop_path=rate, norm_layer=LayerNorm) for rate in rates
+            Block(config.width, config.heads, qkv_bias=True, drop_path=rate, norm_layer=LayerNorm) for rate in rates
         )
-        self.norm = LayerNorm(figures.width)
-        self.predict = nn.Linear(figures.width, target_width)
+        self.norm = LayerNorm(config.width)
+        self.predict = nn.Linear(config.width, target_width)
 
     def forward(self, latent_BLD: Tensor, restore_BN: Tensor, scored_BS: Tensor | None = None) -> Tensor:
         """Predictions in image order, class token first.
@@ -69,15 +69,15 @@ class AsymmetricStudent(nn.Module):
     """Encoder on the visible patches, decoder on all (paper, section 3.1).
 
     Args:
-        architecture: the encoder's figures.
-        decoder: the decoder's figures.
+        architecture: the encoder's configuration.
+        decoder: the decoder's configuration.
         target_width: width of the teacher's features.
         drop_path: stochastic depth, of the encoder and of the decoder.
         shortcuts: leave out what can't change the outcome.
     """
 
     def __init__(
-        self, architecture: Architecture, decoder: DecoderFigures, target_width: int, drop_path: float = 0.0, shortcuts: bool = False
+        self, architecture: Architecture, decoder: DecoderConfig, target_width: int, drop_path: float = 0.0, shortcuts: bool = False
     ) -> None:
         super().__init__()
         self.shortcuts = shortcuts

@@ -25,7 +25,7 @@ class BiasedBlock(Block):  # type: ignore[misc] # timm is untyped
     """timm's ViT block, with a table of relative position biases of its own where the recipe says so.
 
     Args:
-        architecture: its figures.
+        architecture: its configuration.
         recipe: names the layer scale and the positions.
         grid: patches along one side of the square grid that the table is for.
         drop_path: stochastic depth.
@@ -74,7 +74,7 @@ class DenseEncoder(nn.Module):
     by plain bicubic interpolation, relative ones read as `relative_index` says.
 
     Args:
-        architecture: its figures.
+        architecture: its configuration.
         recipe: names the taps, the positions, the layer scale and the drop path.
         grid: patches along one side of the square grid that its position tables are for.
     """

@@ -20,7 +20,7 @@ def build_encoder(
     """A plain ViT with fixed sin-cos positions and no head; its weights are timm's until `initialise`.
 
     Args:
-        architecture: its figures.
+        architecture: its configuration.
         image_size: side of the images in pixels (default: the architecture's).
         depth: number of blocks (default: the architecture's); 0 leaves the patch embedding alone.
         drop_path: stochastic depth of the last block.

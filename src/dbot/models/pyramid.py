@@ -25,7 +25,7 @@ class Pyramid(nn.Module):
     The batch norm counts one process's images; torch's converter makes it a synchronised one.
 
     Args:
-        architecture: the encoder's figures.
+        architecture: the encoder's configuration.
         recipe: names the taps and what else the encoder has.
         grid: patches along one side of the square grid that its position tables are for.
     """
@@ -67,7 +67,7 @@ def build_pyramid(architecture: Architecture, recipe: Dense, image_size: int) ->
     """A pyramid with torch's and timm's weights until `initialise_pyramid`.
 
     Args:
-        architecture: the encoder's figures.
+        architecture: the encoder's configuration.
         recipe: names the taps and what else the encoder has.
         image_size: side in pixels of the images whose grid the position tables are made for; others are taken too.
 
@@ -144,7 +144,7 @@ def load_encoder_into(pyramid: Pyramid, encoder_weights: Mapping[str, Tensor], s
     fill(encoder, resize_to_grid(weights, encoder.grid), source, fresh)
 
 
-def dense_groups(model: nn.Module, pyramid_prefix: str, figures: Optimizer) -> list[dict[str, Any]]:
+def dense_groups(model: nn.Module, pyramid_prefix: str, config: Optimizer) -> list[dict[str, Any]]:
     """The optimizer's groups for a pyramid with heads, by weight decay and scale of the learning rate.
 
     Block i of n has the scale decay^(n - i), class token, positions and patch embedding
@@ -154,7 +154,7 @@ def dense_groups(model: nn.Module, pyramid_prefix: str, figures: Optimizer) -> l
     Args:
         model: the pyramid and what stands on it.
         pyramid_prefix: where the pyramid is in the model, as in ``backbone`` or ``backbone.``; empty: it is the model.
-        figures: weight decay and layer decay.
+        config: weight decay and layer decay.
     """
     pyramid = model.get_submodule(pyramid_prefix.removesuffix("."))
     if not isinstance(pyramid, Pyramid):
@@ -163,11 +163,11 @@ def dense_groups(model: nn.Module, pyramid_prefix: str, figures: Optimizer) -> l
     scales: dict[nn.Parameter, float] = {}
     for name, parameter in encoder.named_parameters():
         layer = int(name.split(".")[1]) + 1 if name.startswith("blocks.") else 0
-        scales[parameter] = figures.layer_decay ** (len(encoder.blocks) + 1 - layer)
+        scales[parameter] = config.layer_decay ** (len(encoder.blocks) + 1 - layer)
     exempt = {encoder.cls_token, encoder.pos_embed}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            decay = 0.0 if parameter.ndim <= 1 or parameter in exempt else figures.weight_decay
+            decay = 0.0 if parameter.ndim <= 1 or parameter in exempt else config.weight_decay
             groups.setdefault((decay, scales.get(parameter, 1.0)), []).append(parameter)
     return [{"params": parameters, "weight_decay": decay, "lr_scale": scale} for (decay, scale), parameters in groups.items()]

@@ -21,7 +21,7 @@ class Segmenter(nn.Module):
 
     Args:
         pyramid: gives four maps.
-        recipe: the heads' figures.
+        recipe: the heads' configuration.
         classes: number of them.
     """
 

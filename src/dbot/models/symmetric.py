@@ -59,7 +59,7 @@ def build_symmetric_encoder(
     """An encoder with one table of biases for all blocks; its weights are timm's until `initialise_symmetric`.
 
     Args:
-        architecture: its figures.
+        architecture: its configuration.
         positions: what it has of them.
         layer_scale: initial value of the layer scale.
         image_size: side of the images in pixels (default: the architecture's).
@@ -118,7 +118,7 @@ class SymmetricStudent(nn.Module):
     """Predicts the teacher's features at every token from the image with mask tokens in it.
 
     Args:
-        architecture: the encoder's figures.
+        architecture: the encoder's configuration.
         positions: what it has of them.
         layer_scale: initial value of the layer scale.
         target_width: width of the teacher's features.

@@ -24,7 +24,7 @@ from dbot.train.task import Metrics
 
 def analyse(
     network: Teacher,
-    figures: Analysis,
+    config: Analysis,
     manifest: Manifest,
     processes: Processes,
     batch_per_process: int,
@@ -37,14 +37,14 @@ def analyse(
     Raises:
         UserError: the network is no plain ViT.
     """
-    images = _batches(network.image_size, figures, manifest, processes, batch_per_process, progress_seconds)
-    return analyse_network(network, images, processes.device, processes.sum, figures.renormalise, figures.top)
+    images = _batches(network.image_size, config, manifest, processes, batch_per_process, progress_seconds)
+    return analyse_network(network, images, processes.device, processes.sum, config.renormalise, config.top)
 
 
 def compare(
     first: Teacher,
     second: Teacher,
-    figures: Analysis,
+    config: Analysis,
     manifest: Manifest,
     processes: Processes,
     batch_per_process: int,
@@ -59,17 +59,17 @@ def compare(
         raise UserError(
             f"students of images of {first.image_size} and {second.image_size} px can't be compared patch by patch; compare others"
         )
-    images = _batches(first.image_size, figures, manifest, processes, batch_per_process, progress_seconds)
+    images = _batches(first.image_size, config, manifest, processes, batch_per_process, progress_seconds)
     return compare_networks(first, second, images, processes.device, processes.sum)
 
 
 def _batches(
-    image_size: int, figures: Analysis, manifest: Manifest, processes: Processes, batch_per_process: int, progress_seconds: float
+    image_size: int, config: Analysis, manifest: Manifest, processes: Processes, batch_per_process: int, progress_seconds: float
 ) -> Iterator[Tensor]:
     """This process's share of the validation images, as pixels in 0..1: (B, 3, H, W)."""
     samples = manifest.samples("validation")
-    images = LabelledPixels(manifest.root, samples, some(len(samples), figures.images)[processes.rank :: processes.world])
-    transform = evaluation_transform(image_size, figures.evaluation_resize)
+    images = LabelledPixels(manifest.root, samples, some(len(samples), config.images)[processes.rank :: processes.world])
+    transform = evaluation_transform(image_size, config.evaluation_resize)
     rounds = [range(start, min(start + batch_per_process, len(images))) for start in range(0, len(images), batch_per_process)]
     pace = Pace(len(images), progress_seconds if processes.leads else float("inf"), "analysed")
     for numbers, crops in zip(rounds, read_ahead(lambda number: transform(images[number][0]), rounds), strict=True):

@@ -73,9 +73,9 @@ def finetune_task(
 ) -> Task:
     """Supervised fine-tuning with timm's augmentation and mixing; measured on the validation images after every epoch."""
     size = classifier.patch_embed.img_size[0]
-    mixing, figures = recipe.augmentation.mixup, recipe.augmentation
-    images = TrainingImages(manifest, finetune_transform(figures, size), seed, recipe.label_fraction)
-    erase = RandomErasing(figures.random_erase, mode="pixel", max_count=1, device=processes.device.type) if figures.random_erase else None
+    mixing, config = recipe.augmentation.mixup, recipe.augmentation
+    images = TrainingImages(manifest, finetune_transform(config, size), seed, recipe.label_fraction)
+    erase = RandomErasing(config.random_erase, mode="pixel", max_count=1, device=processes.device.type) if config.random_erase else None
     mixed = mixing.probability > 0 and (mixing.mixup > 0 or mixing.cutmix > 0)
     mix = Mixup(
         mixup_alpha=mixing.mixup,

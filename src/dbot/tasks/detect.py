@@ -39,7 +39,7 @@ def begin_detector(
 
     Args:
         architecture: the encoder's.
-        recipe: the figures.
+        recipe: the configuration.
         classes: number of them, without the background.
         seed: of the weights that are drawn.
         student: weights of a student; None: the encoder is random too.
@@ -85,7 +85,7 @@ def detect_task(
     Args:
         title: what a progress line calls it.
         detector: what is trained.
-        recipe: the figures.
+        recipe: the configuration.
         seed: of all draws.
         images: asked for (epoch, number), it gives a uint8 image (3, H, W) and its target.
         statistics: of the pixels.

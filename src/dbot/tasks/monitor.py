@@ -17,7 +17,7 @@ from dbot.train.task import Metrics
 
 
 def monitor(
-    figures: Monitor,
+    config: Monitor,
     precision: str,
     seed: int,
     manifest: Manifest,
@@ -30,7 +30,7 @@ def monitor(
     It draws from no random state, and leaves the student as it is.
 
     Args:
-        figures: how many images, which neighbours.
+        config: how many images, which neighbours.
         precision: autocast type of the encoder.
         seed: decides which images.
         manifest: the data set; its images have classes.
@@ -48,13 +48,13 @@ def monitor(
             raise UserError(f"monitor needs the classes of its images, and {manifest.title!r} has none; set monitor to null in the recipe")
         return LabelledPixels(manifest.root, samples, evenly(samples.labels, about / len(samples), seed))
 
-    train, validation = some("train", figures.train_images), some("validation", figures.validation_images)
-    require_neighbours([figures.k], len(train), "monitor.k")
+    train, validation = some("train", config.train_images), some("validation", config.validation_images)
+    require_neighbours([config.k], len(train), "monitor.k")
 
     def evaluate(student: nn.Module) -> Metrics:
-        describer = by_encoder(student.encoder, statistics, figures.pooling)
+        describer = by_encoder(student.encoder, statistics, config.pooling)
         resize = evaluation_resize(describer.image_size)
         known, asked = (features(describer, part, resize, precision, processes, batch_per_process) for part in (train, validation))
-        return {"knn": knn(known, asked, [figures.k], figures.temperature, len(manifest.classes), processes)[figures.k]}
+        return {"knn": knn(known, asked, [config.k], config.temperature, len(manifest.classes), processes)[config.k]}
 
     return evaluate

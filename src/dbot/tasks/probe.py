@@ -14,7 +14,7 @@ from dbot.train.task import Metrics
 
 def probe(
     describer: Describer,
-    figures: Probes,
+    config: Probes,
     manifest: Manifest,
     processes: Processes,
     batch_per_process: int,
@@ -26,15 +26,15 @@ def probe(
     and `linear_converged`, 0 if the solver was cut off before its tolerance was met.
 
     Raises:
-        UserError: the data set has too few training images for the figures.
+        UserError: the data set has too few training images for the configuration.
     """
-    require_neighbours(figures.knn.k, manifest.counts["train"], "probes.knn.k")
+    require_neighbours(config.knn.k, manifest.counts["train"], "probes.knn.k")
     train, validation = (
         features(
             describer,
             LabelledPixels(manifest.root, samples, np.arange(len(samples))),
-            figures.evaluation_resize,
-            figures.precision,
+            config.evaluation_resize,
+            config.precision,
             processes,
             batch_per_process,
             progress_seconds,
@@ -42,8 +42,8 @@ def probe(
         for samples in (manifest.samples("train"), manifest.samples("validation"))
     )
     classes = len(manifest.classes)
-    near = knn(train, validation, figures.knn.k, figures.knn.temperature, classes, processes)
-    linear = linear_probe(train, validation, classes, figures.linear, processes)
+    near = knn(train, validation, config.knn.k, config.knn.temperature, classes, processes)
+    linear = linear_probe(train, validation, classes, config.linear, processes)
     return {
         **{f"knn_{k}": top1 for k, top1 in near.items()},
         "linear": linear.top1,

@@ -40,7 +40,7 @@ def begin_segmenter(
 
     Args:
         architecture: the encoder's.
-        recipe: the figures.
+        recipe: the configuration.
         classes: number of them.
         seed: of the weights that are drawn.
         student: weights of a student; None: the encoder is random too.
@@ -86,7 +86,7 @@ def segment_task(
     Args:
         title: what a progress line calls it.
         segmenter: with the weights that it begins with.
-        recipe: its figures.
+        recipe: its configuration.
         seed: of order, crops and dropout.
         manifest: of a set with label maps.
         statistics: of the pixels.

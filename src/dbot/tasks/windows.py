@@ -18,7 +18,7 @@ def label_image(
     segmenter: Segmenter,
     image: Tensor,
     size: Sequence[int],
-    figures: SegmentInference,
+    config: SegmentInference,
     statistics: Normalisation,
     at_once: int,
 ) -> Tensor:
@@ -28,12 +28,12 @@ def label_image(
         segmenter: in eval mode.
         image: uint8 RGB (3, h, w).
         size: (H, W) of the result.
-        figures: size at which the image is looked at, and the windows.
+        config: size at which the image is looked at, and the windows.
         statistics: of the pixels.
         at_once: windows in one forward pass.
     """
-    seen = resized(image, fitted(image.shape[1:], figures.long_side, figures.short_side))
-    logits = slide(segmenter, normalise(seen.unsqueeze(0), statistics)[0], figures.window, figures.stride, at_once)
+    seen = resized(image, fitted(image.shape[1:], config.long_side, config.short_side))
+    logits = slide(segmenter, normalise(seen.unsqueeze(0), statistics)[0], config.window, config.stride, at_once)
     return enlarged(logits.unsqueeze(0), size)[0].argmax(dim=0)
 
 

@@ -18,7 +18,7 @@ TRIES = 10
 """How often a crop is drawn again for more variety."""
 
 
-def training_transform(figures: SegmentAugmentation, statistics: Normalisation) -> MapTransform:
+def training_transform(config: SegmentAugmentation, statistics: Normalisation) -> MapTransform:
     """Resizing with jitter, a crop of several classes, flip, distortion, and padding where the image is smaller than the crop.
 
     As mmsegmentation's pipeline does for ADE20K. It pads normalised images with 0; here, before
@@ -27,17 +27,17 @@ def training_transform(figures: SegmentAugmentation, statistics: Normalisation) 
     mean_colour = [round(255 * value) for value in statistics.mean]
 
     def transform(image: Tensor, classes_HW: Tensor) -> tuple[Tensor, Tensor]:
-        factor = uniform(*figures.scale_jitter)
-        size = fitted(classes_HW.shape, int(figures.long_side * factor), int(figures.short_side * factor))
+        factor = uniform(*config.scale_jitter)
+        size = fitted(classes_HW.shape, int(config.long_side * factor), int(config.short_side * factor))
         image, classes_HW = resized(image, size), resized_classes(classes_HW, size)
-        rows, columns = draw_crop(classes_HW, figures.crop, figures.largest_share)
+        rows, columns = draw_crop(classes_HW, config.crop, config.largest_share)
         image, classes_HW = image[:, rows, columns], classes_HW[rows, columns]
-        if uniform(0, 1) < figures.flip:
+        if uniform(0, 1) < config.flip:
             image, classes_HW = image.flip(-1), classes_HW.flip(-1)
-        if figures.distortion:
+        if config.distortion:
             image = distort(image)
         height, width = classes_HW.shape
-        beyond = [0, 0, figures.crop - width, figures.crop - height]
+        beyond = [0, 0, config.crop - width, config.crop - height]
         image = functional.pad(image, beyond, fill=mean_colour)
         classes_HW = functional.pad(classes_HW.unsqueeze(0), beyond, fill=IGNORE).squeeze(0)
         return image, classes_HW.long()

@@ -22,7 +22,7 @@ def fits(root: Path, dataset: Dataset) -> bool:
 
 
 def read(place: Place) -> Listing:
-    """Each record holds the image's path, four figures of a box, the class from 1, and whether it is a test image."""
+    """Each record holds the image's path, four numbers of a box, the class from 1, and whether it is a test image."""
     path = place.root / ANNOTATIONS
     variables = read_matlab(path)
     samples: dict[Part, list[Sample]] = {}

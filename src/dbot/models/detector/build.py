@@ -24,7 +24,7 @@ class Detector(nn.Module):
 
     Args:
         pyramid: gives four maps.
-        recipe: the figures.
+        recipe: the configuration.
         classes: number of classes, without the background.
     """
 
@@ -80,7 +80,7 @@ def build_detector(pyramid: Pyramid, recipe: Detect, classes: int) -> Detector:
 
     Args:
         pyramid: gives four maps of the features.
-        recipe: the figures.
+        recipe: the configuration.
         classes: number of classes, without the background.
     """
     return Detector(pyramid, recipe, classes)

@@ -27,7 +27,7 @@ class Cascade(nn.Module):
     """Box and mask heads of all stages (arXiv 1712.00726, with mmdet's masks in every stage).
 
     Args:
-        recipe: the figures.
+        recipe: the configuration.
         strides: of the maps that boxes are pooled from, in pixels.
         classes: number of classes, without the background.
     """
@@ -36,7 +36,7 @@ class Cascade(nn.Module):
         super().__init__()
         self.pool_boxes = Pooler(strides, recipe.boxes.size)
         self.pool_masks = Pooler(strides, recipe.masks.size)
-        self.stages = nn.ModuleList(Stage(figures, recipe, classes) for figures in recipe.cascade.stages)
+        self.stages = nn.ModuleList(Stage(config, recipe, classes) for config in recipe.cascade.stages)
         self.loss, self.loss_weight = recipe.boxes.loss, recipe.boxes.loss_weight
         self.average = recipe.cascade.average
 

@@ -33,25 +33,25 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc] # torchvisio
     """Proposes boxes, whatever is in them; anchors that reach out of the image are not trained.
 
     Args:
-        figures: the recipe's.
+        config: the recipe's.
         channels: of the maps.
         strides: of the maps, in pixels.
     """
 
-    def __init__(self, figures: Proposals, channels: int, strides: Sequence[int]) -> None:
+    def __init__(self, config: Proposals, channels: int, strides: Sequence[int]) -> None:
         super().__init__(
-            StridedAnchors(strides, figures.anchor_scale, figures.anchor_ratios),
-            RPNHead(channels, len(figures.anchor_ratios)),
-            fg_iou_thresh=figures.positive_iou,
-            bg_iou_thresh=figures.negative_iou,
-            batch_size_per_image=figures.samples,
-            positive_fraction=figures.positive_fraction,
-            pre_nms_top_n={"training": figures.candidates.training, "testing": figures.candidates.inference},
-            post_nms_top_n={"training": figures.kept.training, "testing": figures.kept.inference},
-            nms_thresh=figures.nms,
+            StridedAnchors(strides, config.anchor_scale, config.anchor_ratios),
+            RPNHead(channels, len(config.anchor_ratios)),
+            fg_iou_thresh=config.positive_iou,
+            bg_iou_thresh=config.negative_iou,
+            batch_size_per_image=config.samples,
+            positive_fraction=config.positive_fraction,
+            pre_nms_top_n={"training": config.candidates.training, "testing": config.candidates.inference},
+            post_nms_top_n={"training": config.kept.training, "testing": config.kept.inference},
+            nms_thresh=config.nms,
         )
-        self.proposal_matcher = FlooredMatcher(figures.positive_iou, figures.negative_iou, figures.least_iou)
-        self.border = figures.border
+        self.proposal_matcher = FlooredMatcher(config.positive_iou, config.negative_iou, config.least_iou)
+        self.border = config.border
 
     def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
         """By image, 1, 0 or -1 (not trained) for every anchor, and the box that it is matched to.

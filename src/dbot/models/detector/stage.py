@@ -43,30 +43,30 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
     """torchvision's matching, sampling, box coding and non-maximum suppression around heads of its own.
 
     Args:
-        figures: the stage's own.
+        config: the stage's own.
         recipe: what all stages share.
         classes: number of classes, without the background.
     """
 
-    def __init__(self, figures: CascadeStage, recipe: Detect, classes: int) -> None:
+    def __init__(self, config: CascadeStage, recipe: Detect, classes: int) -> None:
         channels, boxes, masks = recipe.channels, recipe.boxes, recipe.masks
         norm = nn.BatchNorm2d if boxes.norm == "batch" else partial(nn.GroupNorm, channels // CHANNELS_OF_A_GROUP)
         super().__init__(
             box_roi_pool=None,
             box_head=FastRCNNConvFCHead((channels, boxes.size, boxes.size), [channels] * boxes.convolutions, [boxes.hidden], norm),
             box_predictor=BoxPredictor(boxes.hidden, classes + 1, boxes.class_agnostic),
-            fg_iou_thresh=figures.iou,
-            bg_iou_thresh=figures.iou,
+            fg_iou_thresh=config.iou,
+            bg_iou_thresh=config.iou,
             batch_size_per_image=recipe.cascade.samples,
             positive_fraction=recipe.cascade.positive_fraction,
-            bbox_reg_weights=tuple(1 / std for std in figures.stds),
+            bbox_reg_weights=tuple(1 / std for std in config.stds),
             score_thresh=recipe.inference.score,
             nms_thresh=recipe.inference.nms,
             detections_per_img=recipe.inference.detections,
             mask_head=MaskRCNNHeads(channels, [channels] * masks.convolutions, dilation=1),
             mask_predictor=MaskRCNNPredictor(channels, channels, classes + 1),
         )
-        self.weight = figures.weight
+        self.weight = config.weight
 
     def predict_boxes(self, pooled_RCSS: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (R, K), the background at 0, and offsets for every class (R, K, 4)."""

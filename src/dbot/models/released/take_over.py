@@ -14,7 +14,7 @@ from dbot.models.released.layouts import MAPS, detect, renamed, theirs
 from dbot.models.released.reading import read_tensors
 from dbot.models.timm_form import timm_form
 from dbot.params.architectures import Architecture
-from dbot.params.recipes import Decoder as DecoderFigures
+from dbot.params.recipes import Decoder as DecoderConfig
 from dbot.params.released import Layout
 
 
@@ -82,7 +82,7 @@ def _expected(shapes: Shapes, about: Mapping[str, Any], found: Architecture) -> 
     elif about["kind"] == "student":
         depth = len({name.split(".")[2] for name in weights if name.startswith("decoder.blocks.")})
         # Its heads show in no shape, and are needed for none.
-        decoder = DecoderFigures(width=_outputs(weights, "decoder.embed", found.width), depth=depth, heads=1)
+        decoder = DecoderConfig(width=_outputs(weights, "decoder.embed", found.width), depth=depth, heads=1)
         built = Decoder(decoder, found.width, _outputs(weights, "decoder.predict", found.width), found.grid, 0.0)
         expected |= {f"decoder.{name}": tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     return expected
