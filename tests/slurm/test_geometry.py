@@ -62,7 +62,7 @@ def stand_in(file: Path, text: str) -> None:
 
 def snakemake(cluster: Cluster, project: Path, *arguments: str) -> str:
     path = os.pathsep.join((str(project / "stand-in"), str(PROGRAMS), os.environ["PATH"]))
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT / "src")}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join((str(PROJECT / "src"), str(PROJECT)))}
     command = cluster.command("snakemake", "--nocolor", *arguments)
     done = subprocess.run(command, cwd=project, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200)
     assert done.returncode == 0, done.stdout
