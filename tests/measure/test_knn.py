@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from dbot.probe import knn as module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbot.base.errors import UserError
+from dbot.measure import knn as module
 from dbot.measure.knn import knn, require_neighbours
 from dbot.measure.labelled import LabelledFeatures
 from tests.measure.data import blobs

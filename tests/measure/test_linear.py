@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from dbot.probe import linear as module
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from dbot.base.errors import UserError
+from dbot.measure import linear as module
 from dbot.measure.labelled import LabelledFeatures
 from dbot.measure.linear import accuracy, fit, linear_probe, split
 from dbot.params.probes import Linear

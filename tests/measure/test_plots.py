@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from dbot.analyse import figures
+from dbot.measure import plots as figures
 from dbot.measure.insides import Insides, Similarity
 from dbot.measure.plots import Panel, draw_distances, draw_shares, draw_similarity
 

@@ -6,7 +6,7 @@ from timm.models import _registry as registry
 from dbot.params.teachers import has_attention
 
 PLAIN = {"vision_transformer", "deit", "beit"}
-"""Modules of timm whose networks `dbot.analyse` takes."""
+"""Modules of timm whose networks `dbot analyse` takes."""
 
 
 def test_by_timms_own_word_a_plain_name_is_a_plain_vit(paper):

@@ -8,7 +8,7 @@ from dbot.base.errors import UserError
 from dbot.cli import main
 from dbot.report.written import check_written
 from tests.fabricated import Project
-from tests.report.test_properties import analyse
+from tests.report.test_analyses import analyse
 
 FILES = (
     *("table.csv", "table.md", "transfers.csv", "probes.csv", "analyses.csv", "report.html"),
