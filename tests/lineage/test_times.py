@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.lineage.judge import Judge, State, files_read
+from dbot.lineage.judge import Judge, State
 from dbot.lineage.session import Session
 from dbot.lineage.times import OLDEST_NS, outputs, set_times
 from dbot.plan import Job
@@ -48,7 +48,7 @@ def set_all(project: FakeProject) -> None:
 
 def are_in_order(project: FakeProject, job: Job) -> bool:
     """Whether nothing that a job wrote is older than anything that it read, of what is here."""
-    read = [path for role, needed in job.inputs.items() for path in (needed.receipt, *files_read(job, role))]
+    read = [path for role, needed in job.inputs.items() for path in (needed.receipt, *job.reads(role))]
     newest = max(path.stat().st_mtime_ns for path in read or [Path("params.yaml")] if path.is_file())
     return all(path.stat().st_mtime_ns >= newest for path in outputs(job) if path.is_file())
 

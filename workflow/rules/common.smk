@@ -15,7 +15,6 @@ from snakemake.exceptions import WorkflowError
 from dbot.base.errors import UserError
 from dbot.cluster.memory import memory_for_attempt
 from dbot.jobs.registry import kinds
-from dbot.lineage.judge import Judge, failures, files_read
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site
@@ -76,7 +75,7 @@ def inputs(verb):
     def read(wildcards):
         planned = job(verb, wildcards)
         receipts = {role: str(needed.receipt) for role, needed in planned.inputs.items()}
-        return receipts | {f"{role}_files": [str(path) for path in files_read(planned, role)] for role in receipts}
+        return receipts | {f"{role}_files": [str(path) for path in planned.reads(role)] for role in receipts}
 
     return read
 
@@ -150,12 +149,20 @@ def receipts(jobs):
     return [str(each.receipt) for each in jobs]
 
 
+@cache
+def judge():
+    """The judge of this start of Snakemake; loaded only here, because every job of a cluster reads these rules."""
+    from dbot.lineage.judge import Judge
+
+    return Judge()
+
+
 def measured(asked, possible):
     """The receipts that a table or page shows: of what was asked for, and of what holds though nobody asked for it."""
 
     def shown(wildcards):
-        judge, names = Judge(), {each.name for each in asked}
-        return receipts([*asked, *(each for each in possible if each.name not in names and judge.of(each).state.holds)])
+        names = {each.name for each in asked}
+        return receipts([*asked, *(each for each in possible if each.name not in names and judge().of(each).state.holds)])
 
     return shown
 
@@ -168,11 +175,15 @@ def set_the_times():
 
     jobs = jobs_done(PLAN)
     try:
-        for path in restore(Judge(), jobs):
+        for path in restore(judge(), jobs):
             print(f"{path}: restored from DVC's cache", file=sys.stderr)
+            judge.cache_clear()
     except UserError as error:  # what could not be had back is made again, where somebody needs it
         print(*error.problems, sep="\n", file=sys.stderr)
-    set_times(PLAN, Judge(), jobs)
+    try:
+        set_times(PLAN, judge(), jobs)
+    except PermissionError as error:
+        raise WorkflowError(f"{error.filename}: its time can't be set, as it is another person's; work in a clone of your own") from None
 
 
 def hand_over():
@@ -183,7 +194,8 @@ def hand_over():
         with log.open("a") as stream:
             command = ["dbot", verb, "--scale", PLAN.scale]
             if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode:
-                print(f"dbot {verb} failed: {log.read_text().strip().rpartition(chr(10))[2]} (log: {log})", file=sys.stderr)
+                reason = log.read_text().strip().splitlines()[-1:]
+                print(f"dbot {verb} failed: {' '.join(reason)} (log: {log})", file=sys.stderr)
 
 
 def refuse_what_the_cluster_cannot_run():
@@ -202,6 +214,8 @@ def refuse_what_the_cluster_cannot_run():
 
 def say_why_jobs_failed():
     """A line for each job that has failed in this run, with its log."""
+    from dbot.lineage.judge import failures
+
     print(*failures(jobs_of_this_run(), since=BEGAN), sep="\n", file=sys.stderr)
 
 

@@ -1,13 +1,13 @@
 """What detection and segmentation share: training a row's dense network on a pyramid of its encoder's maps."""
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dbot.flops.cost import Cost
 from dbot.jobs.distill import DISTILL
 from dbot.jobs.experiment import Experiment, whole_number
 from dbot.jobs.fetch import FETCH
-from dbot.jobs.kind import DATA, METRICS, MODEL, ROW, Input, Job, Key, Model, Running, Training
+from dbot.jobs.kind import DATA, METRICS, MODEL, ROW, Beginning, Input, Job, Key, Model, Running, Training
 from dbot.jobs.prepare import PREPARE
 from dbot.jobs.starting import with_teacher
 from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
@@ -58,6 +58,20 @@ class DenseTraining(Training, Generic[R]):
         sources += with_teacher(experiment, declared, settings)
         key = {"row": row, "seed": str(seed)}
         return Job(self, experiment.scale, key, inputs, settings, tuple(sources), (MODEL, METRICS), declared.architecture)
+
+    def about(self, given: Beginning) -> dict[str, Any]:
+        """What the checkpoint of a job says of its model."""
+        row, params = given.job.key["row"], given.params
+        recipe = self.recipe(params, row)
+        return {
+            "kind": self.type,
+            "row": row,
+            "seed": int(given.job.key["seed"]),
+            "design": recipe.design,
+            "architecture": params.architectures[params.rows[row].architecture].model_dump(),
+            "recipe": recipe.model_dump(),
+            "classes": given.manifest.classes,
+        }
 
     def run(self, context: Running) -> None:
         begun = self.build(context)

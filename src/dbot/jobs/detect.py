@@ -49,17 +49,7 @@ class Detect(DenseTraining[Recipe]):
 
         groups = dense_groups(made, "pyramid", recipe.optimizer)
         task = detect_task(f"detect {row}", made, recipe, seed, images, statistics, groups, measure)
-        about = {
-            "kind": self.type,
-            "row": row,
-            "seed": int(given.job.key["seed"]),
-            "design": recipe.design,
-            "architecture": architecture.model_dump(),
-            "recipe": recipe.model_dump(),
-            "classes": given.manifest.classes,
-            "category_ids": category_ids,
-        }
-        return Begun(task, made, about)
+        return Begun(task, made, {**self.about(given), "category_ids": category_ids})
 
     def training_cost(self, estimate: Estimate, row: str) -> Cost:
         recipe, name = self.recipe(estimate.params, row), estimate.params.uses.det

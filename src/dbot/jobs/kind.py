@@ -126,6 +126,10 @@ class Job:
         """Its command line, to be pasted into a terminal."""
         return shlex.join(["dbot", *self.arguments])
 
+    def reads(self, role: str) -> list[Path]:
+        """The files beside an input's receipt that it reads."""
+        return [self.inputs[role].folder / name for name in self.kind.reads(self, role)]
+
     def ancestors(self) -> Iterator["Job"]:
         """Every job that it depends on, each once, the nearest first."""
         seen: set[str] = set()

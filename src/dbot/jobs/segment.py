@@ -42,16 +42,7 @@ class Segment(DenseTraining[Recipe]):
 
         groups = dense_groups(made, "pyramid", recipe.optimizer)
         task = segment_task(f"segment {row}", made, recipe, seed, given.manifest, statistics, groups, measure)
-        about = {
-            "kind": self.type,
-            "row": row,
-            "seed": int(given.job.key["seed"]),
-            "design": recipe.design,
-            "architecture": architecture.model_dump(),
-            "recipe": recipe.model_dump(),
-            "classes": given.manifest.classes,
-        }
-        return Begun(task, made, about)
+        return Begun(task, made, self.about(given))
 
     def training_cost(self, estimate: Estimate, row: str) -> Cost:
         recipe, classes = self.recipe(estimate.params, row), estimate.classes(estimate.params.uses.seg)

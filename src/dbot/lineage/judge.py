@@ -159,12 +159,9 @@ class Judge:
                     wanted.add(job.name)
             for job in jobs:
                 if job.name in wanted:
-                    wanted |= {needed.name for role, needed in job.inputs.items() if self._lacks(job, role)}
+                    wanted |= {needed.name for role, needed in job.inputs.items() if not all(map(Path.is_file, job.reads(role)))}
             if len(wanted) == before:
                 return [job for job in jobs if job.name in wanted]
-
-    def _lacks(self, job: Job, role: str) -> bool:
-        return any(not path.is_file() for path in files_read(job, role))
 
     def _look(self, job: Job, inputs: Mapping[str, Standing]) -> Standing:
         ids = {role: found.receipt.id for role, found in inputs.items() if found.receipt is not None}
@@ -221,13 +218,10 @@ def check(standing: Standing) -> Receipt:
         remedy = f"; run the job again (`snakemake {job.receipt}`) or restore what was" if standing.own is State.STALE else ""
         raise UserError(*(f"{_named(job, reason)}{remedy}" for reason in standing.reasons[:1]))
     for name, recorded in receipt.artifacts.items():
-        receipts.verified(job.folder, name, recorded)
+        # The judge has read the small ones.
+        if recorded.bytes > READ_BYTES or not (job.folder / name).is_file():
+            receipts.verified(job.folder, name, recorded)
     return receipt
-
-
-def files_read(job: Job, role: str) -> list[Path]:
-    """The files beside an input's receipt that a job reads."""
-    return [job.inputs[role].folder / name for name in job.kind.reads(job, role)]
 
 
 def reason_of_end(log: Path) -> str | None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbot.lineage.judge import Judge, files_read
+from dbot.lineage.judge import Judge
 from dbot.plan import Job, Plan
 
 OLDEST_NS = 1_000_000_000
@@ -41,7 +41,7 @@ def outputs(job: Job) -> list[Path]:
 
 def _inputs(plan: Plan, job: Job) -> list[Path]:
     """The files by whose time its rule knows that it has to run again: what it reads, or its parameters where it reads nothing."""
-    read = [path for role, needed in job.inputs.items() for path in (needed.receipt, *files_read(job, role))]
+    read = [path for role, needed in job.inputs.items() for path in (needed.receipt, *job.reads(role))]
     return read or plan.resolved.files
 
 

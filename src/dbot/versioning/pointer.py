@@ -74,8 +74,12 @@ def is_kept(path: Path) -> bool:
         return True
     if not found.is_folder and found.size != path.stat().st_size:
         return False
-    # Written after the file: nobody need read that again.
-    return _is_younger(pointer_path(path), path) or found == look(path)
+    if _is_younger(pointer_path(path), path):
+        return True
+    if found != look(path):
+        return False
+    pointer_path(path).touch()  # so that nobody need read the file again
+    return True
 
 
 def check_kept(job: Job, folders: bool = True) -> int:
