@@ -42,7 +42,7 @@ from dbot.train.distributed import Processes
 from dbot.train.loop import train
 from dbot.train.state import StateStore
 from dbot.train.task import Metrics, Task
-from dbot.versioning.project import project_text
+from dbot.versioning.dvc_yaml import project_text
 from tests.fakes import FakeProject
 
 DATA, ROW = "digits", "B-B"

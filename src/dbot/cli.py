@@ -36,7 +36,7 @@ OTHERS = {
     "resources": "suggest memory and run time from Snakemake's benchmark files",
     "params": "show what a row resolves to, and where each value came from",
     "schema": "write what is made from params.yaml's model: schemas, dvc.yaml",
-    "status": "say what is built, stale, missing or running, and why",
+    "status": "say what is built, absent, not run, failed, stale, broken or running, and why",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
     "replay": "do a step again that was not finite, and say what is not",

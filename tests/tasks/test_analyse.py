@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbot.data.labelled import LabelledPixels
-from dbot.measure.looking import analyse_network
+from dbot.measure.analysis import analyse_network
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.analysis import Analysis
 from dbot.tasks.analyse import analyse, some, summary

@@ -18,9 +18,9 @@ from dbot.cli import main
 from dbot.lineage.judge import Judge, State
 from dbot.plan import Job
 from dbot.versioning import keep as keeping
+from dbot.versioning.dvc_yaml import FILE, project_text
 from dbot.versioning.keep import keep, restore
 from dbot.versioning.pointer import check_kept, is_kept, kept_by, look, md5, pointer_path, read_pointer
-from dbot.versioning.project import FILE, project_text
 from tests.fakes import HISTORY, FakeProject
 
 Shell = Callable[..., str]

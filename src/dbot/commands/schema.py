@@ -8,7 +8,7 @@ from dbot.base.files import write_whole
 from dbot.params.load import load
 from dbot.params.schema import included_schema, json_schema, site_schema
 from dbot.plan import Plan
-from dbot.versioning.project import FILE, project_text
+from dbot.versioning.dvc_yaml import FILE, project_text
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

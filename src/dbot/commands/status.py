@@ -1,4 +1,4 @@
-"""Say of every row and cell whether it is built, stale (and what changed), missing or running."""
+"""Say of every row and cell how it stands: built, absent, not run, failed, stale (and what changed), broken or running."""
 
 import argparse
 import json

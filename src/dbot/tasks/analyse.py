@@ -12,9 +12,9 @@ from dbot.data.ahead import read_ahead
 from dbot.data.labelled import LabelledPixels, Numbers
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform
+from dbot.measure.analysis import analyse_network
 from dbot.measure.cka import compare_networks
 from dbot.measure.insides import Insides, Similarity
-from dbot.measure.looking import analyse_network
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.analysis import Analysis
 from dbot.tasks.features import Pace

@@ -8,7 +8,7 @@ import yaml
 from dbot.cli import main
 from dbot.params.load import load
 from dbot.plan import Plan
-from dbot.versioning.project import FILE, project_text
+from dbot.versioning.dvc_yaml import FILE, project_text
 from tests.fakes import PROJECT, FakeProject
 
 

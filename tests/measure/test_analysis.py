@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from dbot.base.errors import UserError
+from dbot.measure.analysis import analyse_network
 from dbot.measure.insides import Insides
-from dbot.measure.looking import analyse_network
 from tests.measure.networks import CPU, asymmetric, classifier, images, split, symmetric
 from tests.measure.test_anatomy import foreign
 
