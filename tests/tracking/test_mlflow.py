@@ -409,5 +409,6 @@ def test_what_the_environment_keeps_secret_is_written_nowhere(
         assert main(verb) == 0
     Path("said.log").write_text("".join(capfd.readouterr()))
     files = [path for path in Path.cwd().rglob("*") if path.is_file()]
-    assert {"report.html", "mlflow.db", "receipt.json", "mark.json", "said.log"} <= {path.name for path in files}
+    assert {"report.html", "mlflow.db", "receipt.json", "said.log"} <= {path.name for path in files}
+    assert "executions" in {path.parent.name for path in files}
     assert [path for path in files if b"hush-" in path.read_bytes()] == []

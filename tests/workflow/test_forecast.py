@@ -36,7 +36,7 @@ def test_what_a_dry_run_of_the_paper_lists_is_forecast(
 
 def test_make_plan_is_a_dry_run_and_its_forecast() -> None:
     said = subprocess.run(
-        ["make", "--dry-run", "--old-file", ".venv/.installed", "plan", "SCALE=paper"],
+        ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/.installed", "plan", "SCALE=paper"],
         cwd=PROJECT,
         text=True,
         capture_output=True,
