@@ -16,11 +16,10 @@ from benchmarks.step import SIZES, architecture
 from benchmarks.training import OneStep
 from dbot.commands.rehearsal import Rehearsal
 from dbot.data.objects.loading import Origin
-from dbot.flops.dense import detector, segmenter
+from dbot.flops import detector, segmenter
 from dbot.models.segmenter import Segmenter
-from dbot.params.detection import Counts, Detect
+from dbot.params.dense import Counts, Detect, Segment
 from dbot.params.load import DEFAULT_FILE, load
-from dbot.params.segmentation import Segment
 from dbot.plan import Plan
 from dbot.tasks.detect import evaluate_detection
 from dbot.tasks.windows import label_image

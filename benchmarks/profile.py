@@ -15,7 +15,7 @@ from benchmarks.device import PEAK, alone, wait_for_device
 from benchmarks.sides import Numbers, cores, disturbance, in_turns, median, started
 from benchmarks.step import SIZES, architecture, crops, pretraining
 from benchmarks.training import OneStep
-from dbot.flops.vit import encoder, student, student_teacher
+from dbot.flops import encoder, student, student_teacher
 
 WHOLE = "the whole step"
 TEACHER, ENCODER, DECODER = "teacher, forward", "student's encoder, forward", "student's decoder, forward"

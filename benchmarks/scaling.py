@@ -32,8 +32,7 @@ from dbot.lineage.judge import Judge
 from dbot.lineage.receipt import read
 from dbot.lineage.verify import verify
 from dbot.params.datasets import Dataset
-from dbot.params.document import Params
-from dbot.params.include import INCLUDE, read_parts
+from dbot.params.document import INCLUDE, Params, read_parts
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.plan import Plan
 from dbot.tasks.classify import classifier_for, evaluate

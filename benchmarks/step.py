@@ -16,10 +16,9 @@ from dbot.data.transforms import in_unit_range, normalise
 from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
 from dbot.models.teachers.teacher import Teacher
-from dbot.params.architectures import Architecture
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.recipes import Decoder
-from dbot.params.teachers import RandomTeacher
+from dbot.params.teachers import Architecture, RandomTeacher
 from dbot.train.batches import lay_out
 from dbot.train.task import Step, Task
 from tests.flops.counted import counted

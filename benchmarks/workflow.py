@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from benchmarks import pages
-from dbot.params.include import INCLUDE, read_parts
+from dbot.params.document import INCLUDE, read_parts
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.plan import Plan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbot import __version__, cli
-from dbot.jobs.registry import kinds
+from dbot.jobs.kind import kinds
 from tests.conftest import PROJECT
 from tests.params_text import params_text
 
@@ -20,7 +20,7 @@ def dbot(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess
 def test_without_arguments_it_lists_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     said = capsys.readouterr().out
-    for verb, purpose in {**{name: kind.title for name, kind in kinds().items()}, **cli.OTHERS}.items():
+    for verb, purpose in {**{name: kind.title for name, kind in kinds().items()}, **cli.VIEWS, **cli.OTHERS}.items():
         assert f"  {verb}" in said
         assert purpose in said
 

@@ -10,7 +10,7 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.params import load as load_module
-from dbot.params.include import read_parts
+from dbot.params.document import read_parts
 from dbot.params.load import load
 from dbot.params.probes import Monitor
 from dbot.params.source import KeyPath, Tree, dotted

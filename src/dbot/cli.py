@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbot import __version__
 from dbot.base import garbage
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
     from dbot.jobs.kind import Kind
 
-OTHERS = {
+VIEWS = {
     "table": "write the table from the receipts",
     "probes": "write the table of probes from the receipts",
     "analyses": "draw the figures of the analyses from the receipts",
     "sweep": "write the numbers of a sweep and draw its figure",
     "transfers": "write the table of transfers from the receipts",
     "report": "write the report page from the receipts",
+}
+OTHERS = {
     "import": "read a released file of weights into a checkpoint of ours",
     "export": "write a checkpoint as timm loads it, with a model card",
     "embed": "turn a folder of images into an array of features",
@@ -50,14 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     garbage.seldom()
     try:
         verb = arguments[0] if arguments else ""
-        if verb in OTHERS:
-            importlib.import_module(f"dbot.commands.{verb}").run(parser(verb).parse_args(arguments[1:]))
-        elif verb in kinds():
-            from dbot.commands import job
-
-            job.run(parser(verb).parse_args(arguments[1:]), kinds()[verb])
-        else:
+        if verb not in VIEWS and verb not in OTHERS and verb not in kinds():
             return _front(arguments)
+        module, _, told = _serving(verb)
+        module.run(parser(verb).parse_args(arguments[1:]), *told)
         sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
@@ -76,20 +74,30 @@ def main(argv: list[str] | None = None) -> int:
 
 def kinds() -> "Mapping[str, Kind]":
     """By verb, the kinds of job: each shares its name with a rule and ends in a receipt."""
-    from dbot.jobs import registry
+    from dbot.jobs.kind import kinds as found
 
-    return registry.kinds()
+    return found()
 
 
 def parser(verb: str) -> argparse.ArgumentParser:
     """What a verb's command line may say: the flags of every verb, then its own."""
-    module = importlib.import_module(f"dbot.commands.{verb}" if verb in OTHERS else "dbot.commands.job")
-    description = module.__doc__ if verb in OTHERS else kinds()[verb].description
+    module, description, told = _serving(verb)
     made = argparse.ArgumentParser(prog=f"dbot {verb}", description=description, allow_abbrev=False)
     made.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")
     made.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
-    module.arguments(made, *(() if verb in OTHERS else (kinds()[verb],)))
+    module.arguments(made, *told)
     return made
+
+
+def _serving(verb: str) -> tuple[Any, str | None, tuple[Any, ...]]:
+    """The module that serves a verb, the verb's description, and what the module is told where it serves more than one."""
+    if verb in VIEWS:
+        views = importlib.import_module("dbot.commands.views")
+        return views, views.VIEWS[verb].description, (verb,)
+    if verb in OTHERS:
+        module = importlib.import_module(f"dbot.commands.{verb}")
+        return module, module.__doc__, ()
+    return importlib.import_module("dbot.commands.job"), kinds()[verb].description, (kinds()[verb],)
 
 
 def _front(arguments: list[str]) -> int:
@@ -97,9 +105,10 @@ def _front(arguments: list[str]) -> int:
         print(f"dbot {__version__}")
         return 0
     jobs = {name: kind.title for name, kind in kinds().items()}
-    wide = max(map(len, (*jobs, *OTHERS)))
+    groups = {"jobs, one a rule of the workflow": jobs, "what the receipts show": VIEWS, "everything else": OTHERS}
+    wide = max(len(name) for group in groups.values() for name in group)
     print("usage: dbot <verb> [--params FILE] [--scale SCALE] ...   (dbot <verb> --help says more)\n")
-    for title, group in (("jobs, one a rule of the workflow", jobs), ("everything else", OTHERS)):
+    for title, group in groups.items():
         print(f"{title}:", *(f"  {name:{wide}}  {text}" for name, text in group.items()), "", sep="\n")
     if arguments and arguments[0] not in ("-h", "--help"):
         print(f"dbot: there is no verb {arguments[0]!r}; the verbs are listed above", file=sys.stderr)

@@ -22,8 +22,8 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from dbot.cluster import slurm
-from dbot.cluster.memory import out_of_memory
-from dbot.cluster.waiting import Verdict, Waiting
+from dbot.cluster.preemption import out_of_memory
+from dbot.cluster.slurm import Verdict, Waiting
 from dbot.lineage.judge import reason_of_end
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.base.lock import locked
+from dbot.base.files import locked
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:

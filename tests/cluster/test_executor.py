@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
 
-from dbot.cluster import slurm, waiting
-from dbot.cluster.waiting import Waiting
+from dbot.cluster import slurm
+from dbot.cluster.slurm import Waiting
 from snakemake_executor_plugin_slurm_dbot import Executor
 
 
@@ -87,7 +87,7 @@ def test_a_job_that_can_never_start_is_cancelled_with_the_reason_and_what_it_ask
 def test_a_forgotten_job_is_done_if_its_outputs_are_there_and_else_an_error(
     reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "GONE_SECONDS", 0.0)
+    monkeypatch.setattr(slurm, "GONE_SECONDS", 0.0)
     reports.info.external_jobid = "8"
     assert not reports.look("RUNNING")
     assert "Slurm has forgotten job 8, and its outputs are not there" in reports.reported[-1]

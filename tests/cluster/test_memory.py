@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dbot.cluster.memory import memory_for_attempt, out_of_memory
+from dbot.cluster.preemption import memory_for_attempt, out_of_memory
 
 
 @pytest.mark.parametrize(

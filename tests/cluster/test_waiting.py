@@ -2,7 +2,7 @@
 
 import pytest
 
-from dbot.cluster.waiting import DOUBTFUL_SECONDS, GONE_SECONDS, Verdict, Waiting
+from dbot.cluster.slurm import DOUBTFUL_SECONDS, GONE_SECONDS, Verdict, Waiting
 
 
 def after(state: str, reason: str, times: int = 2) -> Verdict:

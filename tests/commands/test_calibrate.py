@@ -6,8 +6,8 @@ import pytest
 
 from dbot import cli
 from dbot.forecast import calibration
+from dbot.forecast.calibration import Basis
 from dbot.forecast.forecast import forecast
-from dbot.forecast.rates import Basis
 from dbot.params.load import load
 from dbot.plan import Plan
 from tests.params_text import params_text

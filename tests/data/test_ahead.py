@@ -2,7 +2,7 @@
 
 import pytest
 
-from dbot.data.ahead import read_ahead
+from dbot.data.images import read_ahead
 
 
 def test_batches_come_in_order():

@@ -12,7 +12,7 @@ from dbot.base.digest import tree_table
 from dbot.base.errors import UserError
 from dbot.data.embedded.draw import CATEGORY_IDS, draw
 from dbot.data.embedded.material import PHOTOGRAPHS, divide
-from dbot.data.embedded.scenes import VISIBLE, draw_scene
+from dbot.data.embedded.styles import VISIBLE, draw_scene
 from dbot.data.layouts.reader import read_listing
 from dbot.params.datasets import Dataset, Embedded, Scene, Split
 

@@ -12,8 +12,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from dbot.base.errors import UserError
+from dbot.data.layouts.cifar import read_plain_pickle
 from dbot.data.layouts.listing import Listing, Sample
-from dbot.data.layouts.plain_pickle import read_plain_pickle
 from dbot.data.layouts.reader import READERS, read_listing
 from dbot.params.datasets import Dataset, LabelMaps, Layout, Split
 

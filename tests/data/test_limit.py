@@ -3,8 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.data.layouts.listing import Sample
-from dbot.data.limit import limited
+from dbot.data.layouts.listing import Sample, limited
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 

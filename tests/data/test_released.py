@@ -7,7 +7,7 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.data.released import CACHE, locate
-from dbot.params.released import ReleasedFile
+from dbot.params.teachers import ReleasedFile
 
 NOWHERE = "http://127.0.0.1:9/x.pth"
 """Nobody listens on this port."""

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dbot.flops.dense import detector, detector_weights, segmenter, segmenter_weights, sides, windows
-from dbot.flops.vit import block
+from dbot.flops import block, detector, detector_weights, segmenter, segmenter_weights, sides, windows
 from dbot.params.document import Params
 from dbot.tasks.detect import new_detector
 from dbot.tasks.segment import new_segmenter

@@ -6,7 +6,7 @@ from torch import nn
 
 from dbot.distill.boundary import Promoted, begin_stage
 from dbot.distill.masking import random_mask
-from dbot.flops.vit import (
+from dbot.flops import (
     classifier,
     encoder,
     encoder_weights,
@@ -18,10 +18,9 @@ from dbot.flops.vit import (
 )
 from dbot.models.classifier import build_classifier
 from dbot.models.symmetric import Positions, build_symmetric_classifier
-from dbot.params.architectures import Architecture
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
-from dbot.params.teachers import PackageTeacher, RandomTeacher, TimmTeacher
+from dbot.params.teachers import Architecture, PackageTeacher, RandomTeacher, TimmTeacher
 from tests.flops.counted import counted
 
 SMALL = Architecture(title="small", image_size=32, patch_size=4, width=48, depth=3, heads=3, mlp_ratio=4.0)

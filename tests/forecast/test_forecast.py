@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dbot.forecast.calibration import Basis
 from dbot.forecast.forecast import HOUR, Forecast, forecast
-from dbot.forecast.rates import Basis
 from dbot.lineage import executions
 from dbot.lineage.judge import Judge
 from dbot.params.load import load

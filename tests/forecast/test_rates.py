@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from dbot.base.errors import UserError
-from dbot.flops.cost import Flops
-from dbot.forecast.calibration import Calibration, Measured, merged, read, write
-from dbot.forecast.rates import Basis, Rates
+from dbot.flops import Flops
+from dbot.forecast.calibration import Basis, Calibration, Measured, Rates, merged, read, write
 from dbot.jobs.work import Pass, Work
-from dbot.params.hardware import HardwareKind
 from dbot.params.load import load
+from dbot.params.scales import HardwareKind
 from dbot.plan import Job, Plan
 from tests.conftest import PROJECT
 

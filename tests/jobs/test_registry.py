@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from dbot.jobs.distill import DISTILL
-from dbot.jobs.kind import Kind, Measurement, Preparation, Training
-from dbot.jobs.registry import kinds
+from dbot.jobs.kind import Kind, Measurement, Preparation, Training, kinds
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
@@ -77,7 +76,7 @@ def test_the_plan_makes_jobs_by_the_name_of_their_kind(plan: Plan) -> None:
 
 def test_declaring_jobs_loads_no_heavy_library() -> None:
     program = (
-        "import sys; from dbot.jobs.registry import kinds; from dbot.params.load import load; from dbot.plan import Plan;"
+        "import sys; from dbot.jobs.kind import kinds; from dbot.params.load import load; from dbot.plan import Plan;"
         "assert kinds(); Plan(load(scale='paper')).jobs();"
         "print(*{'torch', 'torchvision', 'timm', 'numpy'} & set(sys.modules))"
     )

@@ -1,4 +1,4 @@
-from dbot.lineage.flat import differences, flattened
+from dbot.lineage.receipt import differences, flattened
 
 
 def test_keys_are_dotted_and_lists_are_values() -> None:

@@ -423,7 +423,7 @@ def test_a_teacher_that_has_changed_since_is_named(
 
 def test_other_code_than_that_of_the_commit_is_named(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commit that an execution names is there, and holds something else than what ran."""
-    Path("src/dbot/plan/plan.py").write_text("# nothing of what ran\n")
+    Path("src/dbot/plan.py").write_text("# nothing of what ran\n")
     git("commit", "-qam", "other code")
     other = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     elsewhere(commit=other)()
@@ -470,8 +470,8 @@ def test_a_changed_tree_is_on_the_execution(spoilable: Path) -> None:
     """With the digest of what differs, be it changed, removed or new."""
     seen = {surroundings.git_commit()[1]}
     for change in (
-        lambda: Path("src/dbot/plan/plan.py").write_text("changed"),
-        lambda: Path("src/dbot/plan/plan.py").unlink(),
+        lambda: Path("src/dbot/plan.py").write_text("changed"),
+        lambda: Path("src/dbot/plan.py").unlink(),
         lambda: Path("src/dbot/new.py").write_text("new"),
         lambda: Path("params.yaml").write_text("scale: other"),
     ):

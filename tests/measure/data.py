@@ -2,7 +2,7 @@
 
 import torch
 
-from dbot.measure.labelled import LabelledFeatures
+from dbot.measure.knn import LabelledFeatures
 
 
 def blobs(count: int, width: int, classes: int, seed: int, spread: float = 1.0, scales: bool = False) -> LabelledFeatures:

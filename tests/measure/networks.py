@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dbot.base.seeds import generator
 from dbot.models.encoder import build_encoder, initialise
 from dbot.models.symmetric import Positions, build_symmetric_classifier, build_symmetric_encoder, initialise_symmetric
-from dbot.params.architectures import Architecture
+from dbot.params.teachers import Architecture
 
 CPU = torch.device("cpu")
 

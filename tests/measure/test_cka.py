@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
+from dbot.measure.analysis import tokens_heard
 from dbot.measure.anatomy import anatomy_of
 from dbot.measure.cka import Moments, compare_networks
 from dbot.measure.insides import Similarity
-from dbot.measure.listening import tokens_heard
 from tests.measure.networks import CPU, asymmetric, images, split, symmetric
 
 SEEDS = st.integers(0, 2**32 - 1)

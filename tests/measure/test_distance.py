@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dbot.measure.distance import attention_distance, patch_distances
+from dbot.measure.analysis import attention_distance, patch_distances
 
 SIDES = st.integers(1, 5)
 

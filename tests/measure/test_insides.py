@@ -5,16 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbot.base.errors import UserError
-from dbot.measure.insides import (
-    DISTANCES,
-    SHARES,
-    Insides,
-    Similarity,
-    read_insides,
-    read_similarity,
-    write_insides,
-    write_similarity,
-)
+from dbot.measure.insides import DISTANCES, SHARES, Insides, Similarity, read_insides, read_similarity, write_insides, write_similarity
 
 FOUND = Insides(distances=((1.5, 2.25, 0.1), (4.0, 1 / 3, 16.0)), shares=((0.1, 0.2), (0.25, 1.0)))
 

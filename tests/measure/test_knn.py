@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from dbot.base.errors import UserError
 from dbot.measure import knn as module
-from dbot.measure.knn import knn, require_neighbours
-from dbot.measure.labelled import LabelledFeatures
+from dbot.measure.knn import LabelledFeatures, knn, require_neighbours
 from tests.measure.data import blobs
 from tests.train.small import ALONE
 from tests.train.test_distributed import together

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dbot.base.errors import UserError
 from dbot.measure import linear as module
-from dbot.measure.labelled import LabelledFeatures
+from dbot.measure.knn import LabelledFeatures
 from dbot.measure.linear import accuracy, fit, linear_probe, split
 from dbot.params.probes import Linear
 from tests.measure.data import blobs

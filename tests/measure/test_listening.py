@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from dbot.measure.analysis import attention_heard, tokens_heard
 from dbot.measure.anatomy import anatomy_of
-from dbot.measure.listening import attention_heard, tokens_heard
 from dbot.models.encoder import encode_all
 from tests.measure.networks import asymmetric, classifier, images, symmetric
 

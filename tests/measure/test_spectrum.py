@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from dbot.measure.spectrum import TOP, singular_shares
+from dbot.measure.analysis import TOP, singular_shares
 
 
 def drawn(seed: int, *shape: int) -> Tensor:

@@ -18,9 +18,9 @@ from dbot.models.positions import resize_positions
 from dbot.models.pyramid import build_pyramid, dense_groups, initialise_pyramid, load_encoder_into
 from dbot.models.relative import SPECIAL, TABLE, resize_relative_positions, table_side
 from dbot.models.symmetric import SHARED_TABLE, Positions, SymmetricStudent, initialise_symmetric
-from dbot.params.architectures import Architecture
 from dbot.params.dense import Dense
 from dbot.params.recipes import Decoder, Optimizer
+from dbot.params.teachers import Architecture
 from dbot.train.optimizer import build_optimizer
 from tests.train.test_distributed import together
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect
 from dbot.params.load import ALLOWED
 from tests.models.detector.small import published
 

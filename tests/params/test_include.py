@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dbot.base.errors import UserError
-from dbot.params.include import read_parts
+from dbot.params.document import read_parts
 from tests.conftest import PROJECT
 
 TOP = "include: [parts/a.yaml, parts/b.yaml]\nscale: x\nrows: {first: 1}\n"

@@ -11,7 +11,7 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.params import load as load_module
-from dbot.params.include import read_parts
+from dbot.params.document import read_parts
 from dbot.params.load import Resolved, load
 from dbot.params.source import KeyPath, Tree
 from tests.conftest import PROJECT

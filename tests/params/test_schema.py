@@ -8,7 +8,7 @@ import pytest
 import yaml
 from referencing import Registry, Resource
 
-from dbot.params.include import read_parts
+from dbot.params.document import read_parts
 from dbot.params.schema import included_schema, json_schema
 from dbot.params.source import read_yaml
 from tests.conftest import PROJECT

@@ -2,8 +2,7 @@
 
 import pytest
 
-from dbot.params.document import Params
-from dbot.params.include import read_parts
+from dbot.params.document import Params, read_parts
 from dbot.params.recipes import AsymmetricPretrain, Optimizer, SymmetricPretrain
 from dbot.params.section import model_at
 from dbot.params.source import KeyPath

@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Decoder
+from dbot.params.teachers import Architecture
 
 FOLDER = Path(os.environ.get("DBOT_PARITY", Path(__file__).parent / "data"))
 

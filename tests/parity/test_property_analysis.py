@@ -5,8 +5,7 @@ import math
 import pytest
 from torch.testing import assert_close
 
-from dbot.measure.distance import attention_distance, patch_distances
-from dbot.measure.spectrum import singular_shares
+from dbot.measure.analysis import attention_distance, patch_distances, singular_shares
 from tests.parity.conftest import Figures, figures
 
 

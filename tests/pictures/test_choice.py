@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.pictures.choice import Ranked, chosen
+from dbot.pictures.sheet import Ranked, chosen
 
 
 def places(groups):

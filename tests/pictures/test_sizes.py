@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dbot.pictures.sizes import shown_size, sized_image, sized_map
+from dbot.pictures.maps import shown_size, sized_image, sized_map
 
 
 @pytest.mark.parametrize(

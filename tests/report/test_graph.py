@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from dbot.lineage.judge import Judge
-from dbot.report.graph import BOX, graph
+from dbot.report.charts import BOX, graph
 from tests.fabricated import Project
 
 

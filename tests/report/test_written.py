@@ -6,7 +6,7 @@ import pytest
 
 from dbot.base.errors import UserError
 from dbot.cli import main
-from dbot.report.written import check_written
+from dbot.commands.verify import check_written
 from tests.fabricated import Project
 from tests.report.test_analyses import analyse
 

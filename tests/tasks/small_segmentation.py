@@ -9,7 +9,7 @@ from PIL import Image
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.prepare import prepare
 from dbot.params.datasets import Check, Dataset, LabelMaps, Split
-from dbot.params.segmentation import Segment
+from dbot.params.dense import Segment
 
 CLASSES = 3
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dbot.data.labelled import LabelledPixels
 from dbot.measure.analysis import analyse_network
 from dbot.models.teachers.encoder import EncoderTeacher
-from dbot.params.analysis import Analysis
+from dbot.params.probes import Analysis
 from dbot.tasks.analyse import analyse, some, summary
 from dbot.train.distributed import Processes
 from tests.measure.networks import asymmetric

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dbot.base.seeds import generator
 from dbot.models.segmenter import build_segmenter, enlarged, initialise_heads
-from dbot.params.segmentation import SegmentInference
+from dbot.params.dense import SegmentInference
 from dbot.tasks.windows import label_image, slide
 from tests.models.stand_in_pyramid import StandInPyramid
 from tests.tasks.small_segmentation import recipe

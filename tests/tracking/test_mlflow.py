@@ -24,9 +24,8 @@ from dbot.lineage.receipt import Receipt
 from dbot.lineage.session import Session
 from dbot.plan import Job
 from dbot.tracking import address, runs
-from dbot.tracking.address import tracking_uri
+from dbot.tracking.address import Patience, tracking_uri
 from dbot.tracking.mlflow import Feed, Synced, check_runs, sync
-from dbot.tracking.patience import Patience
 from dbot.tracking.store import Store
 from tests.fakes import HISTORY, FakeProject, sealed_anew
 

@@ -10,10 +10,9 @@ from torch.utils.data import Dataset
 from dbot.base.seeds import generator, seed_host
 from dbot.distill.boundary import begin_stage
 from dbot.distill.objective import AsymmetricObjective
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Blocks, SymmetricPretrain
 from dbot.params.scales import ExecutionSettings, Normalisation
-from dbot.params.teachers import RandomTeacher
+from dbot.params.teachers import Architecture, RandomTeacher
 from dbot.train.distributed import Processes
 from dbot.train.loop import Outcome, train
 from dbot.train.state import StateStore

@@ -6,7 +6,7 @@ import shlex
 import pytest
 from snakemake.cli import get_argument_parser
 
-from dbot.forecast.targets import targets
+from dbot.forecast.work import targets
 from dbot.params.load import load
 from dbot.plan import Plan
 from tests.workflow.conftest import PROJECT

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dbot import cli
-from dbot.forecast.targets import targets
-from dbot.jobs.registry import kinds
+from dbot.forecast.work import targets
+from dbot.jobs.kind import kinds
 from dbot.params.load import load
 from dbot.plan import Plan
 from tests.workflow.conftest import PROJECT, snakemake

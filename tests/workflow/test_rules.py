@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dbot import cli
-from dbot.jobs.registry import kinds
+from dbot.jobs.kind import kinds
 from dbot.params.load import load
 from dbot.plan import RESULTS, Job, Plan
 from tests.params_text import params_text

@@ -13,8 +13,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from dbot.base.errors import UserError
-from dbot.cluster.memory import memory_for_attempt
-from dbot.jobs.registry import kinds
+from dbot.cluster.preemption import memory_for_attempt
+from dbot.jobs.kind import kinds
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site

@@ -1,8 +1,10 @@
 """Files and folders that this project writes: there whole or not at all, and no folder in place of somebody else's."""
 
 import errno
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,3 +68,23 @@ def whole_folder(target: Path, marker: str) -> Iterator[Path]:
         target.rename(old)
     part.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+POLL_SECONDS = 0.05
+
+
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of ``path``, or raise TimeoutError when others hold it for longer than ``seconds``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds
+    with path.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(f"{path} was locked for {seconds:g} s") from None
+                time.sleep(POLL_SECONDS)
+        yield

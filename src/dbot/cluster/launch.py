@@ -21,7 +21,7 @@ from pathlib import Path
 from dbot.base.errors import UserError
 from dbot.cluster import slurm
 from dbot.cluster.gpus import reserve_gpus
-from dbot.cluster.memory import out_of_memory
+from dbot.cluster.preemption import out_of_memory
 from dbot.lineage.surroundings import slurm_job
 
 LEFT_OFF = os.EX_TEMPFAIL

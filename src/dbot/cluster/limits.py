@@ -8,7 +8,7 @@ from typing import Literal
 
 from dbot.cluster.answers import Node, Partition, Qos
 from dbot.cluster.finding import Finding, listed
-from dbot.jobs.registry import kinds
+from dbot.jobs.kind import kinds
 from dbot.params.scales import Resources
 from dbot.params.site import Site
 from dbot.plan import Job, Plan

@@ -1,6 +1,8 @@
-"""What becomes of jobs whose places are taken by jobs of a higher partition or of a stronger quality of service."""
+"""What becomes of jobs that lose their places to stronger ones, or that run out of main memory."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from dbot.cluster.answers import Partition
 from dbot.cluster.finding import Finding
@@ -64,3 +66,30 @@ def _fate(who: str, mode: str, grace: int, lead: float) -> Finding:
         what = f"preemption: jobs of {who} are suspended for others, and keep main memory and GPU memory meanwhile"
         return Finding("warn", what, "name another in site.yaml if they fail of it")
     return Finding("ok", f"preemption: none takes the places of jobs of {who}")
+
+
+SAID = re.compile(r"out of memory\? raise .* from ([\d.]+)$")
+
+
+def out_of_memory(verb: str, memory_gb: float) -> str:
+    """The line for whoever reads the log: which key of params.yaml to raise, and from how many GB."""
+    return f"out of memory? raise resources.{verb}.any.memory_gb (or that of its size) in params.yaml from {memory_gb:g}"
+
+
+def memory_for_attempt(memory_gb: float, growth: float, attempt: int, log: Path) -> float:
+    """Main memory that an attempt at a job asks for, in GB: more than the last one had, if that ran out of it.
+
+    Args:
+        memory_gb: what params.yaml gives it.
+        growth: how many times as much the next attempt asks for.
+        attempt: 1 for the first in this run of Snakemake.
+        log: the job's log, whose last line says how the last attempt ended.
+    """
+    if attempt == 1:
+        return memory_gb
+    try:
+        lines = log.read_text(errors="replace").split("\n")
+    except OSError:
+        return memory_gb
+    said = SAID.search(next((line for line in reversed(lines) if line.strip()), ""))
+    return memory_gb if said is None else max(memory_gb, round(float(said[1]) * growth, 1))

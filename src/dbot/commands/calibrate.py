@@ -21,12 +21,10 @@ def run(args: argparse.Namespace) -> None:
     from dbot.commands.rehearsal import Rehearsal
     from dbot.forecast import calibration
     from dbot.forecast.calibration import Measured
-    from dbot.forecast.targets import jobs_of
-    from dbot.forecast.work import Works, kinds
+    from dbot.forecast.work import Works, jobs_of, kinds
     from dbot.lineage.surroundings import now
     from dbot.params.load import load
-    from dbot.plan import Plan
-    from dbot.plan.plan import CALIBRATE
+    from dbot.plan import CALIBRATE, Plan
     from dbot.tasks.throughput import throughput
     from dbot.train.distributed import processes
 

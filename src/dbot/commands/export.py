@@ -58,7 +58,7 @@ def _found(target: Path) -> tuple[Path, Path | None]:
         UserError: the receipt's job wrote no checkpoint.
     """
     from dbot.base.errors import UserError
-    from dbot.jobs.registry import kinds
+    from dbot.jobs.kind import kinds
     from dbot.lineage import receipt as receipts
     from dbot.plan import RECEIPT
 

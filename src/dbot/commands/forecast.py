@@ -4,7 +4,7 @@ import argparse
 
 from dbot.forecast import show
 from dbot.forecast.forecast import forecast
-from dbot.forecast.targets import jobs_of
+from dbot.forecast.work import jobs_of
 from dbot.params.load import load
 from dbot.plan import Plan
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from dbot.params.released import Layout
+from dbot.params.teachers import Layout
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,9 @@ import json
 
 from dbot.base.errors import UserError
 from dbot.lineage.provenance.crate import crate
-from dbot.lineage.provenance.mermaid import mermaid
 from dbot.lineage.provenance.prov import prov
 from dbot.lineage.provenance.story import story
-from dbot.lineage.provenance.text import as_json, as_text
+from dbot.lineage.provenance.text import as_json, as_text, mermaid
 from dbot.lineage.target import jobs_at
 from dbot.params.load import load
 from dbot.plan import Plan

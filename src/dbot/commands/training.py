@@ -24,9 +24,9 @@ from dbot.lineage.session import Session, place
 from dbot.models import checkpoint
 from dbot.models.checkpointing import checkpoint_blocks
 from dbot.models.timm_form import design_of
-from dbot.params.architectures import Architecture
 from dbot.params.document import Params
 from dbot.params.site import load_site
+from dbot.params.teachers import Architecture
 from dbot.plan import METRICS, Job, Plan
 from dbot.tracking.mlflow import Feed
 from dbot.train.distributed import Processes, processes

@@ -9,14 +9,19 @@ import io
 import os
 import re
 import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from simplejpeg import decode_jpeg, decode_jpeg_header
+from torch import Tensor
 
 from dbot.base.errors import UserError
+from dbot.params.datasets import Jpeg
 
 BROKEN = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, MemoryError)
 """What Pillow raises for damaged files, depending on the format and on what is damaged."""
@@ -185,3 +190,71 @@ def _reason(error: BaseException) -> str:
     # Pillow names the in-memory stream, which tells a user nothing.
     text = str(error) or type(error).__name__
     return "unknown format" if text.startswith("cannot identify") else " ".join(text.split())
+
+
+DECODERS = 8
+"""Most threads that decode images."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def read_ahead(read: Callable[[Key], Value], batches: Iterable[Sequence[Key]]) -> Iterator[list[Value]]:
+    """What ``read`` gives for each batch of keys, in order; the next batch is read while the caller works on the last."""
+    with ThreadPoolExecutor(min(DECODERS, len(os.sched_getaffinity(0)))) as pool:
+        coming: list[Future[Value]] | None = None
+        try:
+            for batch in batches:
+                next_ones = [pool.submit(read, key) for key in batch]
+                if coming is not None:
+                    yield [future.result() for future in coming]
+                coming = next_ones
+            if coming is not None:
+                yield [future.result() for future in coming]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+SUBSAMPLING = {"full": 0, "half": 2}
+"""Pillow's number for how densely JPEG keeps colours."""
+
+
+def shrunk(content: bytes, pixels: Tensor, short_side: int, jpeg: Jpeg) -> bytes:
+    """A file's bytes with its image shrunk to a short side; those of an image that isn't larger are returned as they are.
+
+    What came as JPEG stays one; all else becomes PNG.
+
+    Args:
+        content: the file's bytes.
+        pixels: its decoded image, uint8 RGB (3, H, W).
+        short_side: in pixels.
+        jpeg: how JPEG is written.
+    """
+    if min(pixels.shape[1:]) <= short_side:
+        return content
+    image = _resized(pixels, short_side)
+    if content.startswith(JPEG_MAGIC):
+        return encoded(image, "JPEG", quality=jpeg.quality, subsampling=SUBSAMPLING[jpeg.colours])
+    return encoded(image, "PNG", compress_level=6)
+
+
+def shrunk_pixels(pixels: Tensor, short_side: int) -> bytes:
+    """A PPM file of an image, uint8 RGB (3, H, W), shrunk to a short side, or of its own size where it isn't larger."""
+    return encoded(_resized(pixels, short_side), "PPM")
+
+
+def _resized(pixels: Tensor, short_side: int) -> Image.Image:
+    """The image at a short side of at most so many pixels. Pillow shrinks in integers, so every machine gets the same pixels."""
+    image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+    height, width = pixels.shape[1:]
+    if min(height, width) <= short_side:
+        return image
+    scale = short_side / min(height, width)
+    return image.resize((max(short_side, round(width * scale)), max(short_side, round(height * scale))), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
+    """The bytes of an image file."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **settings)
+    return stream.getvalue()

@@ -18,14 +18,12 @@ from torch import Tensor
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
-from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, image_size, read_label_map
+from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, encoded, image_size, read_label_map, shrunk, shrunk_pixels
 from dbot.data.labelmaps.values import classes_of
-from dbot.data.layouts.listing import PARTS, Listing, Part, Sample
+from dbot.data.layouts.listing import PARTS, Listing, Part, Sample, limited
 from dbot.data.layouts.reader import read_listing
-from dbot.data.limit import limited
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
-from dbot.data.shrink import encoded, shrunk, shrunk_pixels
 from dbot.params.datasets import Dataset
 
 CHUNK = 256

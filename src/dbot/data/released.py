@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
-from dbot.params.released import ReleasedFile
+from dbot.params.teachers import ReleasedFile
 
 CACHE = Path("data/released")
 TIMEOUT_SECONDS = 60.0

@@ -19,10 +19,9 @@ from dbot.distill.designs import DESIGNS, Student
 from dbot.models.checkpoint import part
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.teacher import Teacher
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, Boundary, SymmetricPretrain
 from dbot.params.scales import Normalisation
-from dbot.params.teachers import RandomTeacher
+from dbot.params.teachers import Architecture, RandomTeacher
 
 Recipe = AsymmetricPretrain | SymmetricPretrain
 

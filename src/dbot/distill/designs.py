@@ -11,8 +11,8 @@ from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.encoder import build_encoder, initialise
 from dbot.models.positions import resize_to_grid
 from dbot.models.symmetric import Positions, SymmetricStudent, build_symmetric_encoder, initialise_symmetric
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
+from dbot.params.teachers import Architecture
 
 Student = AsymmetricStudent | SymmetricStudent
 

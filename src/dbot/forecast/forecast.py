@@ -6,13 +6,12 @@ from functools import cached_property
 from math import ceil
 
 from dbot.forecast import calibration
-from dbot.forecast.calibration import Calibration
-from dbot.forecast.rates import Basis, Rates
+from dbot.forecast.calibration import Basis, Calibration, Rates
 from dbot.forecast.work import Works
 from dbot.jobs.work import Work
 from dbot.lineage.executions import Execution
 from dbot.lineage.judge import Judge
-from dbot.params.hardware import HardwareKind
+from dbot.params.scales import HardwareKind
 from dbot.plan import Job, Plan
 
 HOUR = 3600.0

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dbot.base import durations
+from dbot.forecast.calibration import Basis
 from dbot.forecast.forecast import Forecast, JobForecast, Sums
-from dbot.forecast.rates import Basis
 
 NOTHING = "–"
 WIDTH = 100

@@ -3,10 +3,10 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from dbot.flops.vit import classifier as classifier_cost
-from dbot.flops.vit import encoder_weights
+from dbot.flops import classifier as classifier_cost
+from dbot.flops import encoder_weights
+from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun, Job, Training
-from dbot.jobs.starting import start_of
 from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from dbot.base.errors import UserError
-from dbot.flops.cost import Cost
-from dbot.flops.vit import encoder
+from dbot.flops import Cost, encoder
 from dbot.jobs.distill import student
 from dbot.jobs.experiment import Experiment
 from dbot.jobs.kind import DATA, MEASURED, ROW, Input, Job, Key, Measurement, Running

@@ -3,18 +3,16 @@
 from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
-from dbot.flops.cost import Cost
+from dbot.flops import Cost
 from dbot.jobs.distill import DISTILL
-from dbot.jobs.experiment import Experiment, whole_number
+from dbot.jobs.experiment import Experiment, whole_number, with_teacher
 from dbot.jobs.fetch import FETCH
 from dbot.jobs.kind import DATA, METRICS, MODEL, ROW, Beginning, Input, Job, Key, Model, Running, Training
 from dbot.jobs.prepare import PREPARE
-from dbot.jobs.starting import with_teacher
 from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect, Segment
 from dbot.params.document import Params
 from dbot.params.rows import Column
-from dbot.params.segmentation import Segment
 
 R = TypeVar("R", Detect, Segment)
 

@@ -1,12 +1,11 @@
 """Training of a row's detector."""
 
-from dbot.flops.cost import Cost
-from dbot.flops.dense import detector, detector_weights, mean, sides
+from dbot.flops import Cost, detector, detector_weights, mean, sides
 from dbot.jobs.dense import DenseTraining
+from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun
-from dbot.jobs.starting import start_of
 from dbot.jobs.work import Estimate
-from dbot.params.detection import Detect as Recipe
+from dbot.params.dense import Detect as Recipe
 from dbot.params.document import Params
 
 
@@ -28,7 +27,7 @@ class Detect(DenseTraining[Recipe]):
 
         from dbot.data.objects.annotations import ground_truth
         from dbot.data.objects.loading import TrainingObjects, ValidationViews
-        from dbot.data.objects.score import score
+        from dbot.data.objects.results import score
         from dbot.models.pyramid import dense_groups
         from dbot.tasks.detect import begin_detector, detect_task, evaluate_detection
         from dbot.train.task import Metrics

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from dbot.base.errors import UserError
-from dbot.flops.cost import Flops
-from dbot.flops.vit import Frozen, foreign_teacher, random_teacher, student_teacher, student_weights
-from dbot.flops.vit import student as student_cost
+from dbot.flops import Flops, Frozen, foreign_teacher, random_teacher, student_teacher, student_weights
+from dbot.flops import student as student_cost
 from dbot.jobs.experiment import Experiment, whole_number
 from dbot.jobs.fetch import FETCH
 from dbot.jobs.kind import DATA, METRICS, ROW, Beginning, Begun, Input, Job, Key, Model, Running, Training

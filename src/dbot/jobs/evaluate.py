@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbot.flops.vit import classifier as classifier_cost
+from dbot.flops import classifier as classifier_cost
 from dbot.jobs.dense import DenseTraining
 from dbot.jobs.detect import DETECT
 from dbot.jobs.experiment import Experiment
@@ -119,8 +119,7 @@ def _detector(context: Running, model: Checkpoint, row: str) -> "Metrics":
     from dbot.base.files import write_whole
     from dbot.data.objects.annotations import ground_truth
     from dbot.data.objects.loading import ValidationViews
-    from dbot.data.objects.results import write_results
-    from dbot.data.objects.score import score
+    from dbot.data.objects.results import score, write_results
     from dbot.pictures.detection import detection_gallery
     from dbot.tasks.detect import detector_of, evaluate_detection
 
@@ -145,8 +144,8 @@ def _segmenter(context: Running, model: Checkpoint, row: str) -> "Metrics":
 
     from dbot.base.files import write_whole
     from dbot.data.labelmaps.pairs import Pairs
-    from dbot.pictures.choice import Ranked
     from dbot.pictures.segmentation import Labelled, ranked, segmentation_gallery
+    from dbot.pictures.sheet import Ranked
     from dbot.tasks.segment import evaluate_segmentation, segmenter_of
     from dbot.tasks.windows import label_image
 

@@ -1,7 +1,7 @@
 """Taking over weights that others released."""
 
 from dbot.base.errors import UserError
-from dbot.flops.vit import encoder_weights
+from dbot.flops import encoder_weights
 from dbot.jobs.experiment import Experiment
 from dbot.jobs.kind import MODEL, Context, Job, Key, Model, Preparation
 from dbot.jobs.work import BYTES, Estimate, Work

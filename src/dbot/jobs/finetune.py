@@ -2,11 +2,10 @@
 
 from dbot.jobs.classification import Classification, Recipe, findings
 from dbot.jobs.distill import DISTILL
-from dbot.jobs.experiment import Experiment, whole_number
+from dbot.jobs.experiment import Experiment, whole_number, with_teacher
 from dbot.jobs.fetch import FETCH
 from dbot.jobs.kind import DATA, METRICS, ROW, Input, Job, Key, Model, Running
 from dbot.jobs.prepare import PREPARE
-from dbot.jobs.starting import with_teacher
 from dbot.params.document import Params
 
 LAST, BEST = "last.safetensors", "best.safetensors"

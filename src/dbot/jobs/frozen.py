@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from dbot.base.errors import UserError
-from dbot.flops.vit import Frozen
+from dbot.flops import Frozen
 from dbot.jobs.distill import student
 from dbot.jobs.experiment import Experiment, whole_number
 from dbot.jobs.kind import Job, Measurement, Running

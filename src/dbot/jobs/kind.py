@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from dbot.train.distributed import Processes
     from dbot.train.loop import Outcome
     from dbot.train.task import Metrics, Task
+import importlib
+import pkgutil
+from functools import cache
+
+from dbot import jobs
 
 RESULTS = Path("results")
 LOGS = Path("logs")
@@ -331,3 +336,11 @@ class Measurement(Kind):
     @abstractmethod
     def run(self, context: Running) -> None:
         """Do a job."""
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """By name, every kind of job, in the order in which they are listed."""
+    modules = [importlib.import_module(f"{jobs.__name__}.{found.name}") for found in pkgutil.iter_modules(jobs.__path__)]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Kind)]
+    return {kind.name: kind for kind in sorted(found, key=lambda kind: (kind.order, kind.name))}

@@ -1,13 +1,12 @@
 """Training of a row's semantic segmenter."""
 
-from dbot.flops.cost import Cost
-from dbot.flops.dense import segmenter, segmenter_weights, sides, windows
+from dbot.flops import Cost, segmenter, segmenter_weights, sides, windows
 from dbot.jobs.dense import DenseTraining
+from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun
-from dbot.jobs.starting import start_of
 from dbot.jobs.work import Estimate
+from dbot.params.dense import Segment as Recipe
 from dbot.params.document import Params
-from dbot.params.segmentation import Segment as Recipe
 
 
 class Segment(DenseTraining[Recipe]):

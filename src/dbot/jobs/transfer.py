@@ -8,7 +8,7 @@ from dbot.jobs.finetune import FINETUNE
 from dbot.jobs.kind import DATA, METRICS, MODEL, ROW, Input, Job, Key, Model, Running
 from dbot.jobs.prepare import PREPARE
 from dbot.params.document import Params
-from dbot.params.transfer import TransferSet
+from dbot.params.probes import TransferSet
 
 
 class Transfer(Classification):

@@ -6,14 +6,11 @@ from typing import Any
 
 from dbot.base.digest import data_digest
 from dbot.data.layouts.listing import Part
-from dbot.flops.cost import Flops
-from dbot.flops.dense import PLAIN_ASPECT
-from dbot.flops.vit import Frozen, foreign_teacher, student_teacher
-from dbot.params.architectures import Architecture
+from dbot.flops import PLAIN_ASPECT, Flops, Frozen, foreign_teacher, student_teacher
 from dbot.params.document import Params
 from dbot.params.recipes import Training
 from dbot.params.scales import Resources
-from dbot.params.teachers import RandomTeacher
+from dbot.params.teachers import Architecture, RandomTeacher
 
 Counts = Mapping[tuple[str, Part], int | None]
 """Images by data set and part. None: not known."""

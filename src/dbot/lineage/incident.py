@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, Validat
 
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
-from dbot.jobs.registry import kinds
+from dbot.jobs.kind import kinds
 from dbot.plan import Job
 from dbot.train.incident import Incident
 

@@ -19,8 +19,7 @@ from dbot.base.errors import UserError
 from dbot.lineage import executions, surroundings
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import Execution
-from dbot.lineage.flat import differences
-from dbot.lineage.receipt import Artifact, Receipt
+from dbot.lineage.receipt import Artifact, Receipt, differences
 from dbot.lineage.underway import Underway, underway
 from dbot.plan import Job, Plan
 

@@ -1,10 +1,12 @@
-"""What a person points at: a cell of the table, a receipt, or a file that a job wrote."""
+"""Cells and files as a person names them, and the walk from them back to the data, receipt by receipt."""
 
 from pathlib import Path
 
 from dbot.base.errors import UserError
-from dbot.jobs.registry import kinds
+from dbot.jobs.kind import kinds
+from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import job_of
+from dbot.lineage.receipt import Receipt
 from dbot.params.load import load
 from dbot.params.rows import COLUMNS, Column
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
@@ -79,3 +81,25 @@ def _jobs_of_path(plan: Plan, path: Path) -> list[Job]:
 
 def _is_seed(text: str) -> bool:
     return text.startswith("seed") and text.removeprefix("seed").isdecimal()
+
+
+def walk(paths: list[Path]) -> dict[Path, Receipt]:
+    """The receipts at some paths and all that they came from, the nearest first.
+
+    Raises:
+        UserError: one is missing or was changed, or is no longer the one that was read.
+    """
+    found: dict[Path, Receipt] = {}
+    queue = list(paths)
+    while queue:
+        path = queue.pop(0)
+        if path in found:
+            continue
+        found[path] = receipts.read(path)
+        for needed in found[path].inputs.values():
+            if receipts.read(Path(needed.path)).id != needed.id:
+                raise UserError(
+                    f"{path}: was made from another {needed.path} than lies there now, so its lineage is lost here; run its job again"
+                )
+            queue.append(Path(needed.path))
+    return found

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
-from dbot.measure.analysis import alone
+from dbot.measure.analysis import alone, tokens_heard
 from dbot.measure.anatomy import Anatomy, anatomy_of
 from dbot.measure.insides import Similarity
-from dbot.measure.listening import tokens_heard
 
 
 class Moments:

@@ -1,13 +1,13 @@
 """Weighted nearest neighbours on cosine similarities (Wu et al., arXiv 1805.01978, as DINO, arXiv 2104.14294, uses them)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from dbot.base.errors import UserError
-from dbot.measure.labelled import LabelledFeatures
 from dbot.train.distributed import Processes
 from dbot.train.precision import full_precision
 
@@ -20,6 +20,19 @@ def require_neighbours(k: Sequence[int], training_images: int, key: str) -> None
     """Raise a UserError where more neighbours are asked for than there are; ``key`` names the place in params.yaml."""
     if max(k) > training_images:
         raise UserError(f"{key} is {max(k)}, but only {training_images} training images can be neighbours; lower it")
+
+
+@dataclass(frozen=True)
+class LabelledFeatures:
+    """Features of images, with their classes."""
+
+    values_ND: Tensor
+    """float32, on the CPU."""
+    labels_N: Tensor
+    """int64, on the CPU; numbers of classes, from 0."""
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
 
 
 def knn(

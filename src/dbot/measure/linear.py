@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from dbot.base.errors import UserError
 from dbot.data.labelled import Numbers, evenly
-from dbot.measure.labelled import LabelledFeatures
+from dbot.measure.knn import LabelledFeatures
 from dbot.params.probes import Linear
 from dbot.train.distributed import Processes
 

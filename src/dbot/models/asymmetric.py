@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from dbot.models.blocks import at_places, take, through
 from dbot.models.encoder import LayerNorm, build_encoder, encode_visible
 from dbot.models.positions import sincos_positions
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import Decoder as DecoderConfig
+from dbot.params.teachers import Architecture
 
 
 class Decoder(nn.Module):

@@ -10,7 +10,7 @@ from dbot.models.checkpoint import fill
 from dbot.models.encoder import LayerNorm
 from dbot.models.positions import resize_to_grid, sincos_positions
 from dbot.models.symmetric import SymmetricViT, share_out
-from dbot.params.architectures import Architecture
+from dbot.params.teachers import Architecture
 
 Classifier: TypeAlias = VisionTransformer | SymmetricViT
 """Of the asymmetric design, of the symmetric."""

@@ -17,8 +17,8 @@ from dbot.models.encoder import LayerNorm
 from dbot.models.positions import resize_positions, sincos_positions
 from dbot.models.relative import SPECIAL, TABLE, table_side
 from dbot.models.symmetric import share_out
-from dbot.params.architectures import Architecture
 from dbot.params.dense import Dense
+from dbot.params.teachers import Architecture
 
 
 class BiasedBlock(Block):  # type: ignore[misc] # timm is untyped

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dbot.models.blocks import take, through
 from dbot.models.positions import sincos_positions
-from dbot.params.architectures import Architecture
+from dbot.params.teachers import Architecture
 
 LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 

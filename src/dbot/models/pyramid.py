@@ -14,9 +14,9 @@ from dbot.models.encoder import initialise
 from dbot.models.positions import resize_to_grid, sincos_positions
 from dbot.models.relative import TABLE
 from dbot.models.symmetric import Positions, initialise_symmetric
-from dbot.params.architectures import Architecture
 from dbot.params.dense import Dense
 from dbot.params.recipes import Optimizer
+from dbot.params.teachers import Architecture
 
 
 class Pyramid(nn.Module):

@@ -10,7 +10,7 @@ from transformers import UperNetConfig
 from transformers.models.upernet.modeling_upernet import UperNetFCNHead, UperNetHead
 
 from dbot.base.errors import UserError
-from dbot.params.segmentation import Segment
+from dbot.params.dense import Segment
 
 if TYPE_CHECKING:
     from dbot.models.pyramid import Pyramid

@@ -18,7 +18,7 @@ from dbot.models.blocks import add_branch
 from dbot.models.checkpointing import is_checkpointed
 from dbot.models.encoder import LayerNorm, encode_all
 from dbot.models.relative import TABLE
-from dbot.params.architectures import Architecture
+from dbot.params.teachers import Architecture
 
 SHARED_TABLE = f"rel_pos_bias.{TABLE}"
 STD = 0.02

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from dbot.params import row_checks
 from dbot.params.document import Params
-from dbot.params.problem import Problem, one_of
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
+from dbot.params.section import Problem, one_of
 from dbot.params.source import KeyPath
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"

@@ -1,22 +1,20 @@
 """The whole of params.yaml, with what it includes, as one typed model."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
-from dbot.params.analysis import Analysis
-from dbot.params.architectures import Architecture
-from dbot.params.cookbook import Recipes
+from dbot.base.errors import UserError
 from dbot.params.datasets import Dataset
-from dbot.params.hardware import Hardware
-from dbot.params.probes import Probes
-from dbot.params.released import Released
+from dbot.params.dense import Recipes
+from dbot.params.probes import Analysis, Probes, Transfer
 from dbot.params.rows import COLUMNS, Column, Row
-from dbot.params.scales import Build, ExecutionSettings, Normalisation, Resources, Scale, Uses
+from dbot.params.scales import Build, ExecutionSettings, Hardware, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
+from dbot.params.source import KeyPath, Origin, Tree, dotted, read_yaml, shown
 from dbot.params.sweeps import Sweep
-from dbot.params.teachers import Teacher
-from dbot.params.transfer import Transfer
+from dbot.params.teachers import Architecture, Released, Teacher
 
 
 class Params(Section):
@@ -94,3 +92,61 @@ class Params(Section):
             file = self.released.files.get(row.released)
             return published and file is not None and not file.is_classifier
         return row.from_scratch or row.from_teacher is not None or (row.stages is not None and getattr(row.stages, column) is not None)
+
+
+INCLUDE = "include"
+"""The key that lists further files, relative to the one that has it."""
+
+
+def read_parts(file: Path) -> Tree:
+    """Read a file of parameters and those that it includes; the origin of each value names the file that it is in.
+
+    Files may share a section, such as `recipes`, and nothing in it.
+
+    Raises:
+        UserError: a file is missing, isn't YAML, includes others though it is included itself, or gives what another gives.
+    """
+    whole = read_yaml(file)
+    for place, part in _included(file, whole):
+        if not part.is_file():
+            raise UserError(
+                f"{place}: there is no file {part}, which {file.name} includes: copy it from the project, or take this line out "
+                "if all that it holds is given elsewhere"
+            )
+        whole = _joined(whole, read_yaml(part))
+    return whole
+
+
+def _included(file: Path, whole: Tree) -> list[tuple[str, Path]]:
+    """By the place where it is named, every file that is included."""
+    names = whole.data.get(INCLUDE, [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UserError(f"{whole.origins[INCLUDE,].place}: {INCLUDE} is {shown(names)}: must be a list of files, relative to {file}")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise UserError(f"{whole.origins[INCLUDE, i].place}: {dotted((INCLUDE, i))} is {name!r}: stands there twice; name it once")
+    return [(whole.origins[INCLUDE, i].place, file.parent / name) for i, name in enumerate(names)]
+
+
+def _joined(whole: Tree, part: Tree) -> Tree:
+    """One document of two, each with sections of its own or its own part of a section."""
+    if INCLUDE in part.data:
+        raise UserError(f"{part.origins[INCLUDE,].place}: a file that is included can't include others; name them where this one is named")
+    data: dict[str, Any] = dict(whole.data)
+    twice: list[KeyPath] = []
+    for key, section in part.data.items():
+        other = data.get(key)
+        if key not in data:
+            data[key] = section
+        elif isinstance(section, dict) and isinstance(other, dict):
+            twice += [(key, name) for name in section if name in other]
+            data[key] = {**other, **section}
+        else:
+            twice.append((key,))
+    if twice:
+        raise UserError(*(f"{part.origins[path].place}: {dotted(path)} {_stands_at(whole.origins[path])}" for path in twice))
+    return Tree(data, {**part.origins, **whole.origins})
+
+
+def _stands_at(origin: Origin) -> str:
+    return f"is given at {origin.place} too; keep one of them"

@@ -11,12 +11,10 @@ from pydantic_core import ErrorDetails
 
 from dbot.base.errors import UserError
 from dbot.params.checks import cross_check
-from dbot.params.cookbook import KINDS
-from dbot.params.document import Params
-from dbot.params.include import INCLUDE, read_parts
-from dbot.params.problem import Problem, lines
+from dbot.params.dense import KINDS
+from dbot.params.document import INCLUDE, Params, read_parts
 from dbot.params.recipes import Pretrain
-from dbot.params.section import model_at
+from dbot.params.section import Problem, lines, model_at
 from dbot.params.source import KeyPath, Origin, Tree, dotted, merge, shown
 from dbot.params.sweeps import expand_sweeps
 from dbot.params.teachers import Teacher

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from dbot.params.section import Section
+from dbot.params.section import Fraction, Section
 
 Pooling = Literal["average", "class_token"]
 
@@ -65,3 +65,34 @@ class Monitor(Section):
     """Number of neighbours that vote."""
     temperature: PositiveFloat
     """A neighbour of similarity s votes with exp(s / temperature)."""
+
+
+class Analysis(Section):
+    """Attention distance and singular values of tokens, by layer, over the validation images of `uses.cls`."""
+
+    images: PositiveInt | None
+    """So many validation images at most, taken at equal steps through the set. Null: all, as published."""
+    evaluation_resize: PositiveFloat
+    """Short side before the central crop, over the crop size (256/224 up to 224 px, 1 above)."""
+    renormalise: bool
+    """Whether attention is renormalised over the patches once the class token is dropped. The published code doesn't."""
+    top: PositiveInt
+    """How many of the largest singular values are looked at."""
+
+
+class TransferSet(Section):
+    """What a set has of its own; everything else is that of `recipes.transfer`."""
+
+    epochs: PositiveInt | None = None
+    """Passes over its training images. Null: the recipe's."""
+    random_erase: Fraction | None = None
+    """Probability of random erasing. Null: the recipe's."""
+
+
+class Transfer(Section):
+    """Which sets students are transferred to (published `evaluation/eval_cls.py`)."""
+
+    sets: list[str]
+    """Data sets, in the order of the table."""
+    figures: dict[str, TransferSet] = Field(default_factory=dict)
+    """By data set, what it has of its own."""

@@ -5,13 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from dbot.params.probes import Monitor
-from dbot.params.section import Section
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-ProperFraction = Annotated[float, Field(gt=0, lt=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Pair = Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
-Betas = Annotated[list[Rate], Field(min_length=2, max_length=2)]
+from dbot.params.section import Betas, Fraction, Pair, ProperFraction, Rate, Section
 
 
 class Schedule(Section):

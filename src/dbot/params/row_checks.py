@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from dbot.params.dense import Dense
 from dbot.params.document import Params
-from dbot.params.problem import Problem, one_of
 from dbot.params.recipes import SymmetricPretrain
-from dbot.params.released import ReleasedFile
 from dbot.params.rows import Row
+from dbot.params.section import Problem, one_of
 from dbot.params.source import KeyPath
-from dbot.params.teachers import RowTeacher, TimmTeacher
+from dbot.params.teachers import ReleasedFile, RowTeacher, TimmTeacher
 
 
 def rows(params: Params) -> Iterator[Problem]:

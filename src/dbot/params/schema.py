@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from dbot.params.cookbook import KINDS
-from dbot.params.document import Params
-from dbot.params.include import INCLUDE
+from dbot.params.dense import KINDS
+from dbot.params.document import INCLUDE, Params
 from dbot.params.site import Site
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

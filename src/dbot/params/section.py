@@ -1,11 +1,20 @@
 """The base of every typed section of params.yaml, and which of them stands at a place."""
 
 import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-from dbot.params.source import KeyPath
+from dbot.params.source import KeyPath, Origin, dotted
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+ProperFraction = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Pair = Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
+Betas = Annotated[list[Rate], Field(min_length=2, max_length=2)]
 
 
 class Section(BaseModel):
@@ -35,3 +44,32 @@ def model_at(model: Any, path: KeyPath, data: Any) -> type[BaseModel] | None:
     field = model.model_fields.get(str(path[0]))
     below = data.get(path[0]) if isinstance(data, dict) else None
     return model_at(field.annotation, path[1:], below) if field else None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong at a key: what it is, and what would be right."""
+
+    path: KeyPath
+    what: str
+    remedy: str
+
+
+def one_of(path: KeyPath, value: str, known: Iterable[str], noun: str) -> Iterator[Problem]:
+    """A problem if a name is none of those that are declared."""
+    if value not in known:
+        yield Problem(path, f"is {value!r}", f"there is no {noun} of that name; declared are: {', '.join(known) or 'none'}")
+
+
+def lines(file: Path, origins: Mapping[KeyPath, Origin], problems: Iterable[Problem]) -> list[str]:
+    """A line for each problem; one that several recipes inherit is said once."""
+    found: dict[tuple[str, KeyPath, str, str], str] = {}
+    for problem in problems:
+        path = problem.path
+        while path and path not in origins:
+            path = path[:-1]
+        origin = origins.get(path)
+        where = f"{file}:{origin.line}" if origin else f"{file}"
+        line = f"{where}: {dotted(problem.path)} {problem.what}: {problem.remedy}"
+        found.setdefault((where, problem.path[-1:], problem.what, problem.remedy), line)
+    return list(found.values())

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, NonNegativeInt
 
 from dbot.base.errors import UserError
-from dbot.params.cookbook import KINDS
+from dbot.params.dense import KINDS
 from dbot.params.rows import Column
 from dbot.params.section import Section
 from dbot.params.source import KeyPath, Origin, Tree

@@ -1,12 +1,84 @@
-"""Declarations of teachers: whose features the first stage of a row regresses."""
+"""Declarations of networks that a row starts from: teachers, plain Vision Transformers, and weights that others released."""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from dbot.params.released import Layout
 from dbot.params.section import Section
+
+
+class Architecture(Section):
+    """A plain ViT (pre-norm blocks, LayerNorm eps 1e-6, qkv bias, class token first)."""
+
+    title: str
+    """Name as the table shows it."""
+    image_size: PositiveInt
+    """Side of the images in pre-training, in pixels."""
+    patch_size: PositiveInt
+    """Side of a patch, in pixels; it must divide the image size."""
+    width: PositiveInt
+    """Embedding dimension; it must be a multiple of four times one (sin-cos positions) and of the heads."""
+    depth: PositiveInt
+    """Number of blocks."""
+    heads: PositiveInt
+    """Attention heads per block."""
+    mlp_ratio: PositiveFloat
+    """Hidden width of a block's MLP over the embedding dimension."""
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side of the image."""
+        return self.image_size // self.patch_size
+
+
+Layout = Literal["dbot-asymmetric", "dbot-symmetric", "vit", "vit-classifier", "mae", "dino", "beit", "beit-classifier", "clip"]
+"""How a file names its tensors. Each has a map of that name in `dbot.models.released.layouts`."""
+
+CLASSIFIERS: tuple[Layout, ...] = ("vit-classifier", "beit-classifier")
+"""Layouts of fine-tuned networks: nothing is left to train before they are measured."""
+
+SYMMETRIC: tuple[Layout, ...] = ("dbot-symmetric", "beit", "beit-classifier")
+"""Layouts of the symmetric design."""
+
+
+class ReleasedFile(Section):
+    """A file of weights that somebody released."""
+
+    file: str
+    """Its name, in `weights_folder` or in the cache `data/released`."""
+    url: str
+    """Where it was published."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    """SHA-256 of its bytes. Null: it isn't known; the receipt names the one that was found."""
+    bytes: PositiveInt | None
+    """Its size. Null: it isn't known."""
+    layout: Layout
+    """How it names its tensors."""
+    row: str
+    """The row of the published table that it belongs to; the network is of that row's architecture."""
+    licence: str
+    """Terms of use of the weights."""
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it is fine-tuned already."""
+        return self.layout in CLASSIFIERS
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether it is of the symmetric design."""
+        return self.layout in SYMMETRIC
+
+
+class Released(Section):
+    """Weights that others released; a row that says `released: <file>` starts from one instead of training."""
+
+    weights_folder: str | None
+    """A folder that holds such files, or the URL of one (a mirror). Null: they are downloaded from where they were published."""
+    files: dict[str, ReleasedFile]
+    """The files by name."""
+
 
 PLAIN = re.compile(r"(vit|deit3?|beit(v2)?)_(?!.*(dinov3|lingbot|mci|relpos|resnet|rope|sapiens|(?<![a-z])(pe|r\d*)_))")
 """Names of timm that are plain ViTs, in which attention can be looked at layer by layer; asking timm itself would mean importing it."""

@@ -11,9 +11,8 @@ from dbot.data.manifest import Manifest
 from dbot.data.objects.annotations import Objects, read_objects
 from dbot.data.objects.masks import pixels
 from dbot.data.objects.results import Result
-from dbot.pictures.choice import Ranked, chosen
 from dbot.pictures.objects import Seen, draw_objects
-from dbot.pictures.sheet import Tile, jpeg, sheet
+from dbot.pictures.sheet import Ranked, Tile, chosen, jpeg, sheet
 
 SIDE = 320
 """Panels fit into a square of this side, in pixels."""

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from dbot.pictures.maps import shown_size, sized_image, sized_map
 from dbot.pictures.palette import Colour, colour, on
-from dbot.pictures.sizes import shown_size, sized_image, sized_map
 from dbot.pictures.text import font, line_height, shortened, width_of
 
 LINE = 2

@@ -8,11 +8,9 @@ from PIL import Image
 from torch import Tensor
 
 from dbot.data.labelmaps.values import IGNORE
-from dbot.pictures.choice import Ranked, chosen
-from dbot.pictures.maps import draw_map
+from dbot.pictures.maps import draw_map, shown_size, sized_image
 from dbot.pictures.palette import Colour, colour
-from dbot.pictures.sheet import Legend, Tile, jpeg, sheet
-from dbot.pictures.sizes import shown_size, sized_image
+from dbot.pictures.sheet import Legend, Ranked, Tile, chosen, jpeg, sheet
 
 SIDE = 256
 """Panels fit into a square of this side, in pixels."""

@@ -15,7 +15,7 @@ import yaml
 from dbot.jobs.distill import DISTILL
 from dbot.lineage.judge import Judge, Standing
 from dbot.lineage.receipt import Receipt
-from dbot.lineage.walk import walk
+from dbot.lineage.target import walk
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
 from dbot.report import words

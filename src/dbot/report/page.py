@@ -1,6 +1,7 @@
 """The report: one HTML file that shows the table, what it rests on, and what is missing."""
 
-from collections.abc import Iterable, Sequence
+import base64
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +11,16 @@ from markupsafe import Markup
 from dbot.base import durations
 from dbot.base.errors import UserError
 from dbot.forecast.forecast import forecast
-from dbot.jobs.evaluate import DENSE
+from dbot.jobs.evaluate import DENSE, GALLERY
 from dbot.lineage import receipt as receipts
 from dbot.lineage.history import History, read_history
 from dbot.lineage.judge import Judge, Standing, State, spent
 from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
+from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
 from dbot.report import analyses, comparisons, probes, sweeps, transfers, words
-from dbot.report.curves import HEIGHT, WIDTH, Chart, chart, curve
-from dbot.report.galleries import galleries
-from dbot.report.graph import graph
+from dbot.report.charts import HEIGHT, WIDTH, Chart, chart, curve, graph
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
 HERE = Path(__file__).parent
@@ -169,3 +169,30 @@ def figure(value: float | int | str) -> str:
 def blank(value: float | None) -> str:
     """A number for sorting; empty for None."""
     return "" if value is None else repr(value)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The gallery of one measurement."""
+
+    row: str
+    column: Column
+    seed: int
+    jpeg: str
+    """The picture, in base64."""
+
+
+def galleries(table: Table) -> Iterator[Gallery]:
+    """Of every dense cell that is measured, for each seed whose picture lies beside its receipt.
+
+    A cell that a row has from another one is shown there.
+    """
+    for cell in table.cells:
+        if cell.column in table.params.rows[cell.row].columns_from:
+            continue
+        for seed in cell.seeds:
+            if cell.column == "cls" or seed.value is None or seed.found is None:
+                continue
+            path = seed.found.job.folder / GALLERY
+            if path.is_file():
+                yield Gallery(cell.row, cell.column, seed.seed, base64.b64encode(path.read_bytes()).decode())

@@ -5,12 +5,14 @@ import io
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dbot.lineage.judge import Judge
 from dbot.params.rows import Column
 from dbot.params.sweeps import Sweep, row_name
 from dbot.plan import Plan
 from dbot.report.table import Cell, cell_of
+from dbot.report.words import HEADS
 
 Place = tuple[str, int, Column]
 """Variant, number of stages, column."""
@@ -98,3 +100,37 @@ def _lines(swept: Swept) -> Iterator[list[str]]:
 
 def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+PANEL = (3.2, 2.4)
+"""Width and height of a panel in inches."""
+
+
+def draw(swept: Swept, stem: Path) -> list[Path]:
+    """Write stem.svg and stem.png; the same numbers give the same bytes.
+
+    Where only one number of stages is swept, variants stand side by side instead.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    from dbot.measure.plots import drawn
+
+    sweep = swept.declared
+    with drawn(stem, (PANEL[0] * len(sweep.columns), PANEL[1])) as figure:
+        for axes, column in zip(figure.subplots(1, len(sweep.columns), squeeze=False)[0], sweep.columns, strict=True):
+            axes.set_ylabel(f"{HEADS[column]} in %")
+            if len(sweep.stages) > 1:
+                for variant in sweep.variants:
+                    found = [(stages, swept.measured(variant.name, stages, column)) for stages in sweep.stages]
+                    points = [(stages, value) for stages, value in found if value is not None]
+                    axes.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=variant.title)
+                axes.set_xlabel("stages of distillation")
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.legend()
+            else:
+                values = [swept.measured(variant.name, sweep.stages[0], column) for variant in sweep.variants]
+                known = [(variant.title, value) for variant, value in zip(sweep.variants, values, strict=True) if value is not None]
+                axes.plot([value for _, value in known], [title for title, _ in known], linestyle="none", marker="o")
+                axes.set_ylabel("")
+                axes.set_xlabel(f"{HEADS[column]} in %, {sweep.stages[0]} stages")
+    return [stem.with_name(f"{stem.name}{suffix}") for suffix in (".svg", ".png")]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dbot.base.errors import UserError
-from dbot.data.ahead import read_ahead
+from dbot.data.images import read_ahead
 from dbot.data.labelled import LabelledPixels, Numbers
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform
@@ -16,7 +16,7 @@ from dbot.measure.analysis import analyse_network
 from dbot.measure.cka import compare_networks
 from dbot.measure.insides import Insides, Similarity
 from dbot.models.teachers.teacher import Teacher
-from dbot.params.analysis import Analysis
+from dbot.params.probes import Analysis
 from dbot.tasks.features import Pace
 from dbot.train.distributed import Processes
 from dbot.train.task import Metrics

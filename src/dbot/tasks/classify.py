@@ -17,9 +17,9 @@ from dbot.data.transforms import evaluation_transform, finetune_transform, norma
 from dbot.models.classifier import Classifier, build_classifier, initialise_head
 from dbot.models.encoder import initialise
 from dbot.models.symmetric import Positions, build_symmetric_classifier, initialise_symmetric
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import AsymmetricFinetune, Finetuning, SymmetricFinetune
 from dbot.params.scales import Normalisation
+from dbot.params.teachers import Architecture
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task

@@ -16,9 +16,9 @@ from dbot.models.checkpoint import fill, part
 from dbot.models.detector.build import Detector, build_detector, initialise_heads
 from dbot.models.detector.cascade import Target
 from dbot.models.pyramid import build_pyramid, initialise_pyramid, load_encoder_into
-from dbot.params.architectures import Architecture
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect
 from dbot.params.scales import Normalisation
+from dbot.params.teachers import Architecture
 from dbot.train.distributed import Processes
 from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
-from dbot.data.ahead import read_ahead
-from dbot.data.images import read_image
+from dbot.data.images import read_ahead, read_image
 from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.transforms import Transform
 from dbot.params.probes import Pooling

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from dbot.base.errors import UserError
-from dbot.data.ahead import read_ahead
+from dbot.data.images import read_ahead
 from dbot.data.labelled import LabelledPixels
 from dbot.data.transforms import evaluation_transform, normalise
-from dbot.measure.labelled import LabelledFeatures
+from dbot.measure.knn import LabelledFeatures
 from dbot.models.encoder import encode_all
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.probes import Pooling

@@ -18,9 +18,9 @@ from dbot.data.transforms import normalise
 from dbot.models.checkpoint import fill, part
 from dbot.models.pyramid import build_pyramid, initialise_pyramid, load_encoder_into
 from dbot.models.segmenter import Segmenter, build_segmenter, enlarged, initialise_heads
-from dbot.params.architectures import Architecture
+from dbot.params.dense import Segment
 from dbot.params.scales import Normalisation
-from dbot.params.segmentation import Segment
+from dbot.params.teachers import Architecture
 from dbot.tasks.confusion import Scores, confusion, scores
 from dbot.tasks.windows import label_image
 from dbot.train.distributed import Processes

@@ -9,8 +9,8 @@ from torch.nn import functional
 from dbot.data.labelmaps.transforms import fitted, resized
 from dbot.data.transforms import normalise
 from dbot.models.segmenter import Segmenter, enlarged
+from dbot.params.dense import SegmentInference
 from dbot.params.scales import Normalisation
-from dbot.params.segmentation import SegmentInference
 
 
 @torch.no_grad()

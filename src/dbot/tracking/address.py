@@ -1,8 +1,11 @@
-"""Where MLflow lives, and how its address is shown: without the secrets that it may hold."""
+"""Where MLflow lives, how its address is shown (without the secrets that it may hold), and how long a job waits for it."""
 
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 DEFAULT_FILE = Path("mlflow.db")
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
@@ -37,3 +40,34 @@ def without_secrets(text: str) -> str:
     for secret in filter(None, secrets):
         shown = shown.replace(secret, "...")
     return shown
+
+
+class Patience:
+    """A client of MLflow whose calls may take only so long, all together."""
+
+    def __init__(self, client: Any, allowed: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+        """Around a client.
+
+        Args:
+            client: whose calls are timed.
+            allowed: how many seconds its calls may have taken so far; the call that goes beyond is the last.
+            clock: gives seconds.
+        """
+        self._client = client
+        self._allowed = allowed
+        self._clock = clock
+        self._spent = 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            if self._spent > self._allowed():
+                raise TimeoutError(f"it is slow: {self._spent:.0f} s spent on waiting for it")
+            began = self._clock()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._spent += self._clock() - began
+
+        return timed

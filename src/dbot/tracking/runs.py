@@ -17,9 +17,8 @@ from dbot.jobs.prepare import PREPARE
 from dbot.lineage import receipt as receipts
 from dbot.lineage import surroundings
 from dbot.lineage.executions import Execution
-from dbot.lineage.flat import flattened
 from dbot.lineage.history import History
-from dbot.lineage.receipt import Receipt
+from dbot.lineage.receipt import Receipt, flattened
 from dbot.plan import Job
 
 PICTURES = (".jpg", ".png")

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dbot.base.lock import locked
-from dbot.jobs.registry import kinds
+from dbot.base.files import locked
+from dbot.jobs.kind import kinds
 from dbot.lineage.session import STATE
-from dbot.tracking.address import tracking_uri
-from dbot.tracking.patience import Patience
+from dbot.tracking.address import Patience, tracking_uri
 from dbot.tracking.runs import Content, Point, now
 
 LOCK = STATE / "mlflow.lock"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dbot.base import git
 from dbot.base.errors import UserError
-from dbot.base.lock import locked
+from dbot.base.files import locked
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import executions_of
 from dbot.lineage.receipt import Receipt

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
-from dbot.base.files import write_whole
-from dbot.base.lock import locked
+from dbot.base.files import locked, write_whole
 from dbot.lineage.judge import Judge, Standing, State, check, is_as_recorded
 from dbot.lineage.session import STATE, drop_state
 from dbot.lineage.target import jobs_done

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbot.data.labelmaps.distortion import distort
-from dbot.data.labelmaps.transforms import TRIES, draw_crop, fitted, resized_classes, training_transform
+from dbot.data.labelmaps.transforms import TRIES, distort, draw_crop, fitted, resized_classes, training_transform
 from dbot.data.labelmaps.values import IGNORE
 from tests.tasks.small_segmentation import recipe
 

@@ -10,7 +10,7 @@ import pytest
 from dbot.data.manifest import Manifest, read_manifest
 from dbot.data.prepare import prepare
 from dbot.params.datasets import Check, Dataset, Split
-from dbot.params.detection import DetectAugmentation, DetectInference
+from dbot.params.dense import DetectAugmentation, DetectInference
 
 HEIGHT, WIDTH = 12, 16
 POLYGON = [[2, 3, 8, 3, 8, 9, 2, 9]]

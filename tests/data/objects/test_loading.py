@@ -1,7 +1,7 @@
 import torch
 
 from dbot.data.objects.loading import Origin, TrainingObjects, ValidationViews, collate
-from dbot.params.detection import DetectAugmentation, DetectInference
+from dbot.params.dense import DetectAugmentation, DetectInference
 from tests.data.objects.conftest import HEIGHT, WIDTH, CocoSet
 
 

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from dbot.base.errors import UserError
 from dbot.data.objects.masks import compressed_mask
-from dbot.data.objects.score import TWELVE, score
+from dbot.data.objects.results import TWELVE, score
 
 SIDE = 160
 CATEGORIES = [{"id": number, "name": f"c{number}"} for number in (1, 3, 90, 91)]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dbot.base.seeds import seed_host
 from dbot.data.objects.transforms import Target, fitted, inference_view, training_transform, visible
-from dbot.params.detection import DetectAugmentation, DetectInference
+from dbot.params.dense import DetectAugmentation, DetectInference
 
 RECTANGLES = [(10, 12, 50, 40), (60, 5, 110, 45), (20, 55, 45, 85), (80, 50, 118, 88)]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dbot.models.detector.build import Detector, build_detector, initialise_heads
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect
 
 PUBLISHED: dict[str, Any] = {
     "design": "asymmetric",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from dbot.params.architectures import Architecture
+from dbot.params.teachers import Architecture
 from dbot.train.schedule import peak_rate
 from tests.parity.conftest import FOLDER, Figures, figures
 from tests.parity.test_asymmetric_pretrain import weights_before_step

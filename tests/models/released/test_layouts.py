@@ -12,7 +12,7 @@ from dbot.base.errors import UserError
 from dbot.models.released.layouts import MAPS
 from dbot.models.released.take_over import take_over
 from dbot.models.timm_form import as_timm
-from dbot.params.released import CLASSIFIERS, SYMMETRIC
+from dbot.params.teachers import CLASSIFIERS, SYMMETRIC
 
 SIZE = {"img_size": 16, "patch_size": 4, "embed_dim": 192, "depth": 2, "num_heads": 3}
 """A width whose heads are known."""
@@ -88,7 +88,7 @@ def test_a_classifier_at_another_size_than_its_architecture(tmp_path):
     torch.manual_seed(0)
     large = timm.create_model("vit_base_patch16_224", **{**SIZE, "img_size": 32}, num_classes=5, global_pool="avg")
     path = saved(large.state_dict(), tmp_path / "large.pth")
-    from dbot.params.architectures import Architecture
+    from dbot.params.teachers import Architecture
 
     _, about = take_over(path, None, Architecture.model_validate(small))
     assert (about["image_size"], about["architecture"]["image_size"]) == (32, 16)

@@ -10,10 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from dbot.base.errors import UserError
-from dbot.data.embedded.digits import draw_digit
 from dbot.data.embedded.material import Material, divide
-from dbot.data.embedded.scenes import Drawing, draw_scene
-from dbot.data.embedded.transfer import cut_texture, draw_outline
+from dbot.data.embedded.styles import Drawing, cut_texture, draw_digit, draw_outline, draw_scene
 from dbot.data.layouts.labelmaps import NAMES
 from dbot.data.layouts.listing import PARTS, Part
 from dbot.params.datasets import Dataset, Embedded, Layout, Split

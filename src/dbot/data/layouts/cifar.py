@@ -1,5 +1,7 @@
 """Layout `cifar`: CIFAR-10 and CIFAR-100 as their authors' Python pickles."""
 
+import codecs
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,6 @@ import numpy as np
 from dbot.base.errors import UserError
 from dbot.data.layouts.annotations import understood
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
-from dbot.data.layouts.plain_pickle import read_plain_pickle
 from dbot.params.datasets import Dataset
 
 SIDE = 32
@@ -83,3 +84,51 @@ def _images(path: Path, classes: int) -> tuple[Any, list[int]]:
         if pixels.dtype != np.uint8 or len(pixels) != len(labels) or not all(0 <= label < classes for label in labels):
             raise ValueError(f"{len(pixels)} images of type {pixels.dtype} for {len(labels)} labels")
     return pixels, labels
+
+
+def read_plain_pickle(path: Path) -> Any:
+    """The content of a pickle of plain values and numpy arrays, also one that Python 2 wrote.
+
+    Raises:
+        UserError: the file can't be read, or asks for anything else.
+    """
+    try:
+        with path.open("rb") as stream:
+            return _Plain(stream, encoding="latin1").load()
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); restore it from the source of the data set") from None
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ImportError,
+        MemoryError,
+    ) as error:
+        raise UserError(f"{path}: is not a pickle of plain data ({error}); restore it from the source of the data set") from None
+
+
+class _Plain(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        # numpy moved its core to `_core`; files know either name.
+        known = {
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+            ("numpy._core.numeric", "_frombuffer"): np._core.numeric._frombuffer,  # type: ignore[attr-defined]
+            ("_codecs", "encode"): _bytes,
+        }
+        try:
+            return known[module.replace("numpy.core", "numpy._core"), name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data") from None
+
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes into the pickle protocols of Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}")
+    return codecs.latin_1_encode(text)[0]

@@ -1,5 +1,7 @@
-"""What a reader finds: images in their order, their labels, and the names of the classes."""
+"""What a reader finds: images in their order, their labels, and the names of the classes; and a smaller set out of a larger one."""
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,3 +69,20 @@ class Listing:
     """Whether `annotation` names a label map."""
     packed: Mapping[str, Any] = field(default_factory=dict)
     """Images that lie inside an archive, by path: uint8 arrays (H, W, 3). They need a prepared copy."""
+
+
+def limited(samples: list[Sample], limit: int | None) -> list[Sample]:
+    """At most ``limit`` samples, as many of each class as of any other where the class has them, in their old order.
+
+    Which ones is decided by the digests of their paths: the same on every machine, unlike the
+    first ones not all from one scene, and a smaller limit picks a part of what a larger one picks.
+    """
+    if limit is None or limit >= len(samples):
+        return samples
+    taken: dict[int, int] = defaultdict(int)
+    turns: list[tuple[int, str, int]] = []
+    for key, position in sorted((hashlib.sha256(sample.path.encode()).hexdigest(), i) for i, sample in enumerate(samples)):
+        label = samples[position].label
+        turns.append((taken[label], key, position))
+        taken[label] += 1
+    return [samples[position] for position in sorted(position for _, _, position in sorted(turns)[:limit])]

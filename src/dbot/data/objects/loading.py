@@ -12,7 +12,7 @@ from dbot.data.labelled import LabelledPixels
 from dbot.data.manifest import Manifest
 from dbot.data.objects.annotations import read_objects
 from dbot.data.objects.transforms import Target, inference_view, training_transform
-from dbot.params.detection import DetectAugmentation, DetectInference
+from dbot.params.dense import DetectAugmentation, DetectInference
 
 
 class Origin(NamedTuple):

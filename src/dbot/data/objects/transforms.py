@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from dbot.params.detection import DetectAugmentation, DetectInference
+from dbot.params.dense import DetectAugmentation, DetectInference
 
 Target = dict[str, Any]
 """boxes (N, 4) float32 xyxy in pixels, labels (N,) int64 from 1 on, masks (N, H, W) uint8, image_id."""

@@ -13,7 +13,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from dbot.models.detector.cascade import Cascade, Detections, Target
 from dbot.models.detector.proposals import ProposalNetwork
 from dbot.models.pyramid import Pyramid
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect
 
 
 class Detector(nn.Module):

@@ -11,7 +11,7 @@ from torchvision.ops import remove_small_boxes
 from dbot.models.detector.losses import box_loss, class_loss, mask_loss, mask_truth
 from dbot.models.detector.pooler import Pooler
 from dbot.models.detector.stage import Size, Stage
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect
 
 SMALLEST = 1e-2
 """Side in pixels below which a box is dropped in training: offsets from a box without area are infinite."""

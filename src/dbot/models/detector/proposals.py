@@ -8,7 +8,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from dbot.models.detector.anchors import StridedAnchors
-from dbot.params.detection import Proposals
+from dbot.params.dense import Proposals
 
 
 class FlooredMatcher(Matcher):  # type: ignore[misc] # torchvision is untyped

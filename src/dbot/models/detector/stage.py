@@ -9,7 +9,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import clip_boxes_to_image
 
-from dbot.params.detection import CascadeStage, Detect
+from dbot.params.dense import CascadeStage, Detect
 
 Size = tuple[int, int]
 """Height and width of an image in pixels."""

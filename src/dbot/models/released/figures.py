@@ -9,8 +9,7 @@ from torch import Tensor
 
 from dbot.base.errors import UserError
 from dbot.models.released.layouts import MAPS, theirs
-from dbot.params.architectures import Architecture
-from dbot.params.released import Layout
+from dbot.params.teachers import Architecture, Layout
 
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 """Attention heads by width, for ViT-Ti, S, B, L and H. Other networks must say: no shape of a plain ViT shows it."""

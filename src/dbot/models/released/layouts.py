@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from torch import Tensor
 
 from dbot.base.errors import UserError
-from dbot.params.released import Layout
+from dbot.params.teachers import Layout
 
 Kind = Literal["student", "encoder", "classifier"]
 Design = Literal["asymmetric", "symmetric", "clip"]

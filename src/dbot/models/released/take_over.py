@@ -13,9 +13,8 @@ from dbot.models.released.figures import Shapes, figures, shown
 from dbot.models.released.layouts import MAPS, detect, renamed, theirs
 from dbot.models.released.reading import read_tensors
 from dbot.models.timm_form import timm_form
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import Decoder as DecoderConfig
-from dbot.params.released import Layout
+from dbot.params.teachers import Architecture, Layout
 
 
 def take_over(

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dbot.data.shrink import encoded
+from dbot.data.images import encoded
 from dbot.models.segmenter import Segmenter
+from dbot.params.dense import Segment
 from dbot.params.scales import Normalisation
-from dbot.params.segmentation import Segment
 from dbot.pictures.maps import draw_map_over
 from dbot.pictures.segmentation import legend
 from dbot.pictures.sheet import draw_legend, jpeg, stacked

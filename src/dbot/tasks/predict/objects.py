@@ -12,7 +12,7 @@ from dbot.data.objects.masks import area
 from dbot.data.objects.results import Result, coco_results
 from dbot.data.objects.transforms import inference_view
 from dbot.models.detector.build import Detector
-from dbot.params.detection import Detect
+from dbot.params.dense import Detect
 from dbot.params.scales import Normalisation
 from dbot.pictures.detection import found_objects, labels
 from dbot.pictures.objects import draw_objects

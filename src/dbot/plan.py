@@ -1,4 +1,7 @@
-"""The jobs that a target needs: cells of the table, the evidence beside it, sweeps; and what each job asks for."""
+"""The jobs that a target needs: cells of the table, the evidence beside it, sweeps; and what each job asks for.
+
+Snakemake's rules, the command line, the judge, dvc.yaml and the table all ask here, so they can't disagree.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,14 +14,15 @@ from dbot.jobs.compare import COMPARE
 from dbot.jobs.distill import DISTILL
 from dbot.jobs.evaluate import EVALUATE
 from dbot.jobs.experiment import Experiment
-from dbot.jobs.kind import Job, Kind
+from dbot.jobs.kind import METRICS, MODEL, RECEIPT, RESULTS, Job, Kind, kinds
 from dbot.jobs.probe import PROBE
-from dbot.jobs.registry import kinds
 from dbot.jobs.transfer import TRANSFER
-from dbot.params.problem import Problem, lines
 from dbot.params.rows import Column
 from dbot.params.scales import Resources
+from dbot.params.section import Problem, lines
 from dbot.params.sweeps import row_name
+
+__all__ = ["CALIBRATE", "METRICS", "MODEL", "RECEIPT", "RESULTS", "Job", "Plan"]
 
 CALIBRATE = "calibrate"
 """A rule that is no job of a plan, though it asks for a machine like one."""

@@ -1,1 +1,0 @@
-"""FLOPs of an image and numbers of weights, by network, from its configuration alone. Loads no torch."""
