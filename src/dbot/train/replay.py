@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ class _Pinned(StateStore):
             raise UserError(f"{self.state}: is missing or damaged, and the step can't be done again without the state before it")
         return read(self.state, device)
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
+    def save(self, step: int, state: dict[str, Any], given_up: Event | None = None) -> Path:
         return Path()
 
 
