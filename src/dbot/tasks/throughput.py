@@ -50,7 +50,7 @@ class _NoState(StateStore):
     def save(self, step: int, state: dict[str, Any], given_up: Event | None = None) -> Path:
         return self.folder
 
-    def load(self, device: torch.device) -> None:
+    def load(self) -> None:
         return None
 
 

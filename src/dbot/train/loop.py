@@ -64,7 +64,7 @@ class Meter:
         """What `state` gave: of as many processes each its own, to the last bit, else of each the mean."""
         losses = state["loss"]
         own = losses[processes.rank] if len(losses) == processes.world else losses.mean()
-        return cls(**{**state, "loss": own.clone().to(processes.device), "bad": state["bad"].to(processes.device)})
+        return cls(**{**state, "loss": own.to(processes.device), "bad": state["bad"].to(processes.device)})
 
     def state(self, processes: Processes) -> dict[str, Any]:
         """As this process has it, but the losses of all of them, by rank; to be asked by every process."""
@@ -148,8 +148,11 @@ def _train(
         restore_moments(optimizer, task.moments)
     autocast = autocast_type(recipe.precision)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast is torch.float16)
-    restored = _restore(task, store, processes, optimizer, scaler, passed_over)
-    done, meter, history, best = restored or (0, Meter.new(device), list[Metrics](), None)
+    meter, history, best, done = Meter.new(device), list[Metrics](), None, 0
+    is_new = (restored := _restore(task, store, processes, optimizer, scaler, passed_over)) is None
+    if restored is not None:
+        done, meter, history, best = restored
+        del restored
     processes.check_same(model)
 
     wrapped = processes.wrap(model)
@@ -193,7 +196,7 @@ def _train(
             saver.begin(step, changing, fixed)
 
     with Saver(store, execution.state_every_seconds) as saver:
-        if restored is None and recipe.non_finite == "rewind":
+        if is_new and recipe.non_finite == "rewind":
             save(0, at_rest=True)
         for step in range(done, total):
             begun = time.monotonic()
@@ -257,10 +260,10 @@ def _restore(
 ) -> tuple[int, Meter, list[Metrics], dict[str, Tensor] | None] | None:
     """Give all that is trained its newest state; steps taken by then, meter, history and best weights. None: there is no state.
 
-    Networks and optimizer have their values on their device; of what was read only history and best weights live on, and those
-    in main memory and on the leading process, which writes them.
+    Networks and optimizer have their values on their device; of what was read live on only the history and, on the leading
+    process, the best weights, in main memory.
     """
-    if (stored := store.load(processes.device)) is None:
+    if (stored := store.load()) is None:
         return None
     done, state = stored
     task.model.load_state_dict(state["model"])
@@ -269,10 +272,7 @@ def _restore(
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
     passed_over.update(state["passed_over"])
-    best = state["best"] if processes.leads else None
-    if best is not None:
-        best = {name: tensor.clone() for name, tensor in best.items()}
-    return done, Meter.restored(state["meter"], processes), state["history"], best
+    return done, Meter.restored(state["meter"], processes), state["history"], state["best"] if processes.leads else None
 
 
 def _update(

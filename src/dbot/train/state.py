@@ -73,18 +73,15 @@ class StateStore:
             old.unlink(missing_ok=True)
         return path
 
-    def load(self, device: torch.device) -> tuple[int, dict[str, Any]] | None:
+    def load(self) -> tuple[int, dict[str, Any]] | None:
         """Step and content of the newest state that is whole, or None; says so if a newer one is not.
-
-        Args:
-            device: where it is to be copied to; see `read`.
 
         Raises:
             UserError: another version wrote it.
         """
         for path in self._found():
             if is_whole(path):
-                return read(path, device)
+                return read(path)
             print(f"warning: {path} is damaged (its digest differs); going on from the state before it", flush=True)
         return None
 
@@ -135,16 +132,13 @@ def is_whole(path: Path) -> bool:
     return match is not None and _short(file_digest(path)) == match[2]
 
 
-def read(path: Path, device: torch.device) -> tuple[int, dict[str, Any]]:
-    """Step and content of a whole state, its tensors in main memory.
-
-    Where they are to be copied to another device they are pages of the file, so that the processes of a node, which all read it,
-    hold it once; what is to live on has to be copied.
+def read(path: Path) -> tuple[int, dict[str, Any]]:
+    """Step and content of a whole state, its tensors in main memory: a device has no room for them beside what is trained.
 
     Raises:
         UserError: another version wrote it.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=device.type != "cpu")
+    state = torch.load(path, map_location="cpu", weights_only=True)
     written = state.pop("format", None)
     if written != FORMAT:
         raise UserError(
