@@ -64,7 +64,7 @@ class Meter:
         """What `state` gave: of as many processes each its own, to the last bit, else of each the mean."""
         losses = state["loss"]
         own = losses[processes.rank] if len(losses) == processes.world else losses.mean()
-        return cls(**{**state, "loss": own.to(processes.device), "bad": state["bad"].to(processes.device)})
+        return cls(**{**state, "loss": own.clone().to(processes.device), "bad": state["bad"].to(processes.device)})
 
     def state(self, processes: Processes) -> dict[str, Any]:
         """As this process has it, but the losses of all of them, by rank; to be asked by every process."""
