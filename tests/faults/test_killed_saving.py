@@ -17,7 +17,7 @@ from tests.conftest import PROJECT
 from tests.faults.killing import ANSWER_SECONDS, PROCESSES
 from tests.train.small import Noise, execution_like, recipe_like, run, task_of, without_times
 
-BYTES = (0.0, 0.001, 0.4, 0.999)
+BYTES = (0.0, 0.001, 0.4, 0.9)
 """Of a state's bytes, those that are written when the kill comes."""
 LATER = ("fsync", "rename", "removal")
 """What is about to be done then."""
@@ -47,7 +47,7 @@ class Stands:
         write, fsync, replace, unlink, begin = state.Hashed.write, os.fsync, Path.replace, Path.unlink, Saver.begin
 
         def writes(hashed: state.Hashed, content: Any) -> int:
-            if isinstance(self.place, float) and self.written + len(content) > self.place * self.size:
+            if isinstance(self.place, float) and self.is_it and self.written + len(content) > self.place * self.size:
                 part = bytes(content)[: int(self.place * self.size) - self.written]
                 write(hashed, part)
                 hashed.flush()
@@ -62,7 +62,7 @@ class Stands:
 
         def at(name: str, real: Any) -> Any:
             def does(*arguments: Any, **named: Any) -> Any:
-                if self.place == name:
+                if self.place == name and self.is_it:
                     self.stand()
                 return real(*arguments, **named)
 
@@ -72,10 +72,13 @@ class Stands:
         os.fsync = at("fsync", fsync)
         Path.replace, Path.unlink = at("rename", replace), at("removal", unlink)  # type: ignore[method-assign]
 
+    @property
+    def is_it(self) -> bool:
+        return self.count == self.number
+
     def stand(self) -> None:
-        if self.count == self.number:
-            self.sign.touch()
-            Event().wait()
+        self.sign.touch()
+        Event().wait()
 
 
 class Told(Noise):
