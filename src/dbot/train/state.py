@@ -157,7 +157,7 @@ def _step(path: Path) -> int:
 def _write(state: dict[str, Any], stream: Any) -> None:
     try:
         # The digest stands for the archive's own sums, which torch would compute with all other threads halted.
-        with config.patch({"save.compute_crc32": False}):
+        with config.patch({"save.compute_crc32": False}):  # type: ignore[attr-defined]
             torch.save({**state, "format": FORMAT}, stream)
     except RuntimeError as error:
         # What the disk said is in the chain of what torch says when it can't finish its archive.
