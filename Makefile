@@ -58,6 +58,7 @@ bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))
 	.venv/bin/python -m benchmarks.profile
 	.venv/bin/python -m benchmarks.dense
+	.venv/bin/python -m benchmarks.state
 	$(if $(IMAGES),.venv/bin/python -m benchmarks.loader --images $(IMAGES),@echo "loading is not measured: name photographs with IMAGES=<folder>")
 	$(if $(IMAGES),.venv/bin/python -m benchmarks.wait --images $(IMAGES))
 	.venv/bin/python -m benchmarks.workflow

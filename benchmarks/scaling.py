@@ -121,8 +121,9 @@ def with_epochs(args: argparse.Namespace) -> list[str]:
     settled = found[1:]
     verdict = "flat" if is_flat(settled) else "not flat"
     notes = (
-        f"Resident memory of one process after so many epochs of the demo's pre-training, {args.images[0]} images each, a state written "
-        f"after every one. From the second epoch to the last: {settled[0] / 1e6:.1f} to {settled[-1] / 1e6:.1f} MB, {verdict} (within 2 %)."
+        f"Resident memory of one process after so many epochs of the demo's pre-training, {args.images[0]} images each, states "
+        f"written as the demo does. From the second epoch to the last: {settled[0] / 1e6:.1f} to {settled[-1] / 1e6:.1f} MB, {verdict} "
+        "(within 2 %)."
     )
     rows = [["MB", *(f"{found[epoch - 1] / 1e6:.1f}" for epoch in after)]]
     return ["## Memory over epochs", pages.table(["after epochs", *map(str, after)], rows), notes]

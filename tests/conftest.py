@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from dbot.params.document import Params
 from dbot.params.load import load
+from dbot.train.saving import Saver
 from tests.fakes import FakeProject
 
 PROJECT = Path(__file__).parents[1]
@@ -40,6 +41,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def state_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: each is on the disk before the next is begun."""
+
+    def is_due(saver: Saver) -> bool:
+        saver.wait()
+        return True
+
+    monkeypatch.setattr(Saver, "is_due", is_due)
 
 
 @pytest.fixture

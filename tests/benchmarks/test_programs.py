@@ -65,6 +65,13 @@ def test_scaling(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_state(tmp_path: Path) -> None:
+    found = page(tmp_path, "state", "--sizes", "tiny", "--folder", str(tmp_path))
+    assert "| ViT-tiny | 0.00 | copied |" in found
+    assert str(tmp_path) not in found
+
+
+@pytest.mark.slow
 def test_loader(tmp_path: Path) -> None:
     photographs(tmp_path, 3)
     found = page(tmp_path, "loader", "--images", str(tmp_path))

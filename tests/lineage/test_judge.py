@@ -110,7 +110,7 @@ def test_a_job_at_work_is_running_and_a_killed_one_goes_on(project: FakeProject,
         assert "distill/B-B/stage1: epoch 1 of 7, loss 0.3, on " in line
     text = said(capsys, "B-B")
     assert "running" not in text
-    assert "distill/B-B/stage1: begun: goes on after epoch 1 of 7" in text
+    assert "distill/B-B/stage1: begun: goes on from its last state; it had come to epoch 1 of 7" in text
 
 
 def test_looking_does_not_keep_a_job_from_starting(project: FakeProject) -> None:

@@ -79,12 +79,13 @@ def test_a_teacher_of_another_size_without_a_class_token(recipe, manifest, demo,
     assert 0 <= least < most <= 1
 
 
+@pytest.mark.usefixtures("state_at_every_step")
 def test_goes_on_bit_for_bit(recipe, manifest, demo, tmp_path):
-    """Epoch for epoch, and with other numbers of loader processes."""
+    """From the first state, and with other numbers of loader processes."""
     recipe = recipe.model_copy(update={"drop_path": 0.3})
     whole, cut = begun(recipe, manifest, demo), begun(recipe, manifest, demo)
     outcome = run(whole, tmp_path / "whole", execution_like(demo.execution))
-    run(begun(recipe, manifest, demo), tmp_path / "cut", execution_like(demo.execution, states_kept=9))
+    run(begun(recipe, manifest, demo), tmp_path / "cut", execution_like(demo.execution, states_kept=999))
     for state in sorted((tmp_path / "cut").iterdir())[1:]:
         state.unlink()
     resumed = run(cut, tmp_path / "cut", execution_like(demo.execution, workers=2))
@@ -128,6 +129,7 @@ def test_two_processes_hold_the_same_student(manifest, tmp_path):
     assert first["steps"] == second["steps"] > 0
 
 
+@pytest.mark.usefixtures("state_at_every_step")
 @pytest.mark.parametrize("design", ["asymmetric-B", "symmetric"])
 def test_a_momentum_teacher_follows_and_resumes(manifest, demo, tmp_path, design):
     """It moves towards the student at every step, and a killed run goes on with the teacher it had."""
@@ -135,7 +137,7 @@ def test_a_momentum_teacher_follows_and_resumes(manifest, demo, tmp_path, design
     whole, cut = begun(recipe, manifest, demo), begun(recipe, manifest, demo)
     begins = {name: tensor.clone() for name, tensor in whole.companion.state_dict().items()}
     run(whole, tmp_path / "whole", execution_like(demo.execution))
-    run(begun(recipe, manifest, demo), tmp_path / "cut", execution_like(demo.execution, states_kept=9))
+    run(begun(recipe, manifest, demo), tmp_path / "cut", execution_like(demo.execution, states_kept=999))
     for state in sorted((tmp_path / "cut").iterdir())[1:]:
         state.unlink()
     run(cut, tmp_path / "cut", execution_like(demo.execution))

@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,24 @@ def resumed(group, folder):
 
 def test_two_processes_go_on_bit_for_bit(tmp_path):
     assert all(found["same"] for found in together(resumed, tmp_path))
+
+
+def measured(group, folder):
+    """A training that keeps its best weights, ended twice: the second time from its last state."""
+    figures, execution = recipe()
+    found = {}
+    for go in ("trained", "restored"):
+        task = replace(task_of(figures), evaluate=lambda model: {"score": 1.0}, best="score")
+        best = run(task, folder / "states", execution, group).best
+        group.barrier()
+        found[go] = best is not None and {tensor.device.type for tensor in best.values()} == {"cpu"}
+    return found
+
+
+def test_the_best_weights_are_held_once(tmp_path):
+    leading, other = together(measured, tmp_path)
+    assert leading == {"trained": True, "restored": True}
+    assert other == {"trained": False, "restored": False}
 
 
 class OneBad(Noise):

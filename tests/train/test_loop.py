@@ -57,7 +57,7 @@ def test_every_progress_line_is_told_of(recipe, execution, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("killed_at", [5, 23, 30, 47])
-@pytest.mark.parametrize("every", [0.0, 1e9], ids=["state at every step", "state at every epoch"])
+@pytest.mark.parametrize("every", [0.0, 1e9], ids=["states as often as can be", "no state but the last"])
 def test_goes_on_bit_for_bit(recipe, execution, tmp_path, killed_at, every):
     whole = task_of(recipe)
     outcome = run(whole, tmp_path / "whole", execution)
@@ -124,12 +124,14 @@ def holds(order_seed: int) -> bool:
     return any((1, 7) in batch for batch in TrainingOrder(20, lay_out(8, 8, 1, 0), order_seed, 0, 6))
 
 
+@pytest.mark.usefixtures("state_at_every_step")
 def test_not_finite_stops_with_a_word(recipe, execution, tmp_path):
     assert holds(0)
-    with pytest.raises(UserError, match="stopped being finite") as caught:
+    with pytest.raises(NonFinite, match="stopped being finite") as caught:
         run(task_of(recipe, Poisoned(20)), tmp_path, execution)
     assert "\n" not in str(caught.value)
-    assert [p.name.split("-")[1] for p in tmp_path.iterdir()] == ["000000002"], "the state of the epoch before is kept, none after it"
+    newest = max(int(path.name.split("-")[1]) for path in tmp_path.iterdir())
+    assert newest == caught.value.incident.step, "the state just before it is kept, none after it"
 
 
 def test_not_finite_is_skipped_and_counted(recipe, execution, tmp_path):
@@ -171,6 +173,22 @@ class Rotten(Noise):
         return (image * math.nan if where[1] == 7 else image), label
 
 
+def test_a_wish_that_is_heard_while_it_goes_back_is_kept(recipe, execution, tmp_path):
+    """The signal comes with the bad step, and the state that it asks for can't be that of the step."""
+    recipe, bad = recipe.model_copy(update={"non_finite": "rewind"}), []
+
+    class Calls(Poisoned):
+        def __getitem__(self, where):
+            if where == (1, 7) and not bad:
+                bad.append(where)
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return super().__getitem__(where)
+
+    with pytest.raises(Interrupted) as left:
+        run(task_of(recipe, Calls(20)), tmp_path, execution)
+    assert left.value.code == 75
+
+
 def test_going_back_has_an_end(recipe, execution, tmp_path):
     recipe = recipe.model_copy(update={"non_finite": "rewind", "epochs": 30})
     seen = []
@@ -190,6 +208,7 @@ def test_an_epoch_without_a_finite_step_is_no_epoch(recipe, execution, tmp_path)
         run(task_of(recipe.model_copy(update={"non_finite": "skip"}), All(20)), tmp_path, execution)
 
 
+@pytest.mark.usefixtures("state_at_every_step")
 def test_the_first_bad_step_is_named_with_its_images(recipe, execution, tmp_path):
     found = []
     with pytest.raises(NonFinite, match=r"in step [34] of 6; the last good state is kept\. .*; look there$"):
@@ -198,7 +217,7 @@ def test_the_first_bad_step_is_named_with_its_images(recipe, execution, tmp_path
     assert (1, 7) in incident.images
     assert len(incident.images) == 8
     assert incident.epoch == 2
-    assert incident.state.name.startswith("step-000000002-")
+    assert incident.state.name.startswith(f"step-{incident.step:09d}-")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -69,6 +69,7 @@ def test_a_damaged_weight_is_found_before_any_state_was_written(recipe, executio
     assert found.images == []
 
 
+@pytest.mark.usefixtures("state_at_every_step")
 @pytest.mark.parametrize("batch", [8, 2])
 def test_a_step_has_the_bits_it_had(recipe, execution, tmp_path, batch):
     """An ordinary step, replayed from two steps before: the loss of every pass is that of the training, to the last bit."""
@@ -105,6 +106,7 @@ def test_what_several_processes_did_one_does(recipe, execution, tmp_path):
     assert together.gradient_norm == pytest.approx(alone.gradient_norm, rel=1e-4)
 
 
+@pytest.mark.usefixtures("state_at_every_step")
 def test_without_the_state_before_it_nothing_is_made_up(recipe, execution, tmp_path):
     incident = captured(task_of(recipe, Poisoned(20)), tmp_path, execution)
     incident.state.write_bytes(b"half")

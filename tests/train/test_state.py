@@ -10,8 +10,6 @@ from dbot.base.disk import DiskRefused
 from dbot.base.errors import UserError
 from dbot.train.state import StateStore, is_whole, read
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture
 def store(tmp_path):
@@ -22,7 +20,7 @@ def store(tmp_path):
 
 
 def test_newest_is_loaded_and_oldest_dropped(store):
-    step, state = store.load(CPU)
+    step, state = store.load()
     assert step == 10
     assert state["weights"].tolist() == [10, 10, 10]
     assert len(list(store.folder.iterdir())) == 2
@@ -34,7 +32,7 @@ def test_damaged_state_is_passed_over_with_a_warning(store, harm, capsys):
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes({"flip": bytes(content), "truncate": bytes(content[:-7]), "empty": b""}[harm])
-    step, state = store.load(CPU)
+    step, state = store.load()
     assert step == 2
     assert state["weights"].tolist() == [2, 2, 2]
     assert "is damaged" in capsys.readouterr().out
@@ -42,11 +40,11 @@ def test_damaged_state_is_passed_over_with_a_warning(store, harm, capsys):
 
 def test_a_half_written_state_is_not_seen(store):
     (store.folder / ".123.part").write_bytes(b"half")
-    assert store.load(CPU)[0] == 10
+    assert store.load()[0] == 10
 
 
 def test_nothing_there(tmp_path):
-    assert StateStore(tmp_path / "none", 2).load(CPU) is None
+    assert StateStore(tmp_path / "none", 2).load() is None
 
 
 def test_a_pinned_state_outlasts_newer_ones(store):
@@ -54,8 +52,8 @@ def test_a_pinned_state_outlasts_newer_ones(store):
     for step in (11, 12, 13):
         store.save(step, {"weights": torch.zeros(3)})
     assert is_whole(pinned)
-    assert read(pinned, CPU)[0] == 10
-    assert store.load(CPU)[0] == 13, "it is not among those that a job goes on from"
+    assert read(pinned)[0] == 10
+    assert store.load()[0] == 13, "it is not among those that a job goes on from"
 
 
 def test_the_newest_state_before_a_step(store):
@@ -67,7 +65,7 @@ def test_the_newest_state_before_a_step(store):
 def test_states_are_ordered_by_step_whatever_the_clock_said(store):
     for path in store.folder.iterdir():
         os.utime(path, (0, 0) if "10-" in path.name else None)
-    assert store.load(CPU)[0] == 10
+    assert store.load()[0] == 10
 
 
 def test_a_state_of_another_version_is_refused(store, monkeypatch):
@@ -75,7 +73,7 @@ def test_a_state_of_another_version_is_refused(store, monkeypatch):
     store.save(11, {"weights": torch.zeros(3)})
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"another version of dbot \(format 99; this one reads \d+\)") as caught:
-        store.load(CPU)
+        store.load()
     assert "\n" not in str(caught.value)
 
 
@@ -108,10 +106,10 @@ def test_a_full_disk_keeps_the_earlier_states_and_is_waited_for(store, monkeypat
         monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskRefused, match=r"state: no space left on device; free some space"):
         store.save(11, {"weights": torch.zeros(3)})
-    assert store.load(CPU)[0] == 10
+    assert store.load()[0] == 10
     assert not list(store.folder.glob(".*"))
     store.patience = 60.0
     store.save(11, {"weights": torch.zeros(3)})
-    assert store.load(CPU)[0] == 11
+    assert store.load()[0] == 11
     assert waited == [1.0]
     assert "No space left on device; trying again in 1 s" in capsys.readouterr().err

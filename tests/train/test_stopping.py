@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -80,10 +81,10 @@ def test_the_end_of_the_allocation_is_not_waited_for(tmp_path, monkeypatch):
     assert cut.history[-1]["loss"] == whole.history[-1]["loss"]
 
 
-def cut_and_go_on(group, folder):
+def cut_and_go_on(group, folder, at):
     """Rank 1 alone is signalled; everybody leaves off, and the second attempt ends the training."""
     recipe, execution = figures()
-    task = task_of(recipe, Calls(signal.SIGUSR1, 9 if group.rank else -1))
+    task = task_of(recipe, Calls(signal.SIGUSR1, at if group.rank else -1))
     code, saved = None, []
     try:
         run(task, folder / "state", execution, group)
@@ -93,7 +94,8 @@ def cut_and_go_on(group, folder):
     group.barrier()
     again = task_of(recipe)
     outcome = run(again, folder / "state", execution, group)
-    return {"code": code, "saved": saved, "steps": outcome.steps, "model": again.model.state_dict()}
+    losses = [metrics["loss"] for metrics in outcome.history]
+    return {"code": code, "saved": saved, "steps": outcome.steps, "model": again.model.state_dict(), "losses": losses}
 
 
 def uncut(group, folder):
@@ -103,11 +105,13 @@ def uncut(group, folder):
     return {"steps": outcome.steps, "model": task.model.state_dict(), "losses": [m["loss"] for m in outcome.history]}
 
 
-def test_two_processes_leave_off_after_the_same_step_and_end_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize(("at", "after"), [(5, 3), (9, 4)], ids=["within an epoch", "at its end"])
+def test_two_processes_leave_off_after_the_same_step_and_end_with_the_same_bits(tmp_path, at, after):
     undisturbed = together(uncut, tmp_path / "uncut")[0]
-    first, second = together(cut_and_go_on, tmp_path / "cut")
+    first, second = together(partial(cut_and_go_on, at=at), tmp_path / "cut")
     assert first["code"] == second["code"] == 75
-    assert first["saved"], "no state was written"
+    assert first["saved"] == [f"{after:09d}"]
+    assert first["losses"] == second["losses"] == undisturbed["losses"], "each process went on with its own losses"
     assert first["steps"] == undisturbed["steps"]
     for name, tensor in undisturbed["model"].items():
         assert torch.equal(tensor, first["model"][name]), name

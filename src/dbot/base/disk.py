@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 
 from dbot.base.errors import UserError
@@ -71,10 +72,15 @@ def is_misplaced(error: OSError) -> bool:
     return error.errno in MISPLACED
 
 
-def patiently(action: Callable[[], T], seconds: float) -> T:
+def patiently(action: Callable[[], T], seconds: float, given_up: Event | None = None) -> T:
     """Do something that writes files, again and again while the disk refuses, for so many seconds.
 
     What was computed stays in memory meanwhile. The action must be one that can be done again.
+
+    Args:
+        action: writes files.
+        seconds: how long to wait, all in all.
+        given_up: another thread sets it when nobody waits any longer; what is being tried then is the last try.
 
     Raises:
         DiskRefused: the disk still refuses at the end of that time, or waiting would not help.
@@ -86,10 +92,13 @@ def patiently(action: Callable[[], T], seconds: float) -> T:
         except OSError as error:
             if not concerns_disk(error):
                 raise
-            if error.errno in LASTING or waited >= seconds:
+            if error.errno in LASTING or waited >= seconds or (given_up is not None and given_up.is_set()):
                 raise refusal(error) from None
             pause = min(pause, LONGEST_PAUSE, seconds - waited)
             what = os.strerror(error.errno or 0)
             print(f"warning: {error.filename or 'a file'}: {what}; trying again in {pause:.0f} s", file=sys.stderr, flush=True)
-        time.sleep(pause)
+        if given_up is None:
+            time.sleep(pause)
+        else:
+            given_up.wait(pause)
         waited, pause = waited + pause, 2 * pause

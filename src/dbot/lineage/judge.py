@@ -168,7 +168,11 @@ class Judge:
         if begun is not None and begun.running:
             return Standing(job, State.RUNNING, (_progress(begun),), underway=begun, inputs=inputs)
         if not job.receipt.exists():
-            goes_on = (f"begun: goes on after {_progress(begun)}",) if begun is not None and begun.epoch is not None else ()
+            goes_on = (
+                (f"begun: goes on from its last state; it had come to {_progress(begun)}",)
+                if begun is not None and begun.epoch is not None
+                else ()
+            )
             if (reason := reason_of_end(job.log)) is not None:
                 return Standing(job, State.FAILED, (f"{reason} (log: {job.log})", *goes_on), underway=begun, inputs=inputs)
             return Standing(job, State.NOT_RUN, goes_on, underway=begun, inputs=inputs)

@@ -35,7 +35,7 @@ class ExecutionSettings(Section):
     workers: NonNegativeInt
     """Loader processes for each training process, as far as there are CPU cores. 0: load in the training process."""
     state_every_seconds: PositiveFloat
-    """Write the training state at least this often, besides the end of every epoch."""
+    """How often the training state is written, while the training goes on; also when it leaves off and at its end."""
     stop_before_limit_seconds: NonNegativeFloat
     """How long before the end of a Slurm job's time to write the state and leave off, to go on in the next one."""
     states_kept: PositiveInt

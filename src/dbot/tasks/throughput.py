@@ -5,6 +5,7 @@ import io
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -46,10 +47,10 @@ class _NoState(StateStore):
     def __init__(self) -> None:
         super().__init__(Path(), keep=0)
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
+    def save(self, step: int, state: dict[str, Any], given_up: Event | None = None) -> Path:
         return self.folder
 
-    def load(self, device: torch.device) -> None:
+    def load(self) -> None:
         return None
 
 
@@ -84,6 +85,7 @@ def throughput(task: Task, processes: Processes, execution: ExecutionSettings, b
     """
     batch = min(batch_per_process, task.recipe.batch_size)
     recipe = task.recipe.model_copy(update={"epochs": EPOCHS, "warmup_epochs": EPOCHS - 1.0, "batch_size": batch})
+    unsaved = execution.model_copy(update={"state_every_seconds": float("inf")})
     shortened = replace(task, recipe=recipe, images=_Repeated(task.images, STEPS * batch), evaluate=None)
     looks: list[float] = []
     waits: list[float] = []
@@ -99,7 +101,7 @@ def throughput(task: Task, processes: Processes, execution: ExecutionSettings, b
         torch.compiler.reset()
         torch.cuda.reset_peak_memory_stats(processes.device)
     with contextlib.suppress(_Enough), contextlib.redirect_stdout(io.StringIO()):
-        train(shortened, _NoState(), processes, execution, batch, look)
+        train(shortened, _NoState(), processes, unsaved, batch, look)
     timed = len(looks) - 1
     return Throughput(
         images_per_second=timed * STEPS * batch / (looks[-1] - looks[0]),

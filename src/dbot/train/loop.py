@@ -20,6 +20,7 @@ from dbot.train.incident import Incident, NonFinite
 from dbot.train.optimizer import build_optimizer, restore_moments
 from dbot.train.precision import autocast_type
 from dbot.train.progress import Progress
+from dbot.train.saving import Saver
 from dbot.train.schedule import rate_at, set_rate
 from dbot.train.state import StateStore
 from dbot.train.stopping import SIGNALS, Interrupted, Stop
@@ -33,7 +34,7 @@ REWINDS = 10
 
 @dataclass
 class Outcome:
-    """What a training leaves: its history, the optimizer, and the weights that were best, if any were kept."""
+    """What a training leaves: its history, the optimizer and, on the leading process, the weights that were best, if any were kept."""
 
     history: list[Metrics]
     optimizer: torch.optim.Optimizer
@@ -58,6 +59,17 @@ class Meter:
     def new(cls, device: torch.device) -> "Meter":
         return cls(torch.zeros((), dtype=torch.float64, device=device), torch.tensor(NEVER, device=device))
 
+    @classmethod
+    def restored(cls, state: dict[str, Any], processes: Processes) -> "Meter":
+        """What `state` gave: of as many processes each its own, to the last bit, else of each the mean."""
+        losses = state["loss"]
+        own = losses[processes.rank] if len(losses) == processes.world else losses.mean()
+        return cls(**{**state, "loss": own.clone().to(processes.device), "bad": state["bad"].to(processes.device)})
+
+    def state(self, processes: Processes) -> dict[str, Any]:
+        """As this process has it, but the losses of all of them, by rank; to be asked by every process."""
+        return {**vars(self), "loss": processes.gather(self.loss)}
+
     def note(self, finite: Tensor, step: int) -> None:
         """Whether what a step computed was finite: a bool on the device."""
         self.bad = torch.where(finite, self.bad, self.bad.clamp(max=step))
@@ -77,7 +89,9 @@ def train(
     """Train a task to its end, from its newest state if there is one.
 
     A job that is killed at any moment and started again, on the same number of processes, ends
-    with the same bits as one that never was.
+    with the same bits as one that never was. Its state is written every so often
+    (``execution.state_every_seconds``), while the training goes on; also where it leaves off and at the
+    end, and before the first step where steps may be taken back. Steps after the newest state are taken again.
 
     Args:
         task: what is trained.
@@ -94,16 +108,19 @@ def train(
         UserError: the batch doesn't fit the data or the processes, or the loss is not finite.
     """
     left_out = set(passed_over)
-    while True:
-        try:
-            return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out, meanwhile)
-        except NonFinite as found:
-            hint = on_incident(found.incident) if processes.leads else ""
-            if task.recipe.non_finite != "rewind" or len(left_out) >= REWINDS:
-                raise NonFinite("; ".join(filter(None, (str(found), hint))), found.incident) from None
-            left_out.add(found.incident.step)
-            if processes.leads:
-                print(f"{found}; going back, to pass over its batch{f'; {hint}' if hint else ''}", flush=True)
+    # One for all goes: a wish that is heard while the training goes back is no less one.
+    with Stop(processes, execution.stop_before_limit_seconds) as stop:
+        while True:
+            try:
+                return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out, meanwhile, stop)
+            except NonFinite as found:
+                hint = on_incident(found.incident) if processes.leads else ""
+                if task.recipe.non_finite != "rewind" or len(left_out) >= REWINDS:
+                    raise NonFinite("; ".join(filter(None, (str(found), hint))), found.incident) from None
+                left_out.add(found.incident.step)
+                if processes.leads:
+                    print(f"{found}; going back, to pass over its batch{f'; {hint}' if hint else ''}", flush=True)
+            processes.barrier()  # what the leading process was still writing is on the disk when the others look there
 
 
 def _train(
@@ -116,6 +133,7 @@ def _train(
     on_incident: Callable[[Incident], str],
     passed_over: set[int],
     meanwhile: Callable[[], None],
+    stop: Stop,
 ) -> Outcome:
     """Train until the end, or until something is not finite. Adds to ``passed_over`` what the state names."""
     recipe, device = task.recipe, processes.device
@@ -131,15 +149,10 @@ def _train(
     autocast = autocast_type(recipe.precision)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast is torch.float16)
     meter, history, best, done = Meter.new(device), list[Metrics](), None, 0
-    if (stored := store.load(device)) is not None:
-        done, state = stored
-        model.load_state_dict(state["model"])
-        if task.companion is not None:
-            task.companion.load_state_dict(state["companion"])
-        optimizer.load_state_dict(state["optimizer"])
-        scaler.load_state_dict(state["scaler"])
-        meter, history, best = Meter(**state["meter"]), state["history"], state["best"]
-        passed_over.update(state["passed_over"])
+    is_new = (restored := _restore(task, store, processes, optimizer, scaler, passed_over)) is None
+    if restored is not None:
+        done, meter, history, best = restored
+        del restored
     processes.check_same(model)
 
     wrapped = processes.wrap(model)
@@ -151,6 +164,7 @@ def _train(
     batches = _batches(task, TrainingOrder(images, layout, task.seed, done, total), execution.workers, device)
 
     def incident(step: int) -> Incident:
+        saver.wait()
         (samples,) = TrainingOrder(images, lay_out(recipe.batch_size, recipe.batch_size, 1, 0), task.seed, step, step + 1)
         state = store.before(step)
         return Incident(step, step // per_epoch + 1, samples, state, layout.world, layout.micro, sorted(passed_over))
@@ -161,24 +175,29 @@ def _train(
         if together:
             bad = -processes.largest(-bad)()
         elif processes.world > 1 and recipe.non_finite == "rewind":
-            return bad == NEVER  # all go back together, when they meet at the end of the epoch
+            return bad == NEVER  # all go back together, when they meet for a state or at the end of the epoch
         if bad != NEVER:
             raise NonFinite(_not_finite(task.title, bad, total, recipe.non_finite), incident(bad))
         return True
 
-    def save(step: int) -> None:
-        if is_finite() and processes.leads:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-            if task.companion is not None:
-                state["companion"] = task.companion.state_dict()
-            about = {"meter": vars(meter), "history": history, "best": best, "passed_over": sorted(passed_over)}
-            store.save(step, {**state, **about})
+    def save(step: int, at_rest: bool) -> None:
+        """Keep the state of after so many steps; every process has to come here. At rest, it is on the disk afterwards."""
+        is_finite(together=True)
+        counted = meter.state(processes)
+        if not processes.leads:
+            return
+        changing = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict(), "meter": counted}
+        if task.companion is not None:
+            changing["companion"] = task.companion.state_dict()
+        fixed = {"history": history, "best": best, "passed_over": sorted(passed_over)}
+        if at_rest:
+            saver.write(step, {**changing, **fixed})
+        else:
+            saver.begin(step, changing, fixed)
 
-    if stored is None and recipe.non_finite == "rewind":
-        save(0)
-
-    saved = time.monotonic()
-    with Stop(processes, execution.stop_before_limit_seconds) as stop:
+    with Saver(store, execution.state_every_seconds) as saver:
+        if is_new and recipe.non_finite == "rewind":
+            save(0, at_rest=True)
         for step in range(done, total):
             begun = time.monotonic()
             rate = rate_at(step / per_epoch, recipe)
@@ -221,20 +240,39 @@ def _train(
                 is_finite(together=True)
                 metrics = _close_epoch(task, model, meter, processes, (step + 1) // per_epoch, rate)
                 history = [*history, metrics]
-                if _is_best(history, task.best):
+                if _is_best(history, task.best) and processes.leads:
                     best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
                 progress.say(_summary(metrics))
                 meter = Meter.new(device)
-            wish = stop.wish()
-            if end_of_epoch or wish or time.monotonic() - saved > execution.state_every_seconds:
-                save(step + 1)
-                saved = time.monotonic()
+            wish, ends = stop.wish(processes.leads and saver.is_due()), step + 1 == total
+            if wish or ends:
+                save(step + 1, at_rest=wish.leaves_off or ends)
             if end_of_epoch and processes.leads:
                 after_epoch(history)
-            if wish and step + 1 < total:
+            if wish.leaves_off and not ends:
                 progress.say(f"leaves off, as it was asked to; its state after step {step + 1} is in {store.folder}")
                 raise Interrupted(wish)
     return Outcome(history, optimizer, total, best)
+
+
+def _restore(
+    task: Task, store: StateStore, processes: Processes, optimizer: torch.optim.Optimizer, scaler: Any, passed_over: set[int]
+) -> tuple[int, Meter, list[Metrics], dict[str, Tensor] | None] | None:
+    """Give all that is trained its newest state; steps taken by then, meter, history and best weights. None: there is no state.
+
+    Networks and optimizer have their values on their device; of what was read live on only the history and, on the leading
+    process, the best weights, in main memory.
+    """
+    if (stored := store.load()) is None:
+        return None
+    done, state = stored
+    task.model.load_state_dict(state["model"])
+    if task.companion is not None:
+        task.companion.load_state_dict(state["companion"])
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    passed_over.update(state["passed_over"])
+    return done, Meter.restored(state["meter"], processes), state["history"], state["best"] if processes.leads else None
 
 
 def _update(

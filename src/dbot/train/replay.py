@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -57,14 +58,14 @@ class _Pinned(StateStore):
         super().__init__(state.parent if state is not None else Path(), keep=1)
         self.state = state
 
-    def load(self, device: torch.device) -> tuple[int, dict[str, Any]] | None:
+    def load(self) -> tuple[int, dict[str, Any]] | None:
         if self.state is None:
             return None
         if not self.state.is_file() or not is_whole(self.state):
             raise UserError(f"{self.state}: is missing or damaged, and the step can't be done again without the state before it")
-        return read(self.state, device)
+        return read(self.state)
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
+    def save(self, step: int, state: dict[str, Any], given_up: Event | None = None) -> Path:
         return Path()
 
 

@@ -15,9 +15,16 @@ class Wish(IntEnum):
     """What a training has been asked for. The larger prevails where processes were asked for different things."""
 
     GO_ON = 0
-    GO_ON_LATER = 1
+    KEEP = 1
+    """Write the state, and go on."""
+    GO_ON_LATER = 2
     """Leave off; somebody will start the job again."""
-    END = 2
+    END = 3
+
+    @property
+    def leaves_off(self) -> bool:
+        """Whether the training ends here, for now or for good."""
+        return self > Wish.KEEP
 
 
 SIGNALS = {signal.SIGUSR1: Wish.GO_ON_LATER, signal.SIGTERM: Wish.END}
@@ -66,16 +73,20 @@ class Stop:
         if error is None and self._asking is not None:
             self._asking()
 
-    def wish(self) -> Wish:
+    def wish(self, keep: bool = False) -> Wish:
         """What is to be done after this step; to be asked by every process after every step.
 
         Several processes hear of a wish one step late: their answers are exchanged while the next step computes.
+
+        Args:
+            keep: this process would have the state written.
         """
         if self.deadline is not None and time.time() > self.deadline:
             self.heard = max(self.heard, Wish.GO_ON_LATER)
-        asked, self._asking = self._asking, self.processes.largest(self.heard)
+        mine = max(self.heard, Wish.KEEP if keep else Wish.GO_ON)
+        asked, self._asking = self._asking, self.processes.largest(mine)
         if self.processes.world == 1:
-            return self.heard
+            return mine
         return Wish.GO_ON if asked is None else Wish(asked())
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
