@@ -187,6 +187,7 @@ def training(
         manifest = read_manifest(inputs["data"].parent)
         if (scratch := load_site().scratch) is not None:
             manifest = stage(manifest, scratch)
+            group.barrier()  # another node's copy may take hours, which a GPU would not wait for
         batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
         garbage.as_usual()
         yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed)
