@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm bench lint audit plan report lock clean
+.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm bench bench-gpu gpu-wheels lint audit plan report lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ $(ENVIRONMENT): requirements.lock pyproject.toml
 	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@rm .venv/.unfinished
 	@touch $@
+
+# The machine with the GPU has a Python of its own, and perhaps no more than torch in it.
+GPU_PYTHON ?= python3
+GPU_WHEELS := annotated-types iniconfig pillow pluggy pydantic pydantic-core pytest pyyaml simplejpeg typing-inspection typing-extensions
 
 demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
 	workflow/run --cores all --config scale=demo --quiet reason host
@@ -63,6 +67,12 @@ bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs
 	$(if $(IMAGES),.venv/bin/python -m benchmarks.wait --images $(IMAGES))
 	.venv/bin/python -m benchmarks.workflow
 	.venv/bin/python -m benchmarks.scaling
+
+bench-gpu: ## what only a GPU can tell, in 8 minutes: make bench-gpu REFERENCE=<checkout of the published code> IMAGES=<folder> WHEELS=<folder>
+	$(GPU_PYTHON) -m benchmarks.gpu $(if $(WHEELS),--wheels $(WHEELS)) $(if $(REFERENCE),--reference $(REFERENCE)) $(if $(IMAGES),--images $(IMAGES))
+
+gpu-wheels: $(ENVIRONMENT) ## fill build/wheels with what bench-gpu needs beside torch, torchvision, timm, safetensors and numpy
+	.venv/bin/pip wheel --quiet --no-deps --constraint requirements.lock --wheel-dir build/wheels $(GPU_WHEELS)
 
 lint: $(ENVIRONMENT) ## style, types and the workflow's declarations
 	ruff check . && ruff format --check . && mypy && snakefmt --check workflow && snakemake --lint

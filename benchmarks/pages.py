@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.sides import cores
@@ -32,7 +32,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def write(path: Path, title: str, parts: Sequence[str]) -> None:
     """Write the page, and print it."""
     command = " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_without_places, sys.argv[1:])])
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)) is not None)
     about = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {hardware()}.",
         f"Python {platform.python_version()}, {versions}.",
@@ -42,6 +42,14 @@ def write(path: Path, title: str, parts: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     print(text)
+
+
+def _version(name: str) -> str | None:
+    """Of a package, if it is there: a machine that was lent for a few minutes has the fewest."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def hardware() -> str:

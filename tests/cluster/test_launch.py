@@ -70,12 +70,12 @@ def test_the_script_is_the_module(launch, tmp_path):
 
 
 def test_several_on_one_node_are_started_by_torchrun_with_their_environment(launch, tmp_path):
-    (tmp_path / "programs" / "dbot").write_text('#!/bin/bash\necho "rank $RANK of $WORLD_SIZE: $*"\n')
+    (tmp_path / "programs" / "dbot").write_text('#!/bin/bash\necho "rank $RANK of $WORLD_SIZE, GPUs $DBOT_GPUS: $*"\n')
     receipt = tmp_path / "receipt.json"
     receipt.touch()
     done = launch(1, 2, "distill", "--start", "x", "--receipt", str(receipt))
     assert done.returncode == 0
-    assert sorted(done.stdout.splitlines()) == [f"rank {rank} of 2: distill --start x --receipt {receipt}" for rank in (0, 1)]
+    assert sorted(done.stdout.splitlines()) == [f"rank {rank} of 2, GPUs 2: distill --start x --receipt {receipt}" for rank in (0, 1)]
 
 
 def test_on_several_nodes_each_has_a_torchrun_that_meets_the_others_at_the_first(launch):

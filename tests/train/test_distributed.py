@@ -124,6 +124,33 @@ def test_the_best_weights_are_held_once(tmp_path):
     assert other == {"trained": False, "restored": False}
 
 
+def normed(group, folder):
+    """A network with a batch norm takes three steps, its buffers sent before each and not, then shared."""
+    found = {}
+    for sent in (True, False):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
+        wrapped = group.wrap(model)
+        wrapped.forward_sync_buffers = sent
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            images = torch.randn(8, 4, generator=torch.Generator().manual_seed(10 * step + group.rank))
+            wrapped(images).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        found[f"{sent}"] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    group.share_buffers(model)
+    return {**found, "shared": model.state_dict()}
+
+
+def test_buffers_that_are_not_sent_before_every_step_change_no_weight_and_no_state(tmp_path):
+    first, second = together(normed, tmp_path)
+    for name, tensor in first["True"].items():
+        assert torch.equal(tensor, first["False"][name]), f"the state that is saved has another {name}"
+        assert torch.equal(tensor, second["shared"][name]), f"processes measure with different {name}"
+    assert not torch.equal(second["False"]["1.running_mean"], first["False"]["1.running_mean"]), "nothing was to be shared"
+
+
 class OneBad(Noise):
     """One image of one epoch is not a number, and one process alone reads it."""
 

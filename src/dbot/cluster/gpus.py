@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+from dbot.base.gpus import VISIBLE
 
 
 def visible_gpus() -> list[str]:

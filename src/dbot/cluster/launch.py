@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.base.gpus import LAUNCHED_WITH
 from dbot.cluster import slurm
 from dbot.cluster.gpus import reserve_gpus
 from dbot.cluster.preemption import out_of_memory
@@ -64,6 +65,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def _command(args: argparse.Namespace, job: str | None) -> list[str]:
     """The command line to start, with the environment prepared for it."""
     verb = args.command[0]
+    os.environ[LAUNCHED_WITH] = str(args.gpus)
     if job is None:
         if args.nodes > 1:
             raise UserError(

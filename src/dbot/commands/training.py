@@ -176,7 +176,7 @@ def training(
     per_node = max(1, resources.gpus or 1)
     threads = (resources.threads or 1) // per_node
     with (
-        processes(plan.params.execution.device, threads) as group,
+        processes(plan.params.execution.device, threads, plan.params.execution.workers) as group,
         Session(job, inputs, group.leads and replayed is None, receipt) as run,
     ):
         group.barrier()
@@ -187,6 +187,7 @@ def training(
         manifest = read_manifest(inputs["data"].parent)
         if (scratch := load_site().scratch) is not None:
             manifest = stage(manifest, scratch)
+            group.barrier()  # another node's copy may take hours, which a GPU would not wait for
         batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
         garbage.as_usual()
         yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed)

@@ -8,7 +8,6 @@ from timm.data.random_erasing import RandomErasing
 from timm.loss import SoftTargetCrossEntropy
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from dbot.base.seeds import generator
 from dbot.data.labelled import TrainingImages, ValidationImages
@@ -21,6 +20,7 @@ from dbot.params.recipes import AsymmetricFinetune, Finetuning, SymmetricFinetun
 from dbot.params.scales import Normalisation
 from dbot.params.teachers import Architecture
 from dbot.train.distributed import Processes
+from dbot.train.loading import by_batch
 from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task
 
@@ -128,8 +128,7 @@ def evaluate(
     images = ValidationImages(manifest, evaluation_transform(size, resize), processes.rank, processes.world)
     sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
     autocast = autocast_type(precision)
-    for crops, labels in DataLoader(images, batch_size=batch_per_process):
-        crops, labels = crops.to(processes.device), labels.to(processes.device)
+    for crops, labels in by_batch(images, batch_per_process, processes):
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):
             logits = model(normalise(crops, statistics)).float()
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels.unsqueeze(1)

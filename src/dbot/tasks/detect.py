@@ -20,6 +20,7 @@ from dbot.params.dense import Detect
 from dbot.params.scales import Normalisation
 from dbot.params.teachers import Architecture
 from dbot.train.distributed import Processes
+from dbot.train.loading import one_by_one
 from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task
 
@@ -144,9 +145,8 @@ def evaluate_detection(
     """
     autocast = autocast_type(recipe.precision)
     mine: list[Result] = []
-    for number in range(len(views)):  # type: ignore[arg-type]
-        view, origin = views[number]
+    for view, origin in one_by_one(views, processes):
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):
-            (found,) = detector([normalised(view.to(processes.device), statistics)])
+            (found,) = detector([normalised(view, statistics)])
         mine += coco_results(found, origin, category_ids, recipe.inference.mask)
     return in_order(processes.collect(mine))

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from dbot.base.errors import UserError
 from dbot.base.seeds import generator
@@ -24,6 +23,7 @@ from dbot.params.teachers import Architecture
 from dbot.tasks.confusion import Scores, confusion, scores
 from dbot.tasks.windows import label_image
 from dbot.train.distributed import Processes
+from dbot.train.loading import one_by_one
 from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task
 
@@ -148,12 +148,12 @@ def evaluate_segmentation(
     """
     classes, device, autocast = len(manifest.classes), processes.device, autocast_type(recipe.precision)
     matrix = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-    for number, (image, truth_HW) in enumerate(DataLoader(ValidationPairs(manifest, processes.rank, processes.world), batch_size=None)):
+    for number, (image, truth_HW) in enumerate(one_by_one(ValidationPairs(manifest, processes.rank, processes.world), processes)):
         with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-            predicted_HW = label_image(segmenter, image.to(device), truth_HW.shape, recipe.inference, statistics, batch_per_process)
-        matrix += confusion(truth_HW.to(device), predicted_HW, classes)
+            predicted_HW = label_image(segmenter, image, truth_HW.shape, recipe.inference, statistics, batch_per_process)
+        matrix += confusion(truth_HW, predicted_HW, classes)
         if watch is not None:
-            watch(processes.rank + number * processes.world, truth_HW, predicted_HW.cpu())
+            watch(processes.rank + number * processes.world, truth_HW.cpu(), predicted_HW.cpu())
     matrix = processes.sum(matrix)
     if not matrix.any():
         raise UserError(f"{manifest.root}: no pixel of the validation label maps has a class; mend them, or label_maps of the data set")

@@ -5,17 +5,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.nn.parallel import DistributedDataParallel
 
-from dbot.base.errors import UserError
+from dbot.train.device import device_of
+from dbot.train.fate import one_fate
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=7)
-"""How long processes wait for each other where nothing is wrong; a device's collectives have torch's own, shorter limit."""
+"""How long processes wait for each other where nothing is wrong: to meet, while one of them copies data, measures or writes."""
+LONGEST_WAIT_OF_GPUS = timedelta(hours=1)
+"""How long a GPU waits in a step; meanwhile the leading process may wait for a disk (`execution.disk_patience_seconds`)."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Processes:
     device: torch.device
     messages: distributed.ProcessGroup | None = None
     """How processes exchange what is on their CPUs, whatever their devices are doing."""
+    workers: int = 0
+    """Loaders that this process may start, where it trains or measures."""
 
     @property
     def leads(self) -> bool:
@@ -75,20 +81,22 @@ class Processes:
         shares: list[list[T]] = [mine]
         if self.world > 1:
             shares = [[] for _ in range(self.world)]
-            distributed.gather_object(mine, shares if self.leads else None)
+            distributed.gather_object(mine, shares if self.leads else None, group=self.messages)
         return [entry for share in shares for entry in share]
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over all processes, and rank 0's weights on each.
+        """The model with gradients averaged over all processes, and rank 0's weights and buffers on each.
 
-        On GPUs, batch norms take their statistics over all processes too; torch has no such norm for CPUs.
+        On GPUs, batch norms take their statistics over all processes too; torch has no such norm for CPUs. Buffers are
+        not sent again before every step: in training nothing is computed from them, and `share_buffers` is there for
+        the rest. The state that is saved holds rank 0's.
         """
         if self.world == 1:
             return model
         if self.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         devices = None if self.device.type == "cpu" else [self.device]
-        return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+        return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True, forward_sync_buffers=False)
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give every process rank 0's buffers: where a batch norm saw one process's images only, its running statistics differ."""
@@ -118,30 +126,38 @@ def _messages() -> distributed.ProcessGroup:
 
 
 @contextmanager
-def processes(device: str, threads: int) -> Iterator[Processes]:
+def processes(device: str, threads: int, workers: int = 0) -> Iterator[Processes]:
     """Join the other processes (torchrun's environment says whether there are any), and leave them at the end.
+
+    Where one of several fails, all end (see `dbot.train.fate`).
 
     Args:
         device: `auto`, `cpu` or `cuda`.
         threads: CPU threads of this process, if the machine has as many.
+        workers: loaders that this process may start.
 
     Raises:
-        UserError: a GPU was asked for and there is none.
+        UserError: a GPU was asked for, or given, and there is none.
     """
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     local = int(os.environ.get("LOCAL_RANK", 0))
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("execution.device is cuda, but torch sees no GPU; set it to auto or cpu, or run where there is one")
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    chosen = torch.device("cuda", local) if on_gpu else torch.device("cpu")
     torch.set_num_threads(max(1, min(threads, len(os.sched_getaffinity(0)))))
-    if on_gpu:
-        torch.cuda.set_device(chosen)
+    if world == 1:
+        yield Processes(rank, world, _device(device, local), workers=workers)
+        return
+    with one_fate(rank, world) as store:
+        chosen = _device(device, local)
+        group: dict[str, Any] = {"backend": "gloo", "timeout": LONGEST_WAIT}
+        if chosen.type == "cuda":
+            group = {"backend": "nccl", "timeout": LONGEST_WAIT_OF_GPUS, "device_id": chosen}
+        distributed.init_process_group(**group, store=PrefixStore("dbot", store), rank=rank, world_size=world)
+        yield Processes(rank, world, chosen, _messages(), workers)
+
+
+def _device(wanted: str, local: int) -> torch.device:
+    """This process's device, ready to be computed on."""
+    device = device_of(wanted, local)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True
-    if world > 1:
-        distributed.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=world)
-    try:
-        yield Processes(rank, world, chosen, _messages() if world > 1 else None)
-    finally:
-        if world > 1:
-            distributed.destroy_process_group()
+    return device

@@ -1,15 +1,12 @@
 """The one training loop: pre-training, fine-tuning and every later task run through it."""
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from dbot.base.errors import UserError
 from dbot.base.seeds import seed_step
@@ -17,13 +14,14 @@ from dbot.params.scales import ExecutionSettings
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
 from dbot.train.distributed import Processes
 from dbot.train.incident import Incident, NonFinite
+from dbot.train.loading import batches_of
 from dbot.train.optimizer import build_optimizer, restore_moments
 from dbot.train.precision import autocast_type
 from dbot.train.progress import Progress
 from dbot.train.saving import Saver
 from dbot.train.schedule import rate_at, set_rate
 from dbot.train.state import StateStore
-from dbot.train.stopping import SIGNALS, Interrupted, Stop
+from dbot.train.stopping import Interrupted, Stop
 from dbot.train.task import Metrics, Step, Task
 
 NEVER = torch.iinfo(torch.int64).max
@@ -116,6 +114,8 @@ def train(
             except NonFinite as found:
                 hint = on_incident(found.incident) if processes.leads else ""
                 if task.recipe.non_finite != "rewind" or len(left_out) >= REWINDS:
+                    if not processes.leads:
+                        processes.barrier()  # which never comes: the leading process says why, with the hint, and ends all
                     raise NonFinite("; ".join(filter(None, (str(found), hint))), found.incident) from None
                 left_out.add(found.incident.step)
                 if processes.leads:
@@ -153,6 +153,7 @@ def _train(
     if restored is not None:
         done, meter, history, best = restored
         del restored
+    processes.barrier()  # what came before takes some longer than others, for which a GPU's first exchange would not wait
     processes.check_same(model)
 
     wrapped = processes.wrap(model)
@@ -161,7 +162,7 @@ def _train(
     progress = Progress(task.title, recipe.epochs, total, done, execution.progress_every_seconds, processes.leads)
     if done:
         progress.say(f"goes on after step {done} of {total}")
-    batches = _batches(task, TrainingOrder(images, layout, task.seed, done, total), execution.workers, device)
+    batches = batches_of(task, TrainingOrder(images, layout, task.seed, done, total), execution.workers, device)
 
     def incident(step: int) -> Incident:
         saver.wait()
@@ -174,8 +175,8 @@ def _train(
         bad = int(meter.bad)
         if together:
             bad = -processes.largest(-bad)()
-        elif processes.world > 1 and recipe.non_finite == "rewind":
-            return bad == NEVER  # all go back together, when they meet for a state or at the end of the epoch
+        elif processes.world > 1 and (recipe.non_finite == "rewind" or not processes.leads):
+            return bad == NEVER  # all go back, or end, together, when they meet for a state or at the end of the epoch
         if bad != NEVER:
             raise NonFinite(_not_finite(task.title, bad, total, recipe.non_finite), incident(bad))
         return True
@@ -247,8 +248,10 @@ def _train(
             wish, ends = stop.wish(processes.leads and saver.is_due()), step + 1 == total
             if wish or ends:
                 save(step + 1, at_rest=wish.leaves_off or ends)
-            if end_of_epoch and processes.leads:
-                after_epoch(history)
+            if end_of_epoch:
+                if processes.leads:
+                    after_epoch(history)
+                processes.barrier()  # rank 0 may measure and write for long, and a GPU in the next step waits for less
             if wish.leaves_off and not ends:
                 progress.say(f"leaves off, as it was asked to; its state after step {step + 1} is in {store.folder}")
                 raise Interrupted(wish)
@@ -342,35 +345,3 @@ def _syncing(model: nn.Module, pass_number: int, accumulation: int) -> Any:
     """Gradients are exchanged in the last pass of a step only."""
     quiet = hasattr(model, "no_sync") and pass_number < accumulation - 1
     return model.no_sync() if quiet else torch.enable_grad()  # type: ignore[operator]
-
-
-def _batches(task: Task, order: TrainingOrder, workers: int, device: torch.device) -> Iterator[Any]:
-    """Batches on the device, fetched ahead."""
-    helpers = min(workers, len(os.sched_getaffinity(0)))
-    loader = DataLoader(
-        task.images,
-        batch_sampler=order,
-        num_workers=helpers,
-        collate_fn=task.collate,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_outlive_the_wish_to_stop,
-    )
-    for batch in loader:
-        yield _on_device(batch, device)
-
-
-def _on_device(batch: Any, device: torch.device) -> Any:
-    """A nest of lists, tuples and dicts with its tensors on the device."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {name: _on_device(part, device) for name, part in batch.items()}
-    if isinstance(batch, list | tuple):
-        return [_on_device(part, device) for part in batch]
-    return batch
-
-
-def _outlive_the_wish_to_stop(worker: int) -> None:
-    """A signal to the whole job also reaches its loaders, which have to serve the step that is still to be finished."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
