@@ -15,6 +15,7 @@ from dbot.base.errors import UserError
 from dbot.base.seeds import seed_step
 from dbot.params.scales import ExecutionSettings
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
+from dbot.train.determinism import determinism
 from dbot.train.distributed import Processes
 from dbot.train.incident import Incident, NonFinite
 from dbot.train.optimizer import build_optimizer, restore_moments
@@ -77,7 +78,7 @@ def train(
     """Train a task to its end, from its newest state if there is one.
 
     A job that is killed at any moment and started again, on the same number of processes, ends
-    with the same bits as one that never was.
+    with the same bits as one that never was; on GPUs where the recipe says `deterministic`, else up to the order of sums.
 
     Args:
         task: what is trained.
@@ -96,7 +97,8 @@ def train(
     left_out = set(passed_over)
     while True:
         try:
-            return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out, meanwhile)
+            with determinism(task.recipe.deterministic, processes.device):
+                return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out, meanwhile)
         except NonFinite as found:
             hint = on_incident(found.incident) if processes.leads else ""
             if task.recipe.non_finite != "rewind" or len(left_out) >= REWINDS:
@@ -144,7 +146,8 @@ def _train(
 
     wrapped = processes.wrap(model)
     if recipe.compile and device.type == "cuda":
-        wrapped.compile()
+        for part in task.compiled(wrapped):
+            part.compile()
     progress = Progress(task.title, recipe.epochs, total, done, execution.progress_every_seconds, processes.leads)
     if done:
         progress.say(f"goes on after step {done} of {total}")
