@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from dbot.params.architectures import Architecture
 from torch import Tensor, distributed, nn
 from torch._dynamo.utils import counters
 from torch.nn.parallel import DistributedDataParallel
@@ -17,7 +18,6 @@ from dbot.models.checkpointing import checkpoint_blocks
 from dbot.models.stochastic_depth import SubsetDropPath
 from dbot.models.teachers.networks import timm_teacher
 from dbot.models.teachers.package import ModuleTeacher
-from dbot.params.architectures import Architecture
 from dbot.params.recipes import Decoder
 from dbot.params.teachers import PackageTeacher, TimmTeacher
 from dbot.tasks.classify import classifier_for
@@ -106,7 +106,9 @@ def distillation(demo, design, **changes) -> tuple[nn.Module, nn.Module, Step]:
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("how", ["plain", "subset", "checkpointing"])
+@pytest.mark.parametrize(
+    "how", ["plain", pytest.param("subset", marks=pytest.mark.slow), pytest.param("checkpointing", marks=pytest.mark.slow)]
+)
 def test_a_student_and_its_teacher(demo, design, how):
     student, teacher, step = distillation(demo, design, drop_path_subset=how == "subset")
     if how == "checkpointing":
@@ -116,6 +118,7 @@ def test_a_student_and_its_teacher(demo, design, how):
     assert counters["stats"]["unique_graphs"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_student_of_several_processes_that_accumulates(demo, design, alone):
     student, teacher, step = distillation(demo, design)
@@ -156,7 +159,7 @@ TEACHERS = {
 }
 
 
-@pytest.mark.parametrize("kind", TEACHERS)
+@pytest.mark.parametrize("kind", ["package", pytest.param("clip", marks=pytest.mark.slow)])
 def test_a_teacher_from_elsewhere_on_crops_of_another_size(kind):
     teacher = TEACHERS[kind]()
     compile_whole(teacher)
@@ -176,6 +179,7 @@ def classification(demo, design) -> tuple[nn.Module, Step]:
     return model.train(), step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["asymmetric-B", "symmetric-B"])
 def test_a_classifier_and_its_evaluation_whose_last_batch_is_partial(demo, design):
     model, step = classification(demo, design)
@@ -220,6 +224,7 @@ def segmentation(design: str) -> tuple[nn.Module, Step]:
     return segmenter.train(), step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_segmenter(design, checkpointing):
