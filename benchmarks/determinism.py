@@ -4,13 +4,13 @@ import hashlib
 from typing import Any
 
 import torch
-from dbot.train.determinism import deterministic
 
 from benchmarks import pages
 from benchmarks.device import timed
 from benchmarks.sides import cores, median, started
 from benchmarks.step import SIZES, crops, pretraining
 from benchmarks.training import OneStep
+from dbot.train.determinism import determinism
 from dbot.train.distributed import processes
 
 WHOLE, AGAIN, RESUMED = "whole", "again", "resumed"
@@ -43,9 +43,8 @@ def main() -> None:
 
 def trained(size: str, batch: int, precision: str, steps: int, exact: bool, stop: bool) -> Any:
     """A measurement whose `digest` is that of the weights (its first 52 bits, exact as a float)."""
-    if exact:
-        deterministic()
     device = processes("auto", cores()).__enter__().device
+    determinism(exact, device).__enter__()  # for good: this process does nothing else
 
     def begun() -> OneStep:
         torch.manual_seed(0)

@@ -26,9 +26,9 @@ def step_of(recipe, design, images):
 
 @pytest.mark.parametrize("design", OBJECTIVES)
 @pytest.mark.parametrize("drop_path", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("masks", [1, 2])
-def test_shortcuts_change_nothing_but_rounding(demo, design, drop_path, masks):
-    recipe = recipe_like(demo.recipes.pretrain[design], drop_path=drop_path, masks_per_image=masks)
+@pytest.mark.parametrize(("masks", "subset"), [(1, False), (2, False), (2, True)])
+def test_shortcuts_change_nothing_but_rounding(demo, design, drop_path, masks, subset):
+    recipe = recipe_like(demo.recipes.pretrain[design], drop_path=drop_path, masks_per_image=masks, drop_path_subset=subset)
     if design == "asymmetric-B":
         recipe = recipe.model_copy(update={"decoder": Decoder(width=8, depth=2, heads=2)})
     images = torch.rand(5, 3, 16, 16)

@@ -288,6 +288,12 @@ CASES = {
         "crop_sides: [600, 384]",
         "recipes.detect.asymmetric.augmentation.crop_sides is [600, 384]: must be two sides, the smaller first",
     ),
+    "the same bits of operations that have no such kernel": (
+        ("epochs: 127", "deterministic: true\n      epochs: 127"),
+        "deterministic: true",
+        "recipes.segment.asymmetric.deterministic is true: "
+        "must be false: torch has no deterministic form of some of its operations on a GPU",
+    ),
     "an anchor that is both": (
         ("negative_iou: 0.3", "negative_iou: 0.8"),
         "negative_iou: 0.8",

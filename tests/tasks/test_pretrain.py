@@ -1,10 +1,12 @@
 """A symmetric stage in the loop: its samples, that it learns, that it repeats itself."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
+from dbot.base.errors import UserError
 from dbot.data.labelled import TrainingImages
 from dbot.data.transforms import views_transform
 from dbot.distill.boundary import Promoted, begin_stage
@@ -207,3 +209,34 @@ def test_several_masks_on_two_processes_are_those_of_one(manifest, tmp_path):
     for name, tensor in first["weights"].items():
         assert torch.equal(tensor, second["weights"][name]), name
         torch.testing.assert_close(tensor, alone["weights"][name], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("design", ["asymmetric-B", "symmetric"])
+def test_subsets_change_nothing_where_nothing_is_dropped(manifest, demo, tmp_path, design):
+    losses = []
+    for subset in (False, True):
+        recipe = recipe_like(demo.recipes.pretrain[design], epochs=1, warmup_epochs=0, drop_path=0.0, drop_path_subset=subset)
+        losses.append(run(begun(recipe, manifest, demo), tmp_path / str(subset), execution_like(demo.execution)).history[-1]["loss"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("design", ["asymmetric-B", "symmetric"])
+def test_a_forward_pass_too_small_for_its_subset_is_refused(manifest, demo, tmp_path, design):
+    recipe = recipe_like(demo.recipes.pretrain[design], epochs=1, warmup_epochs=0, drop_path=0.05, drop_path_subset=True)
+    wanted = (
+        r"^drop_path_subset: of 8 images in a forward pass no share of 0.05 can be dropped; .* 10 or more, or drop_path_subset to false$"
+    )
+    with pytest.raises(UserError, match=wanted):
+        run(begun(recipe, manifest, demo), tmp_path, execution_like(demo.execution))
+
+
+def test_student_and_teacher_are_compiled_but_on_a_cpu(recipe, manifest, demo, tmp_path):
+    task, wrapped = begun(recipe.model_copy(update={"compile": True}), manifest, demo), torch.nn.Module()
+    student, teacher = task.compiled(wrapped)
+    assert student is wrapped
+    assert isinstance(teacher, Teacher)
+
+    def never(model):
+        raise AssertionError("a CPU runs networks as they are")
+
+    run(replace(task, compiled=never), tmp_path, execution_like(demo.execution))

@@ -19,12 +19,12 @@ from dbot.data.transforms import normalise
 from dbot.models.segmenter import build_segmenter, enlarged, initialise_heads
 from dbot.params.load import load
 from dbot.tasks.confusion import confusion, scores
-from dbot.tasks.segment import evaluate_segmentation, pixel_loss, segment_task
+from dbot.tasks.segment import begin_segmenter, evaluate_segmentation, pixel_loss, segment_task
 from dbot.train.loop import Interrupted
 from tests.conftest import PROJECT
 from tests.models.stand_in_pyramid import StandInPyramid
 from tests.tasks.small_segmentation import CLASSES, declared, prepared, recipe, write_maps
-from tests.train.small import ALONE, execution_like, run, without_times
+from tests.train.small import ALONE, ARCHITECTURE, execution_like, run, without_times
 from tests.train.test_distributed import together
 
 VALIDATION = [(16, 16), (10, 30), (20, 12), (16, 25), (40, 40)]
@@ -189,3 +189,13 @@ def test_four_label_maps_are_learnt_by_heart(demo, tmp_path):
     measured = [m["miou"] for m in run(task, tmp_path / "state", execution_like(demo.execution), batch=4).history if "miou" in m]
     print("mIoU after 20, 40, 60 epochs:", np.round(measured, 1))
     assert measured[-1] > 80
+
+
+def test_what_is_compiled_has_no_norm_over_several_processes(manifest, demo):
+    segmenter = begin_segmenter(ARCHITECTURE, recipe(), CLASSES, 0, None, "")
+    task = segment_task("test", segmenter, recipe(), 0, manifest, demo.normalisation, [], None)
+    assert task.compiled(segmenter) == [segmenter]
+    several = torch.nn.SyncBatchNorm.convert_sync_batchnorm(segmenter)
+    (compiled,) = task.compiled(several)
+    assert compiled is several.pyramid.encoder
+    assert not any(isinstance(part, torch.nn.SyncBatchNorm) for part in compiled.modules())

@@ -17,6 +17,7 @@ from dbot.base.errors import UserError
 from dbot.base.seeds import generator
 from dbot.distill.designs import DESIGNS, Student
 from dbot.models.checkpoint import part
+from dbot.models.stochastic_depth import drop_subsets
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import AsymmetricPretrain, Boundary, SymmetricPretrain
@@ -63,6 +64,8 @@ def begin_stage(
     if teacher is not None:
         _require_fit(teacher, architecture, recipe)
     student = design.student(architecture, recipe, architecture.width if teacher is None else teacher.width)
+    if recipe.drop_path_subset:
+        drop_subsets(student)
     design.initialise(student, generator(recipe.seed, "student", stage), recipe)
     if isinstance(source, Promoted) and source.same_row:
         _keep(student, source.weights, recipe.boundary, design.predicting)

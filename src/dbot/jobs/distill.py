@@ -65,7 +65,7 @@ class Distill(Training):
     def build(self, given: Beginning) -> Begun:
         from dbot.distill.boundary import begin_stage
         from dbot.tasks.monitor import monitor
-        from dbot.tasks.pretrain import pretrain_task
+        from dbot.tasks.pretrain import pretrain_task, settle
 
         params, row, stage = given.params, given.job.key["row"], int(given.job.key["stage"])
         architecture, recipe = params.architectures[params.rows[row].architecture], self._recipe(given.job, params)
@@ -74,7 +74,7 @@ class Distill(Training):
             kept = given.checkpoint("teacher", OPTIMIZER)
         made, teacher = begin_stage(architecture, recipe, stage, source, params.normalisation)
         teacher_sha256 = teacher.digest() if "teacher" not in given.job.inputs else None
-        teacher.to(given.processes.device)
+        settle(teacher, recipe, given.processes.device)
         statistics, watched = params.normalisation, None
         if recipe.monitor is not None:
             seed, batch = recipe.seed, given.batch_per_process

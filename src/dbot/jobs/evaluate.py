@@ -29,7 +29,7 @@ PICTURED: Mapping[Column, tuple[str, ...]] = {
 MEASURED_WITH = {"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}
 """Fields of a fine-tuning recipe that decide how its classifier is measured."""
 TRAINING_ONLY = {
-    *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "shortcuts", "non_finite", "seed"),
+    *("epochs", "warmup_epochs", "batch_size", "optimizer", "drop_path", "compile", "shortcuts", "deterministic", "non_finite", "seed"),
     *("augmentation", "evaluate_every"),
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""

@@ -1,8 +1,8 @@
 """Receipts: what went into a job and what came out, by digest.
 
 A receipt is a fact. It holds what decides a result and the result itself, and nothing of when, where or by whom
-it was computed: the same computation, done anywhere, writes the same bytes. Those circumstances stand in the
-executions beside it (`dbot.lineage.executions`).
+it was computed: the same computation, done anywhere, writes the same bytes (on GPUs where its recipe, among the settings,
+says `deterministic`). Those circumstances stand in the executions beside it (`dbot.lineage.executions`).
 """
 
 import json

@@ -13,12 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from dbot.models.checkpointing import is_checkpointed
+from dbot.models.stochastic_depth import SubsetDropPath
 
 
 def add_branch(tokens_BLD: Tensor, branch: Callable[[Tensor], Tensor], drop_path: Any) -> Tensor:
     """Tokens plus a residual branch, which on a CPU is computed for the samples that drop path keeps, and only for them.
 
     On a GPU it is computed for all: how many are kept is known on the device, and waiting for it costs more than it saves.
+    A drop path that always keeps as many saves its share there too.
     """
     kept, scale = kept_samples(tokens_BLD, drop_path)
     if kept is None:
@@ -33,6 +35,8 @@ def kept_samples(tokens_BLD: Tensor, drop_path: Any) -> tuple[Tensor | None, flo
     Where none is kept, the first is computed all the same, with the factor 0: its weights get gradients of zero, not none.
     """
     dropping = isinstance(drop_path, DropPath) and drop_path.training and drop_path.drop_prob > 0
+    if dropping and isinstance(drop_path, SubsetDropPath):
+        return drop_path.subset(len(tokens_BLD), tokens_BLD.device)
     if not dropping or tokens_BLD.device.type != "cpu":
         return None, 1.0
     keep = 1 - drop_path.drop_prob

@@ -103,7 +103,12 @@ def _recipes(params: Params) -> Iterator[Problem]:
 
 
 def _dense_recipes(params: Params) -> Iterator[Problem]:
-    """Figures of detection and segmentation that go in pairs."""
+    """What detection and segmentation can't do, and their figures that go in pairs."""
+    for kind, recipes in (("detect", params.recipes.detect), ("segment", params.recipes.segment)):
+        for name, recipe in recipes.items():
+            if recipe.deterministic:
+                remedy = "must be false: torch has no deterministic form of some of its operations on a GPU"
+                yield Problem(("recipes", kind, name, "deterministic"), "is true", remedy)
     for name, detect in params.recipes.detect.items():
         here: KeyPath = ("recipes", "detect", name)
         proposals, sides = detect.proposals, detect.augmentation.crop_sides

@@ -126,10 +126,13 @@ class Training(Section):
     precision: Literal["bf16", "fp16", "fp32"]
     """Autocast type; fp16 brings a gradient scaler."""
     compile: bool
-    """Compile the network with torch.compile, on a GPU; a CPU runs it as it is."""
+    """Compile the network, and a stage's teacher, with torch.compile, on a GPU; a CPU runs them as they are."""
     shortcuts: bool = True
     """Leave out what can't change the outcome (a last block's tokens that no loss reads; on a CPU, branches that drop path
     drops) and step AdamW in one kernel. Numbers agree with those of False, the plain path, up to rounding."""
+    deterministic: bool = False
+    """On a GPU, compute with kernels alone that give the same bits in every run on GPUs of the same kind and number; they are slower.
+    A CPU gives the same bits in any case."""
     non_finite: Literal["stop", "skip", "rewind"]
     """What a loss or gradient that is not finite does: stop the job, skip the step, or go back to the last good state and pass over it."""
     seed: NonNegativeInt
@@ -147,6 +150,9 @@ class Distillation(Training):
     """The teacher's output that is regressed."""
     teacher_momentum: Rate | None = None
     """The teacher follows the student after every step, keeping this share of its old weights. Null: it stays as it is."""
+    drop_path_subset: bool = False
+    """Drop path keeps the same number of images in every forward pass of a process, drawn anew for each branch, instead of drawing for
+    each image by itself; so a GPU computes no branch that is dropped (DINOv2, arXiv 2304.07193). Other draws, other results."""
     stage_epochs: list[PositiveInt] | None = None
     """Passes over the training data by stage, where stages differ in length. Null: `epochs` in each."""
     boundary: Boundary

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from dbot.base.errors import UserError
 from dbot.base.seeds import generator, seed_of
 from dbot.data.labelled import TrainingImages, together
 from dbot.data.manifest import Manifest
@@ -16,11 +17,13 @@ from dbot.distill.designs import Student
 from dbot.distill.objective import AsymmetricObjective, SymmetricObjective
 from dbot.distill.samples import MaskedViews
 from dbot.models.asymmetric import AsymmetricStudent
+from dbot.models.stochastic_depth import least_batch
 from dbot.models.symmetric import SymmetricStudent
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.scales import Normalisation
+from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task
 
 Parts = tuple[Dataset[Any], Callable[[nn.Module, Any, Step], Tensor]]
@@ -57,12 +60,21 @@ def pretrain_task(
         loss=loss,
         seed=recipe.seed,
         collate=together,
+        compiled=lambda wrapped: [wrapped, teacher],
         companion=None if follows is None else teacher,
         after_step=follows,
         evaluate=evaluate,
         evaluate_every=recipe.monitor.every_epochs if recipe.monitor is not None else 1,
         moments=moments,
     )
+
+
+def settle(teacher: Teacher, recipe: AsymmetricPretrain | SymmetricPretrain, device: torch.device) -> None:
+    """Move a teacher to where it works; on a GPU with its weights in the type of the products, unless it follows the student."""
+    teacher.to(device)
+    autocast = autocast_type(recipe.precision)
+    if device.type == "cuda" and autocast is not None and recipe.teacher_momentum is None:
+        teacher.hold_weights_in(autocast)
 
 
 def _asymmetric(
@@ -79,6 +91,7 @@ def _asymmetric(
     patches = student.encoder.patch_embed.num_patches
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor], step: Step) -> Tensor:
+        _require_images_to_drop(recipe, step)
         crops = normalise(batch[0], statistics)
         draws = generator(seed, "mask", stage, step.number, device=crops.device)
         noise_MBN = torch.rand(masks, step.layout.batch, patches, generator=draws, device=crops.device)
@@ -104,9 +117,20 @@ def _symmetric(
     objective = SymmetricObjective(teacher, recipe)
 
     def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
+        _require_images_to_drop(recipe, step)
         view, masked_BMN, *others = batch
         seen_by_teacher = others[0] if others else view
         masked_VN = masked_BMN.transpose(0, 1).flatten(0, 1)
         return objective(model, normalise(view, statistics), masked_VN, in_unit_range(seen_by_teacher))
 
     return images, loss
+
+
+def _require_images_to_drop(recipe: AsymmetricPretrain | SymmetricPretrain, step: Step) -> None:
+    """A forward pass must be large enough for a part of it to be dropped and a part to be kept."""
+    seen, least = step.layout.micro * recipe.masks_per_image, least_batch(recipe.drop_path)
+    if recipe.drop_path_subset and seen < least:
+        raise UserError(
+            f"drop_path_subset: of {seen} images in a forward pass no share of {recipe.drop_path:g} can be dropped; set batch_per_process "
+            f"so that there are {least} or more, or drop_path_subset to false"
+        )

@@ -1,6 +1,7 @@
 """Semantic segmentation as a task of the training loop, and its evaluation."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -110,7 +111,17 @@ def segment_task(
         evaluate=evaluate if recipe.evaluate_every is not None else None,
         evaluate_every=recipe.evaluate_every or 1,
         groups=groups,
+        compiled=partial(_compiled, segmenter),
     )
+
+
+def _compiled(segmenter: Segmenter, wrapped: nn.Module) -> list[nn.Module]:
+    """All of it, or where its norms are synchronised, each of which would break the graph, the encoder: most of the work, and no norm."""
+    return [segmenter.pyramid.encoder] if _synchronised(wrapped) else [wrapped]
+
+
+def _synchronised(model: nn.Module) -> bool:
+    return any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())
 
 
 def pixel_loss(logits_BKhw: Tensor, classes_BHW: Tensor) -> Tensor:
@@ -162,7 +173,7 @@ def evaluate_segmentation(
 
 def _require_a_batch(model: nn.Module, step: Step) -> None:
     """The pooled maps of the head can't be normalised over one image, as torch would say with a traceback."""
-    if step.layout.micro == 1 and not any(isinstance(part, nn.SyncBatchNorm) for part in model.modules()):
+    if step.layout.micro == 1 and not _synchronised(model):
         raise UserError(
             "segmentation can't be trained on one image at a time, since its heads normalise over the images of a forward pass: "
             "set batch_size and batch_per_process to 2 or more, so that batch_per_process fits into batch_size / processes"

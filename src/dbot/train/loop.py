@@ -12,6 +12,7 @@ from dbot.base.errors import UserError
 from dbot.base.seeds import seed_step
 from dbot.params.scales import ExecutionSettings
 from dbot.train.batches import TrainingOrder, lay_out, steps_per_epoch
+from dbot.train.determinism import determinism
 from dbot.train.distributed import Processes
 from dbot.train.incident import Incident, NonFinite
 from dbot.train.loading import batches_of
@@ -87,7 +88,8 @@ def train(
     """Train a task to its end, from its newest state if there is one.
 
     A job that is killed at any moment and started again, on the same number of processes, ends
-    with the same bits as one that never was. Its state is written every so often
+    with the same bits as one that never was; on GPUs where the recipe says `deterministic`, else up to
+    the order of sums. Its state is written every so often
     (``execution.state_every_seconds``), while the training goes on; also where it leaves off and at the
     end, and before the first step where steps may be taken back. Steps after the newest state are taken again.
 
@@ -107,7 +109,7 @@ def train(
     """
     left_out = set(passed_over)
     # One for all goes: a wish that is heard while the training goes back is no less one.
-    with Stop(processes, execution.stop_before_limit_seconds) as stop:
+    with Stop(processes, execution.stop_before_limit_seconds) as stop, determinism(task.recipe.deterministic, processes.device):
         while True:
             try:
                 return _train(task, store, processes, execution, batch_per_process, after_epoch, on_incident, left_out, meanwhile, stop)
@@ -158,7 +160,8 @@ def _train(
 
     wrapped = processes.wrap(model)
     if recipe.compile and device.type == "cuda":
-        wrapped.compile()
+        for part in task.compiled(wrapped):
+            part.compile()
     progress = Progress(task.title, recipe.epochs, total, done, execution.progress_every_seconds, processes.leads)
     if done:
         progress.say(f"goes on after step {done} of {total}")

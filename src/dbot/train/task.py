@@ -1,6 +1,6 @@
 """What the loop is told about a training: the only thing that differs between tasks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,11 @@ class Step:
     pass_number: int
     """Forward passes of this step before this one."""
     layout: BatchLayout
+
+
+def the_whole(model: nn.Module) -> Sequence[nn.Module]:
+    """What most trainings compile: the model as the loop has wrapped it."""
+    return [model]
 
 
 @dataclass(frozen=True)
@@ -53,5 +58,8 @@ class Task:
     """A network that changes with the model, without gradients; the state holds it too."""
     after_step: Callable[[], None] | None = None
     """Called after every step that was taken: moves the companion."""
+    compiled: Callable[[nn.Module], Sequence[nn.Module]] = the_whole
+    """What is compiled where the recipe says so and the device is a GPU: for the wrapped model, it, parts of it, or what else the loss
+    runs."""
     moments: dict[str, Tensor] | None = None
     """AdamW's state to begin with, where a stage keeps that of the one before."""

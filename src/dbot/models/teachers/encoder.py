@@ -24,12 +24,14 @@ class EncoderTeacher(Teacher):
     def __init__(self, encoder: Any, final_norm: bool, statistics: Normalisation) -> None:
         super().__init__(int(encoder.patch_embed.img_size[0]), statistics)
         self.encoder = encoder
+        # Looked up once: a look-up in every step notes the kind of encoder, and so would have the second step compiled again.
+        self._encode = encode_all.dispatch(type(encoder))
         self.final_norm = final_norm
         self.width, self.grid = int(encoder.embed_dim), int(encoder.patch_embed.grid_size[0])
         self.requires_grad_(False).eval()
 
     def tokens(self, images_BCHW: Tensor) -> Tensor:
-        return encode_all(self.encoder, images_BCHW, self.final_norm)
+        return self._encode(self.encoder, images_BCHW, self.final_norm)
 
     @torch.no_grad()
     def follow(self, encoder: nn.Module, momentum: float) -> None:

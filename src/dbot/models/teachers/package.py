@@ -89,6 +89,9 @@ class ModuleTeacher(Teacher):
             raise RuntimeError("the module is never reached")
         return found
 
+    def hold_weights_in(self, dtype: torch.dtype) -> None:
+        """Does nothing: a foreign package's code may go by the type of its weights."""
+
     def tokens(self, images_BCHW: Tensor) -> Tensor:
         # The maps of a few images stay in a CPU's cache: 1.4 times as many images a second (measured).
         parts = images_BCHW.split(CPU_IMAGES) if images_BCHW.device.type == "cpu" else (images_BCHW,)

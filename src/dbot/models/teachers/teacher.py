@@ -48,6 +48,16 @@ class Teacher(nn.Module):
             pixels_BCHW = functional.interpolate(pixels_BCHW, size, mode="bicubic", antialias=True, align_corners=False)
         return self.tokens((pixels_BCHW - self.mean) / self.std)
 
+    def hold_weights_in(self, dtype: torch.dtype) -> None:
+        """Round the weights of matrix products and convolutions to the type in which autocast computes them, once instead of in every step.
+
+        Autocast gives the same bits then, as it keeps everything else (norms, positions, scales) as it is. A teacher that
+        follows a student can't be held so: its small moves would be rounded away.
+        """
+        for part in self.modules():
+            if isinstance(part, nn.Linear | nn.Conv2d):
+                part.to(dtype)
+
     def digest(self) -> str:
         """SHA-256 of its weights, names included: what a receipt knows a teacher by that came with no receipt of its own."""
         found = hashlib.sha256()
