@@ -9,10 +9,8 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import clip_boxes_to_image
 
+from dbot.models.detector.coding import KeptWeights, Size
 from dbot.params.dense import CascadeStage, Detect
-
-Size = tuple[int, int]
-"""Height and width of an image in pixels."""
 
 CHANNELS_OF_A_GROUP = 8
 """32 groups of 256 channels (arXiv 1803.08494)."""
@@ -66,6 +64,7 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
             mask_head=MaskRCNNHeads(channels, [channels] * masks.convolutions, dilation=1),
             mask_predictor=MaskRCNNPredictor(channels, channels, classes + 1),
         )
+        self.box_coder = KeptWeights(self.box_coder.weights)
         self.weight = config.weight
 
     def predict_boxes(self, pooled_RCSS: Tensor) -> tuple[Tensor, Tensor]:
