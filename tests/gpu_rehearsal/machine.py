@@ -10,7 +10,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dbot.base.on_device import numbers_on
 from tests.gpu_rehearsal.pretended import pretended_cuda, replaced
 from tests.gpu_rehearsal.watch import Answer, Share, Watch
 
@@ -18,8 +17,6 @@ aten = torch.ops.aten
 GPU = torch.device("cuda", 0)
 SMALL = 4096
 """Elements of a tensor above which its values matter to nobody while a network is built."""
-KEPT = (numbers_on,)
-"""Functions of the project that keep tensors on a device."""
 HALF = (torch.bfloat16, torch.float16)
 
 
@@ -95,9 +92,6 @@ def fake_gpu(answers: Mapping[str, Answer], shares: Mapping[str, Share]) -> Iter
 
     with pretended_cuda(), ExitStack() as stack:
         replaced(stack, {"torch.nn.Module.to": to, "torch.nn.functional.scaled_dot_product_attention": attention})
-        for kept in KEPT:  # a fake tensor may not outlive its machine
-            kept.cache_clear()
-            stack.callback(kept.cache_clear)
         yield machine
 
 

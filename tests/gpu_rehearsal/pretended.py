@@ -12,6 +12,8 @@ from unittest.mock import patch
 
 import torch
 
+from dbot.base.on_device import numbers_on
+
 SOURCE = Path(__file__).with_suffix(".cpp")
 TORCH = Path(torch.__file__).parent
 
@@ -41,6 +43,7 @@ def pretended_cuda() -> Iterator[None]:
     Backward passes run in the calling thread, so that a mode sees them and the Python frames that they come from.
     """
     library = _library()
+    numbers_on.cache_clear()
     library.pretend()
     try:
         with (
@@ -52,6 +55,7 @@ def pretended_cuda() -> Iterator[None]:
             yield
     finally:
         library.stop()
+        numbers_on.cache_clear()  # a pretended tensor may not outlive its device
 
 
 def replaced(stack: ExitStack, names: dict[str, Callable[..., object]]) -> None:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, default_collate
 
 from dbot.commands.rehearsal import Rehearsal
 from dbot.models.checkpointing import checkpoint_blocks
+from dbot.params.document import Params
 from dbot.plan import Job, Plan
 from dbot.train import loop
 from dbot.train.distributed import Processes
@@ -48,6 +49,8 @@ SHARES: dict[str, Share] = {
     **dict.fromkeys(("_proposed", "box_loss"), lambda count: count),
 }
 """Of detection's samples as many are positive as may be."""
+SECTIONS = {"distill": "pretrain"}
+"""Of recipes, by verb, where it is named otherwise."""
 DRAWN_SIDE = 96
 """Pixels of the few images that are drawn; what is made of them has the size that it has for any image."""
 STEPS = 2
@@ -105,14 +108,14 @@ class Rehearsals:
         """A job's training, of two steps."""
         with fake_gpu(ANSWERS, SHARES) as machine, ExitStack() as stack:
             processes = stack.enter_context(fake_processes(variation.world)) if variation.world > 1 else ALONE
-            task = self._task(job)
+            task = self._task(job, variation.recipe)
             if variation.checkpointing:
                 checkpoint_blocks(task.model)
             if (fault := variation.planted) is not None:
                 task.model.register_forward_hook(lambda model, given, output: fault(output))
             return train(machine, task, self.plan, job, variation, processes)
 
-    def _task(self, job: Job) -> Task:
+    def _task(self, job: Job, changes: dict[str, Any]) -> Task:
         with Undrawn(), ExitStack() as stack, redirect_stdout(StringIO()):
             unread: dict[str, Callable[..., object]] = {
                 "dbot.models.teachers.teacher.Teacher.digest": lambda teacher: "",
@@ -120,7 +123,15 @@ class Rehearsals:
             }
             replaced(stack, unread)
             stack.enter_context(patch("dbot.commands.rehearsal.TYPICAL_SIDE", DRAWN_SIDE))
+            stack.enter_context(patch.dict(vars(self._rehearsal), {"_params": self._changed(job, changes)}))
             return self._rehearsal.task(job)
+
+    def _changed(self, job: Job, changes: dict[str, Any]) -> Params:
+        """The parameters with other figures in the recipe of a job."""
+        params, section = self._rehearsal._params, SECTIONS.get(job.verb, job.verb)
+        recipes, name = dict(getattr(params.recipes, section)), params.rows[job.key["row"]].recipe
+        recipes[name] = recipes[name].model_copy(update=changes)
+        return params.model_copy(update={"recipes": params.recipes.model_copy(update={section: recipes})})
 
 
 def _seen(teacher: Any, title: str) -> Any:
@@ -134,7 +145,7 @@ def train(machine: Machine, task: Task, plan: Plan, job: Job, variation: Variati
     micro, seen, watch = plan.resources(job).batch_per_process or 1, Seen(), machine.watch
     passes = variation.accumulation
     batch = micro * passes * processes.world
-    changes = {"compile": False, "batch_size": batch, "epochs": 1, "warmup_epochs": 0.5, **variation.recipe}
+    changes = {"compile": False, "batch_size": batch, "epochs": 1, "warmup_epochs": 0.5}
     given = _batch(task, micro, variation.sides)
     task.model.to(GPU)
     shortened = replace(

@@ -19,6 +19,8 @@ import dbot
 aten = torch.ops.aten
 OURS = Path(dbot.__file__).parent
 PLANTED = Path(__file__).with_name("planted.py")
+DIFFERENT = 2
+"""Values that `unique` finds."""
 PAGE = 512
 """Bytes to whose multiples torch's allocator rounds."""
 Answer = float | int | bool | Callable[[FrameType, Tensor], int]
@@ -100,12 +102,13 @@ class Watch(TorchDispatchMode):
             if is_cuda(tensor):
                 self._keep_account(tensor)
                 if tensor.dtype == torch.float64:
-                    self._note(self.doubles, str(func.overloadpacket).rpartition(".")[2])
+                    self._note(self.doubles, "float64")
         return out
 
     def _note(self, found: Counter[Place], what: str) -> None:
-        if self._counting:
-            found[Place(what, *where())] += 1
+        file, function = where()
+        if self._counting and file:
+            found[Place(what, file, function)] += 1
 
     def _wait(self, what: str) -> None:
         self._note(self.waits, what)
@@ -139,6 +142,9 @@ class Watch(TorchDispatchMode):
         if func is aten.repeat_interleave.Tensor and is_cuda(args[0]) and kwargs.get("output_size") is None:
             self._wait("repeat_interleave")
             return args[0].new_empty(self._found(args[0].numel()))
+        if func is aten._unique2.default and is_cuda(args[0]):
+            self._wait("unique")
+            return args[0].new_empty(DIFFERENT), *(args[0].new_empty(0, dtype=torch.int64) for _ in range(2))
         if func is aten.bincount.default and is_cuda(args[0]):
             self._wait("bincount")
             return args[0].new_empty(kwargs.get("minlength", 0) or args[2])
