@@ -46,7 +46,8 @@ DOUBLES = (
     Allowed("float64", LOOP, "Meter.new", "one number: the sum of an epoch's losses"),
     Allowed("float64", LOOP, "_train", "one number: a step's loss"),
     Allowed("float64", LOOP, "_close_epoch", "one number: what processes sum"),
-    Allowed("float64", "train/distributed.py", "Processes.sum", "one number: what processes sum"),
+    Allowed("float64", LOOP, "Meter.state", "one number: a loss for the state"),
+    *(Allowed("float64", "train/distributed.py", f"Processes.{name}", "one number of every process") for name in ("sum", "gather")),
 )
 MEASURED_WAITS = (
     Allowed("copy cpu to cuda", "base/on_device.py", "numbers_on", "once a process: pixel statistics and the like"),
@@ -72,7 +73,7 @@ MEASURED_WAITS = (
     Allowed("value", "measure/linear.py", "accuracy", "once: the hits"),
     Allowed("copy cpu to cuda", "measure/analysis.py", "analyse_network", "images"),
     Allowed("value", "measure/analysis.py", "analyse_network", "once: how many images there were"),
-    Allowed("check of linear algebra", "measure/spectrum.py", "singular_shares", "whether eigenvalues were found, once a layer"),
+    Allowed("check of linear algebra", "measure/analysis.py", "singular_shares", "whether eigenvalues were found, once a layer"),
     Allowed("copy cpu to cuda", "measure/cka.py", "compare_networks", "images"),
     Allowed("value", "measure/cka.py", "compare_networks", "once: how many images there were, and what was found"),
 )
@@ -97,7 +98,7 @@ MEASURED_DOUBLES = (
     ),
     Allowed("float64", "measure/cka.py", "_patch_tokens.<locals>.<lambda>", "the same"),
     Allowed("float64", "measure/cka.py", "compare_networks", "the same"),
-    Allowed("float64", "measure/spectrum.py", "singular_shares", "roots of eigenvalues of a Gram matrix lose half of the digits"),
+    Allowed("float64", "measure/analysis.py", "singular_shares", "roots of eigenvalues of a Gram matrix lose half of the digits"),
     Allowed("float64", "measure/analysis.py", "analyse_network", "sums over all images"),
     Allowed("float64", "measure/analysis.py", "analyse_network.<locals>.add_distance", "sums over all images"),
     Allowed("float64", "measure/analysis.py", "analyse_network.<locals>.add_shares", "sums over all images"),

@@ -20,8 +20,7 @@ from dbot.jobs.segment import SEGMENT
 from dbot.measure import linear
 from dbot.measure.analysis import analyse_network
 from dbot.measure.cka import compare_networks
-from dbot.measure.knn import knn
-from dbot.measure.labelled import LabelledFeatures
+from dbot.measure.knn import LabelledFeatures, knn
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.document import Params
 from dbot.plan import Plan

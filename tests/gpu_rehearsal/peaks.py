@@ -43,7 +43,7 @@ def main() -> None:
         for case in CASES:
             found[case.name] = rehearsals.of(case.job(plan), case.variation).peak
             print(f"{case.name}: {found[case.name] / GIGA:.2f} GB", flush=True)
-    WRITTEN.write_text(json.dumps(found, indent=1) + "\n")
+            WRITTEN.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -162,8 +162,8 @@ def train(machine: Machine, task: Task, plan: Plan, job: Job, variation: Variati
         for number in range(STEPS * passes):
             with watch.aside():  # the loader's, from pinned memory
                 there = loop._on_device(given, GPU)
-            if number == (STEPS - 1) * passes and not variation.resumed:
-                watch.begin()
+            if number == (STEPS - 1) * passes or seen.saved is not None:
+                watch.begin(peak=seen.saved is None)
             yield there
 
     def updated(optimizer: Any, scaler: Any, model: nn.Module, *rest: Any) -> bool:
@@ -173,20 +173,22 @@ def train(machine: Machine, task: Task, plan: Plan, job: Job, variation: Variati
     class Store(StateStore):
         """Keeps the last state in memory."""
 
-        def save(self, step: int, state: dict[str, Any]) -> Path:
-            seen.saved = state
+        def save(self, step: int, state: dict[str, Any], given_up: object = None) -> Path:
             seen.waits, seen.doubles, seen.peak = Counter(watch.waits), Counter(watch.doubles), watch.peak
+            with watch.aside():
+                seen.saved = tree_map(lambda part: part.cpu() if is_cuda(part) else part, state)
             return self.folder
 
-        def load(self, device: torch.device) -> tuple[int, dict[str, Any]] | None:
-            # As it is read from a file: with storage of its own on the device.
-            return None if seen.saved is None else (STEPS - 1, tree_map(lambda part: part.clone() if is_cuda(part) else part, seen.saved))
+        def load(self) -> tuple[int, dict[str, Any]] | None:
+            return None if seen.saved is None else (STEPS - 1, seen.saved)
 
     execution = plan.params.execution
     with ExitStack() as stack, redirect_stdout(StringIO()):
         replaced(stack, {"dbot.train.loop._batches": batches, "dbot.train.loop._update": updated})
         stack.enter_context(machine.computing())
-        for _ in range(1 + variation.resumed):
+        for again in range(1 + variation.resumed):
+            if again:
+                watch.begin()
             loop.train(shortened, Store(Path(), keep=0), processes, execution, micro, lambda history: None)
     return seen
 

@@ -80,11 +80,12 @@ class Watch(TorchDispatchMode):
         self._sizes: dict[int, int] = {}
         self._counting = True
 
-    def begin(self) -> None:
-        """Forget what was seen; the peak begins at what lives."""
+    def begin(self, peak: bool = True) -> None:
+        """Forget what was seen, the peak too unless it shall stay; it begins at what lives."""
         self.waits.clear()
         self.doubles.clear()
-        self.peak = self.live
+        if peak:
+            self.peak = self.live
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -56,4 +56,5 @@ class Pooler(nn.Module):
         """For each map the numbers of its boxes, ascending. The host waits for a device once, to know how many they are."""
         levels_R = self.levels(boxes_R4)
         counts_L = (levels_R.unsqueeze(1) == torch.arange(len(self.strides), device=levels_R.device)).sum(dim=0)
-        return levels_R.argsort(stable=True).split(counts_L.tolist())
+        by_level: Sequence[Tensor] = levels_R.argsort(stable=True).split(counts_L.tolist())
+        return by_level

@@ -53,7 +53,7 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc] # torchvisio
             nms_thresh=config.nms,
         )
         self.proposal_matcher = FlooredMatcher(config.positive_iou, config.negative_iou, config.least_iou)
-        self.box_coder = KeptWeights(self.box_coder.weights)
+        self.box_coder = KeptWeights((1.0, 1.0, 1.0, 1.0))
         self.border = config.border
 
     def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Any]]) -> tuple[list[Tensor], list[Tensor]]:

@@ -48,6 +48,7 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
 
     def __init__(self, config: CascadeStage, recipe: Detect, classes: int) -> None:
         channels, boxes, masks = recipe.channels, recipe.boxes, recipe.masks
+        weights = tuple(1 / std for std in config.stds)
         norm = nn.BatchNorm2d if boxes.norm == "batch" else partial(nn.GroupNorm, channels // CHANNELS_OF_A_GROUP)
         super().__init__(
             box_roi_pool=None,
@@ -57,14 +58,14 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
             bg_iou_thresh=config.iou,
             batch_size_per_image=recipe.cascade.samples,
             positive_fraction=recipe.cascade.positive_fraction,
-            bbox_reg_weights=tuple(1 / std for std in config.stds),
+            bbox_reg_weights=weights,
             score_thresh=recipe.inference.score,
             nms_thresh=recipe.inference.nms,
             detections_per_img=recipe.inference.detections,
             mask_head=MaskRCNNHeads(channels, [channels] * masks.convolutions, dilation=1),
             mask_predictor=MaskRCNNPredictor(channels, channels, classes + 1),
         )
-        self.box_coder = KeptWeights(self.box_coder.weights)
+        self.box_coder = KeptWeights(weights)
         self.weight = config.weight
 
     def predict_boxes(self, pooled_RCSS: Tensor) -> tuple[Tensor, Tensor]:
