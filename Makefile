@@ -11,10 +11,10 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm bench bench-gpu gpu-wheels lint audit plan report lock clean
+.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 environment: $(ENVIRONMENT) ## install everything into .venv, with the versions of requirements.lock
 
@@ -47,7 +47,7 @@ demo-evidence: $(ENVIRONMENT) ## what stands beside the demo's table: probes, pr
 	dbot report --scale demo
 
 test: $(ENVIRONMENT) ## the quick tests
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm"
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal"
 
 test-slow: $(ENVIRONMENT) ## the tests that take minutes
 	.venv/bin/pytest -m "slow and not faults and not gpu and not slurm"
@@ -57,6 +57,9 @@ test-faults: $(ENVIRONMENT) ## the tests that kill every kind of job, fill disks
 
 test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian 12) one that is installed, started and stopped; SLURM=current: a newer one
 	.venv/bin/pytest -m slurm tests/slurm
+
+test-gpu-rehearsal: $(ENVIRONMENT) ## the paper's scale on a GPU that is not there: devices, waits, memory; and small jobs' values
+	.venv/bin/pytest tests/gpu_rehearsal
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import to_pil_image
 
+from dbot.base.on_device import numbers_on
 from dbot.params.recipes import Augmentation, FinetuneAugmentation
 from dbot.params.scales import Normalisation
 
@@ -107,7 +108,5 @@ def in_unit_range(images_BCHW: Tensor) -> Tensor:
 
 def normalise(images_BCHW: Tensor, statistics: Normalisation) -> Tensor:
     """uint8 pixels to float32, minus mean over standard deviation."""
-    shape = (1, 3, 1, 1)
-    mean = torch.tensor(statistics.mean, device=images_BCHW.device).view(shape)
-    std = torch.tensor(statistics.std, device=images_BCHW.device).view(shape)
+    mean, std = (numbers_on(images_BCHW.device, *figures).view(1, 3, 1, 1) for figures in (statistics.mean, statistics.std))
     return (in_unit_range(images_BCHW) - mean) / std

@@ -130,7 +130,9 @@ def relative_index(grid: int, rows: int, columns: int, device: torch.device) -> 
     # (query row, query column, key row, key column)
     between = distances(rows)[:, None, :, None] * side + distances(columns)[None, :, None, :]
     index_LL = functional.pad(between.reshape(rows * columns, rows * columns), (1, 0, 1, 0))
-    index_LL[0, :], index_LL[:, 0], index_LL[0, 0] = side**2, side**2 + 1, side**2 + 2
+    # Filled: to assign a number to a single place would be to copy it to the device, and to wait.
+    for row, place in enumerate((index_LL[0, :], index_LL[:, 0], index_LL[0, 0]), start=side**2):
+        place.fill_(row)
     return index_LL
 
 

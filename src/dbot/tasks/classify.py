@@ -132,12 +132,8 @@ def evaluate(
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):
             logits = model(normalise(crops, statistics)).float()
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels.unsqueeze(1)
-        found = (
-            ranked[:, 0].sum(),
-            ranked.sum(),
-            functional.cross_entropy(logits, labels, reduction="sum"),
-            labels.new_tensor(len(labels)),
-        )
-        sums += torch.stack([value.double() for value in found])
+        found = (ranked[:, 0].sum(), ranked.sum(), functional.cross_entropy(logits, labels, reduction="sum"))
+        sums[:3] += torch.stack([value.double() for value in found])
+        sums[3] += len(labels)
     top1, top5, entropy, count = processes.sum(sums).tolist()
     return {"top1": 100 * top1 / count, "top5": 100 * top5 / count, "validation_loss": entropy / count}

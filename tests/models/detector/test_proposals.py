@@ -31,7 +31,7 @@ def network(border):
 
 
 ANCHORS = torch.tensor([[0.0, 0, 20, 20], [-1, 0, 19, 20], [20, 10, 41, 30], [5, 5, 40, 30], [50, 0, 60, 10]])
-TARGET = {"boxes": torch.tensor([[0.0, 0, 20, 20]]), "size": torch.tensor([40.0, 30.0])}
+TARGET = {"boxes": torch.tensor([[0.0, 0, 20, 20]]), "size": (30, 40)}
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_anchors_that_reach_out_of_the_image_are_not_trained(border, expected):
 
 
 def test_an_image_smaller_than_every_anchor_is_trained():
-    target = {"boxes": torch.tensor([[0.0, 0, 8, 8]]), "size": torch.tensor([8.0, 8.0])}
+    target = {"boxes": torch.tensor([[0.0, 0, 8, 8]]), "size": (8, 8)}
     (labels,), _ = network(0).assign_targets_to_anchors([ANCHORS], [target])
     assert (labels >= 0).all()
 
 
 def test_an_image_without_objects_is_background_inside():
-    target = {"boxes": torch.zeros(0, 4), "size": torch.tensor([40.0, 30.0])}
+    target = {"boxes": torch.zeros(0, 4), "size": (30, 40)}
     (labels,), _ = network(0).assign_targets_to_anchors([ANCHORS], [target])
     assert labels.tolist() == [0, -1, -1, 0, -1]

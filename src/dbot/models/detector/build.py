@@ -59,10 +59,7 @@ class Detector(nn.Module):
                 return self.cascade.detect(pooled_from, proposals, batch.image_sizes)
             if targets is None:
                 raise TypeError("in training the detector needs targets; for detections call eval() first")
-            sized = [
-                {**target, "size": target["boxes"].new_tensor([width, height])}
-                for target, (height, width) in zip(targets, batch.image_sizes, strict=True)
-            ]
+            sized = [{**target, "size": size} for target, size in zip(targets, batch.image_sizes, strict=True)]
             proposals, losses = self.proposals(batch, levels, sized)
             return {**losses, **self.cascade.losses(pooled_from, proposals, batch.image_sizes, list(targets))}
 

@@ -1,16 +1,17 @@
 """The cascade: stages that each classify the boxes, find their masks, and hand better boxes to the next."""
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import maskrcnn_inference
-from torchvision.ops import remove_small_boxes
 
+from dbot.models.detector.coding import Size
 from dbot.models.detector.losses import box_loss, class_loss, mask_loss, mask_truth
 from dbot.models.detector.pooler import Pooler
-from dbot.models.detector.stage import Size, Stage
+from dbot.models.detector.stage import Stage
 from dbot.params.dense import Detect
 
 SMALLEST = 1e-2
@@ -55,9 +56,9 @@ class Cascade(nn.Module):
         losses: dict[str, Tensor] = {}
         for number, stage in enumerate(self._stages(), start=1):
             boxes, matched, labels, _ = stage.select_training_samples(proposals, targets)
-            positive = [part > 0 for part in labels]
+            positive = [torch.where(part > 0)[0] for part in labels]
             positives, objects = _picked(boxes, positive), _picked(matched, positive)
-            labels_R, positive_R = torch.cat(labels), torch.cat(positive)
+            labels_R, positive_R = torch.cat(labels), _in_all(positive, labels)
             labels_P = labels_R[positive_R]
             each_P = torch.arange(len(labels_P), device=labels_P.device)
 
@@ -111,12 +112,18 @@ class Cascade(nn.Module):
 
 
 def _picked(parts: Iterable[Tensor], which: Iterable[Tensor]) -> list[Tensor]:
-    """From each tensor the rows that its index or mask names."""
+    """From each tensor the rows of some numbers."""
     return [part[chosen] for part, chosen in zip(parts, which, strict=True)]
+
+
+def _in_all(which: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
+    """Numbers of rows of each part as numbers of rows of all parts, one behind the other."""
+    starts = accumulate((len(part) for part in parts), initial=0)
+    return torch.cat([chosen + start for chosen, start in zip(which, starts, strict=False)])
 
 
 def _proposed(moved_R4: Tensor, boxes_R4: Tensor, target: Target) -> Tensor:
     """Of the moved boxes those that may be proposed to the next stage: not the ground truth itself, which that adds anew."""
     copies_R = (boxes_R4.unsqueeze(1) == target["boxes"]).all(dim=-1).any(dim=1)
-    kept_R4 = moved_R4[~copies_R]
-    return kept_R4[remove_small_boxes(kept_R4, SMALLEST)]
+    large_R = (moved_R4[:, 2:] - moved_R4[:, :2] >= SMALLEST).all(dim=1)
+    return moved_R4[large_R & ~copies_R]

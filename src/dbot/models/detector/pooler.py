@@ -44,12 +44,17 @@ class Pooler(nn.Module):
             (sum of R_i, C, size, size).
         """
         flat_R4 = torch.cat(list(boxes))
-        image_R = torch.repeat_interleave(torch.tensor([len(part) for part in boxes], device=flat_R4.device))
-        rois_R5 = torch.cat([image_R.to(flat_R4).unsqueeze(1), flat_R4], dim=1)
-        levels_R = self.levels(flat_R4)
+        image_R1 = torch.cat([part.new_full((len(part), 1), number) for number, part in enumerate(boxes)])
+        rois_R5 = torch.cat([image_R1, flat_R4], dim=1)
         pooled_RCSS = maps[0].new_zeros(len(flat_R4), maps[0].shape[1], self.size, self.size)
-        for level, (features, stride) in enumerate(zip(maps, self.strides, strict=True)):
-            here = torch.where(levels_R == level)[0]
+        for features, stride, here in zip(maps, self.strides, self._by_level(flat_R4), strict=True):
             # Sampling ratio 0: as many points in a bin as it has pixels of the map.
             pooled_RCSS[here] = roi_align(features, rois_R5[here], self.size, 1 / stride, sampling_ratio=0, aligned=True)
         return pooled_RCSS
+
+    def _by_level(self, boxes_R4: Tensor) -> Sequence[Tensor]:
+        """For each map the numbers of its boxes, ascending. The host waits for a device once, to know how many they are."""
+        levels_R = self.levels(boxes_R4)
+        counts_L = (levels_R.unsqueeze(1) == torch.arange(len(self.strides), device=levels_R.device)).sum(dim=0)
+        by_level: Sequence[Tensor] = levels_R.argsort(stable=True).split(counts_L.tolist())
+        return by_level

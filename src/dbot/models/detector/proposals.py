@@ -1,6 +1,7 @@
 """The region proposal network: torchvision's, with the matching of the published recipe."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from dbot.models.detector.anchors import StridedAnchors
+from dbot.models.detector.coding import KeptWeights, Size
 from dbot.params.dense import Proposals
 
 
@@ -26,7 +28,7 @@ class FlooredMatcher(Matcher):  # type: ignore[misc] # torchvision is untyped
         """Match, in place, the anchors that are an object's best to the object that they overlap most."""
         best_N1 = match_quality_matrix.amax(dim=1, keepdim=True)
         chosen_A = ((match_quality_matrix == best_N1) & (best_N1 >= self.least_iou)).any(dim=0)
-        matches[chosen_A] = all_matches[chosen_A]
+        matches.copy_(torch.where(chosen_A, all_matches, matches))
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc] # torchvision is untyped
@@ -51,14 +53,15 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc] # torchvisio
             nms_thresh=config.nms,
         )
         self.proposal_matcher = FlooredMatcher(config.positive_iou, config.negative_iou, config.least_iou)
+        self.box_coder = KeptWeights((1.0, 1.0, 1.0, 1.0))
         self.border = config.border
 
-    def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    def assign_targets_to_anchors(self, anchors: list[Tensor], targets: list[dict[str, Any]]) -> tuple[list[Tensor], list[Tensor]]:
         """By image, 1, 0 or -1 (not trained) for every anchor, and the box that it is matched to.
 
         Args:
             anchors: by image, (A, 4).
-            targets: by image, `boxes` (N, 4) and `size` (2,), the image's width and height.
+            targets: by image, `boxes` (N, 4) and `size`, the image's height and width.
         """
         labels, boxes = [], []
         for anchors_A4, target in zip(anchors, targets, strict=True):
@@ -68,10 +71,12 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc] # torchvisio
             boxes.append(anchors_A4.masked_scatter(trained_A.unsqueeze(1), matched))
         return labels, boxes
 
-    def _trained(self, anchors_A4: Tensor, size: Tensor) -> Tensor:
+    def _trained(self, anchors_A4: Tensor, size: Size) -> Tensor:
         if self.border is None:
             return torch.ones_like(anchors_A4[:, 0], dtype=torch.bool)
-        within_A2 = (anchors_A4[:, :2] >= -self.border) & (anchors_A4[:, 2:] <= size + self.border)
-        inside_A = within_A2.all(dim=1)
+        left_A, top_A, right_A, bottom_A = anchors_A4.unbind(dim=1)
+        height, width = size
+        reach_A = (left_A >= -self.border) & (top_A >= -self.border)
+        inside_A = reach_A & (right_A <= width + self.border) & (bottom_A <= height + self.border)
         # An image that is smaller than every anchor still has to be learnt from.
         return inside_A | ~inside_A.any()

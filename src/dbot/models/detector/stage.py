@@ -9,10 +9,8 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import clip_boxes_to_image
 
+from dbot.models.detector.coding import KeptWeights, Size
 from dbot.params.dense import CascadeStage, Detect
-
-Size = tuple[int, int]
-"""Height and width of an image in pixels."""
 
 CHANNELS_OF_A_GROUP = 8
 """32 groups of 256 channels (arXiv 1803.08494)."""
@@ -50,6 +48,7 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
 
     def __init__(self, config: CascadeStage, recipe: Detect, classes: int) -> None:
         channels, boxes, masks = recipe.channels, recipe.boxes, recipe.masks
+        weights = tuple(1 / std for std in config.stds)
         norm = nn.BatchNorm2d if boxes.norm == "batch" else partial(nn.GroupNorm, channels // CHANNELS_OF_A_GROUP)
         super().__init__(
             box_roi_pool=None,
@@ -59,13 +58,14 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
             bg_iou_thresh=config.iou,
             batch_size_per_image=recipe.cascade.samples,
             positive_fraction=recipe.cascade.positive_fraction,
-            bbox_reg_weights=tuple(1 / std for std in config.stds),
+            bbox_reg_weights=weights,
             score_thresh=recipe.inference.score,
             nms_thresh=recipe.inference.nms,
             detections_per_img=recipe.inference.detections,
             mask_head=MaskRCNNHeads(channels, [channels] * masks.convolutions, dilation=1),
             mask_predictor=MaskRCNNPredictor(channels, channels, classes + 1),
         )
+        self.box_coder = KeptWeights(weights)
         self.weight = config.weight
 
     def predict_boxes(self, pooled_RCSS: Tensor) -> tuple[Tensor, Tensor]:
