@@ -40,12 +40,8 @@ def _detect(row: str, note: str, *sides: tuple[int, int]) -> Case:
     return Case("detect", {"row": row, "seed": "0"}, note, Variation(sides=sides))
 
 
-QUICK = (_distill("B-B"),)
-"""Those that the quick tests rehearse too."""
-
 CASES = (
-    *QUICK,
-    *(_distill(row) for row in ("B-H", "B-CLIP", "B-CLIP-absolute", "L-L", "L-CLIP", "H-H", "H-CLIP")),
+    *(_distill(row) for row in ("B-B", "B-H", "B-CLIP", "B-CLIP-absolute", "L-L", "L-CLIP", "H-H", "H-CLIP")),
     _distill("H-CLIP", "checkpointing", checkpointing=True),
     _distill("B-B", "follows", recipe={"teacher_momentum": 0.99, "precision": "fp16", "non_finite": "skip"}),
     _distill("B-B", "masks", recipe={"masks_per_image": 3}, accumulation=2),

@@ -4,15 +4,15 @@ import pytest
 
 from tests.gpu_rehearsal import planted
 from tests.gpu_rehearsal.allowed import DOUBLES, WAITS, strangers
-from tests.gpu_rehearsal.cases import CASES, QUICK, Case
+from tests.gpu_rehearsal.cases import CASES, Case
 from tests.gpu_rehearsal.peaks import budget, written
 from tests.gpu_rehearsal.pretended import why_not
 from tests.gpu_rehearsal.trainings import Rehearsals, Seen, Variation
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+pytestmark = [pytest.mark.rehearsal, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=() if case in QUICK else pytest.mark.rehearsal) for case in CASES])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_a_training_of_the_papers_scale(paper_rehearsals: Rehearsals, case: Case) -> None:
     plan = paper_rehearsals.plan
     seen = paper_rehearsals.of(case.job(plan), case.variation)
