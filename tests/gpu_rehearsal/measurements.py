@@ -66,7 +66,7 @@ def classification(plan: Plan, row: str) -> Seen:
     architecture, recipe = params.architectures[declared.architecture], params.recipes.finetune[declared.recipe]
     size, batch = recipe.image_size or architecture.image_size, _batch(plan, "evaluate", row=row, column="cls", seed="0")
     images = [(torch.zeros(batch, 3, size, size, dtype=torch.uint8), torch.zeros(batch, dtype=torch.int64))] * BATCHES
-    reading = {"dbot.tasks.classify.ValidationImages": lambda *args: None, "dbot.tasks.classify.DataLoader": lambda *args, **more: images}
+    reading = {"dbot.tasks.classify.ValidationImages": lambda *args: None, "dbot.train.loading.DataLoader": lambda *args, **more: images}
     with _measured(seen, reading) as machine:
         network = _built(lambda: classifier_for(architecture, recipe, CLASSES, None)).to(GPU)
         with machine.computing():
@@ -95,7 +95,7 @@ def segmentation(plan: Plan, row: str) -> Seen:
     pairs = [(torch.zeros(3, *sides, dtype=torch.uint8), torch.zeros(sides, dtype=torch.uint8))] * BATCHES
     others = {
         "dbot.tasks.segment.ValidationPairs": lambda *args: None,
-        "dbot.tasks.segment.DataLoader": lambda *args, **more: pairs,
+        "dbot.train.loading.DataLoader": lambda *args, **more: pairs,
         "dbot.tasks.segment.scores": lambda matrix: None,
     }
     batch = _batch(plan, "evaluate", row=row, column="seg", seed="0")
