@@ -7,7 +7,8 @@ from torch import Tensor
 
 from dbot.base.seeds import seed_step
 from dbot.train.batches import lay_out
-from dbot.train.loop import Meter, _on_device, _update
+from dbot.train.loading import on_device
+from dbot.train.loop import Meter, _update
 from dbot.train.optimizer import build_optimizer
 from dbot.train.precision import autocast_type
 from dbot.train.schedule import set_rate
@@ -29,7 +30,7 @@ class OneStep:
         recipe = task.recipe
         self.task, self.device, self.rate = task, device, rate
         self.model = task.model.to(device).train()
-        self.batch = _on_device(batch, device)
+        self.batch = on_device(batch, device)
         self.layout = lay_out(images, images, 1, 0)
         self.optimizer = build_optimizer(self.model, recipe.optimizer, task.groups, fused=recipe.shortcuts)
         self.autocast = autocast_type(recipe.precision)

@@ -47,6 +47,15 @@ class Machine:
                     if tensor is not None and tensor.device.type != "cuda":
                         held[name] = self._there(tensor)
 
+    def turn(self, module: nn.Module, dtype: torch.dtype) -> None:
+        """Give what a module holds on the device another type."""
+        for part in module.modules():
+            for held in (part._parameters, part._buffers):
+                for name, tensor in held.items():
+                    if tensor is not None and tensor.is_floating_point():
+                        turned = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=GPU)
+                        held[name] = nn.Parameter(turned, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else turned
+
     def _there(self, tensor: Any) -> Any:
         if tensor not in self.moved:
             there: Tensor = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=GPU)
@@ -79,11 +88,15 @@ def fake_gpu(answers: Mapping[str, Answer], shares: Mapping[str, Share]) -> Iter
     moved, attend = nn.Module.to, functional.scaled_dot_product_attention
 
     def to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-        device = torch._C._nn._parse_to(*args, **kwargs)[0]
-        if device is None or device.type != "cuda":
+        device, dtype, *_ = torch._C._nn._parse_to(*args, **kwargs)
+        held = next(module.parameters(), None)
+        there = device.type == "cuda" if device is not None else held is not None and held.device.type == "cuda"
+        if not there:
             return moved(module, *args, **kwargs)
         with machine.computing():
             machine.take(module)
+            if dtype is not None:
+                machine.turn(module, dtype)
         return module
 
     def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:

@@ -23,6 +23,7 @@ from dbot.params.document import Params
 from dbot.plan import Job, Plan
 from dbot.train import loop
 from dbot.train.distributed import Processes
+from dbot.train.loading import on_device
 from dbot.train.state import StateStore
 from dbot.train.task import Task
 from tests.gpu_rehearsal.machine import GPU, Machine, Undrawn, fake_gpu
@@ -161,7 +162,7 @@ def train(machine: Machine, task: Task, plan: Plan, job: Job, variation: Variati
     def batches(*args: Any) -> Iterator[Any]:
         for number in range(STEPS * passes):
             with watch.aside():  # the loader's, from pinned memory
-                there = loop._on_device(given, GPU)
+                there = on_device(given, GPU)
             if number == (STEPS - 1) * passes or seen.saved is not None:
                 watch.begin(peak=seen.saved is None)
             yield there
@@ -184,7 +185,7 @@ def train(machine: Machine, task: Task, plan: Plan, job: Job, variation: Variati
 
     execution = plan.params.execution
     with ExitStack() as stack, redirect_stdout(StringIO()):
-        replaced(stack, {"dbot.train.loop._batches": batches, "dbot.train.loop._update": updated})
+        replaced(stack, {"dbot.train.loop.batches_of": batches, "dbot.train.loop._update": updated})
         stack.enter_context(machine.computing())
         for again in range(1 + variation.resumed):
             if again:

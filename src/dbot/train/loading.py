@@ -58,7 +58,7 @@ def _loaded(images: Dataset[Any], collate: Callable[[Any], Any], workers: int, d
     for batch in loader:
         if isinstance(batch, _Mistake):
             raise UserError(*batch.problems)
-        yield _on_device(batch, device)
+        yield on_device(batch, device)
 
 
 def _as_it_is(entry: Any) -> Any:
@@ -96,16 +96,16 @@ class _Together:
         return self.collate(entries) if mistake is None else mistake
 
 
-def _on_device(batch: Any, device: torch.device) -> Any:
+def on_device(batch: Any, device: torch.device) -> Any:
     """A nest of lists, tuples and dicts with its tensors on the device."""
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
-        return {name: _on_device(part, device) for name, part in batch.items()}
+        return {name: on_device(part, device) for name, part in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(_on_device(part, device) for part in batch))
+        return type(batch)(*(on_device(part, device) for part in batch))
     if isinstance(batch, list | tuple):
-        return [_on_device(part, device) for part in batch]
+        return [on_device(part, device) for part in batch]
     return batch
 
 
