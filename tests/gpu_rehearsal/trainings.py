@@ -124,6 +124,7 @@ class Rehearsals:
             }
             replaced(stack, unread)
             stack.enter_context(patch("dbot.commands.rehearsal.TYPICAL_SIDE", DRAWN_SIDE))
+            assert self._rehearsal._manifests is not None  # there before the patch, which takes away what comes after it
             stack.enter_context(patch.dict(vars(self._rehearsal), {"_params": self._changed(job, changes)}))
             return self._rehearsal.task(job)
 
