@@ -55,6 +55,7 @@ class Machine:
                     if tensor is not None and tensor.is_floating_point():
                         turned = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=GPU)
                         held[name] = nn.Parameter(turned, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else turned
+                        self.moved = {before: there for before, there in self.moved.items() if there is not tensor}
 
     def _there(self, tensor: Any) -> Any:
         if tensor not in self.moved:
