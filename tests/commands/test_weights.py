@@ -261,6 +261,14 @@ def test_a_row_starts_from_the_entry_that_its_file_declares(released: Path, caps
     assert "assumed" not in capsys.readouterr().out
 
 
+def test_a_row_does_not_start_from_a_network_with_layer_scale(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = torch.load("weights/ten.pth", weights_only=True)["model"]
+    scales = {f"blocks.{block}.ls{branch}.gamma": torch.ones(48) for block in range(3) for branch in (1, 2)}
+    torch.save({"model": weights | scales}, "weights/ten.pth")
+    assert main(["fetch", "--released", "finetuned"]) == 2
+    assert "has layer scale that no student has; declare it under teachers, with kind: file" in capsys.readouterr().err
+
+
 def test_a_download_that_was_cut_off_is_not_kept(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also one whose beginning and size show nothing: a pickle from before 2020."""
     content = torch.load("weights/ten.pth", weights_only=True)

@@ -5,12 +5,14 @@ import json
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from dbot.base.errors import UserError
 from dbot.models.released.take_over import Stated, take_over
 from dbot.models.teachers.networks import file_teacher, timm_teacher
-from dbot.models.timm_form import as_timm
+from dbot.models.timm_form import as_timm, hub_config, timm_weights
 from dbot.params.teachers import FileTeacher, TimmTeacher
+from dbot.tasks.features import by_timm
 from tests.train.small import AS_THEY_ARE
 
 SMALL = {"img_size": 42, "patch_size": 14, "embed_dim": 192, "depth": 2, "num_heads": 3}
@@ -85,17 +87,17 @@ def as_meta_names(reference, registers):
 
 
 @pytest.mark.parametrize("registers", [False, True])
-@pytest.mark.parametrize("names", ["timm", "released", "training"])
+@pytest.mark.parametrize("names", ["timm", "released", "training", "chunks"])
 def test_dinov2(tmp_path, registers, names):
     reference = network(f"vit_small_patch14_{'reg4_' if registers else ''}dinov2", num_classes=0, **SMALL)
     content = dict(reference.state_dict()) if names == "timm" else as_meta_names(reference, registers)
-    if names == "training":
-        content = {
-            "teacher": {**{f"backbone.{name}": tensor for name, tensor in content.items()}, "dino_head.last_layer.weight": torch.ones(2)}
-        }
+    if names in ("training", "chunks"):
+        blocks = "blocks.0." if names == "chunks" else "blocks."
+        backbone = {f"backbone.{name}".replace("blocks.", blocks): tensor for name, tensor in content.items()}
+        content = {"teacher": {**backbone, "dino_head.last_layer.weight": torch.ones(2)}}
     path, images = saved(content, tmp_path), torch.randn(2, 3, 42, 42)
     _, about = take_over(path)
-    assert about["layout"] == {"timm": "vit", "released": "dinov2", "training": "dino"}[names]
+    assert about["layout"] == {"timm": "vit", "released": "dinov2"}.get(names, "dino")
     torch.testing.assert_close(features(path, images), theirs(reference, images), atol=1e-5, rtol=1e-5)
     teacher = file_teacher(declared(path, 42), True, AS_THEY_ARE)
     (expected,) = reference.forward_intermediates(images, indices=1, norm=True, output_fmt="NLC", intermediates_only=True)
@@ -107,11 +109,31 @@ def declared(path, size, **more):
     return FileTeacher(kind="file", path=str(path), layout=None, image_size=size, data="none", licence="none", **more)
 
 
+def test_dinov2_exported_and_embedded(tmp_path):
+    """Registers are no patches: neither timm's mean nor that of `dbot embed` has them."""
+    reference = network("vit_small_patch14_reg4_dinov2", num_classes=0, **SMALL)
+    weights, about = take_over(saved(reference.state_dict(), tmp_path))
+    ours, form = as_timm(weights, about, "test")
+    (tmp_path / "exported").mkdir()
+    save_file(timm_weights(weights, about), tmp_path / "exported/model.safetensors")
+    (tmp_path / "exported/config.json").write_text(json.dumps(hub_config(form, about, AS_THEY_ARE)))
+    exported = timm.create_model(f"local-dir:{tmp_path}/exported", pretrained=True).eval()
+    crops = torch.randint(0, 256, (2, 3, 42, 42), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = theirs(reference, crops / 255)[:, 5:].mean(dim=1)
+        torch.testing.assert_close(exported(crops / 255), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(by_timm(ours, AS_THEY_ARE, "average").vectors(crops), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("names", ["timm", "released"])
 @pytest.mark.parametrize("classes", [0, 5])
-def test_layer_scale_and_positions_of_patches_alone(tmp_path, classes):
-    """DeiT III in timm's names."""
+def test_layer_scale_and_positions_of_patches_alone(tmp_path, classes, names):
+    """DeiT III."""
     reference = network("deit3_small_patch16_224", num_classes=classes, **{**SMALL, "img_size": 48, "patch_size": 16})
-    path, images = saved(reference.state_dict(), tmp_path), torch.randn(2, 3, 48, 48)
+    content = reference.state_dict()
+    if names == "released":
+        content = {"model": {name.replace("ls1.gamma", "gamma_1").replace("ls2.gamma", "gamma_2"): t for name, t in content.items()}}
+    path, images = saved(content, tmp_path), torch.randn(2, 3, 48, 48)
     torch.testing.assert_close(features(path, images), theirs(reference, images), atol=1e-5, rtol=1e-5)
 
 

@@ -26,7 +26,7 @@ ENVELOPES = (
 )
 """Keys under which training programs put weights, beside optimizer and settings; the first one is taken unless another is named."""
 
-NO_WEIGHTS = re.compile(r"optim|sched|scaler|amp|loss|rng|callbacks|hyper")
+NO_WEIGHTS = re.compile(r"optim|sched|scaler|callback|hyper|(^|_)(amp|loss|rng)(_|$)")
 """Keys whose tensors are the state of a training."""
 
 DEEPEST = 3

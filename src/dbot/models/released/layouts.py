@@ -212,6 +212,18 @@ def _computable(names: Mapping[str, Tensor], source: str) -> None:
     raise UserError(f"{source}: {why}, which no encoder here computes; use it as a teacher of timm ({use}); nothing was imported")
 
 
+def usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors without what few files have in their names.
+
+    DINOv2's trainings number chunks of blocks before the blocks themselves, and DeiT III calls its layer scale as BEiT
+    does, which it tells itself from by a bias of the keys.
+    """
+    found = {re.sub(r"^((?:backbone\.)?blocks)\.\d+\.(\d+\.)", r"\1.\2", name): tensor for name, tensor in tensors.items()}
+    if "blocks.0.attn.qkv.bias" not in found:
+        return found
+    return {re.sub(r"^(blocks\.\d+\.)gamma_([12])$", r"\1ls\2.gamma", name): tensor for name, tensor in found.items()}
+
+
 def renamed(tensors: Mapping[str, Tensor], layout: Layout, source: str) -> dict[str, Tensor]:
     """A file's tensors under our names.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from dbot.models.asymmetric import Decoder
 from dbot.models.released.envelope import Say, silent, without_wrappers
 from dbot.models.released.figures import Found, Shapes, figures, shown
-from dbot.models.released.layouts import BEIT_PIXELS, CLIP_PIXELS, MAPS, detect, renamed, theirs
+from dbot.models.released.layouts import BEIT_PIXELS, CLIP_PIXELS, MAPS, detect, renamed, theirs, usual_names
 from dbot.models.released.reading import read_tensors
 from dbot.models.timm_form import timm_form
 from dbot.params.recipes import Decoder as DecoderConfig
@@ -53,7 +53,7 @@ def take_over(
     Raises:
         UserError: it can't be read as data, or is anything else than one whole network of the layout.
     """
-    tensors = without_wrappers(read_tensors(path, stated.entry, say), str(path), say)
+    tensors = usual_names(without_wrappers(read_tensors(path, stated.entry, say), str(path), say))
     layout = layout or detect(tensors, str(path))
     used, weights = MAPS[layout], renamed(tensors, layout, str(path))
     _like_timm(weights, layout)
