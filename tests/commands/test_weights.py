@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from dbot.cli import main
+from dbot.distill.boundary import begin_stage
 from dbot.lineage import receipt as receipts
 from dbot.models import checkpoint
 from dbot.models.classifier import build_classifier
@@ -19,6 +20,7 @@ from dbot.params.load import load
 from dbot.plan import Plan
 from tests.conftest import PROJECT
 from tests.models.released.conftest import DATA
+from tests.train.small import AS_THEY_ARE, RANDOM
 
 FINETUNED = DATA / "official_layout_asymmetric_finetune.pth"
 SYMMETRIC = DATA / "official_layout_symmetric_pre.pth"
@@ -99,9 +101,76 @@ def test_the_symmetric_student_is_embedded_and_exported_too(project: Path, image
     assert timm.create_model("local-dir:exported", pretrained=True)(torch.zeros(1, 3, 32, 32)).shape == (1, 48)
 
 
+def test_import_says_what_it_took_and_assumes_and_takes_what_is_stated(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=32, depth=2, embed_dim=384, num_heads=12).eval()
+    weights = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    averaged = {name: tensor + 1 for name, tensor in weights.items()}
+    torch.save({"model": weights, "model_ema": averaged, "epoch": 3, "best": numpy.float64(76.1)}, "x.pth")
+    assert main(["import", "x.pth", "--output", "x.safetensors"]) == 0
+    first, second, third, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("x.pth: took the weights under model; there are others under model_ema (--weights, ")
+    assert second == "x.pth: took off module., with which all names begin"
+    assert third.startswith("x.pth: assumed, since no shape shows it: 6 heads (heads), GELU (activation), pixels normalised as ")
+    assert "encoder of layout vit, 2 blocks of width 384, 6 heads, 16 px patches, 32 px" in last
+    stated = [
+        "--weights",
+        "model_ema",
+        "--heads",
+        "12",
+        "--activation",
+        "gelu",
+        "--mean",
+        "0.5",
+        "0.5",
+        "0.5",
+        "--std",
+        "0.5",
+        "0.5",
+        "0.5",
+    ]
+    assert main(["import", "x.pth", "--output", "x.safetensors", *stated]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    taken, about = checkpoint.load(Path("x.safetensors"))
+    assert torch.equal(taken["encoder.cls_token"], averaged["module.cls_token"])
+    assert (about["architecture"]["heads"], about["normalisation"]["mean"]) == (12, [0.5] * 3)
+
+
+@pytest.mark.parametrize("design", ["asymmetric", "symmetric"])
+def test_an_exported_student_takes_other_sizes_and_another_head(project: Path, images: Path, design: str) -> None:
+    params = load(Path("params.yaml"), "demo").params
+    architecture = params.architectures["B"]
+    recipe = params.recipes.pretrain[design].of_stage(1)
+    student, _ = begin_stage(architecture, recipe, 1, RANDOM, AS_THEY_ARE)
+    about = {"kind": "student", "design": design, "architecture": architecture.model_dump()}
+    checkpoint.save(Path("student.safetensors"), student.state_dict(), about)
+    assert main(["export", "student.safetensors", "--output", "exported"]) == 0
+    assert main(["embed", "student.safetensors", "images", "--output", "features.npz"]) == 0
+    model = timm.create_model("local-dir:exported", pretrained=True).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    crops = torch.stack([transform(Image.open(images / f"{i}.png")) for i in range(3)])
+    with torch.no_grad(), numpy.load("features.npz") as stored:
+        numpy.testing.assert_allclose(model(crops).numpy(), stored["features"], atol=1e-5)
+    size = architecture.image_size
+    for side in (size, 2 * size, size // 2):
+        other = timm.create_model("local-dir:exported", pretrained=True, img_size=side).eval()
+        features = other(torch.zeros(1, 3, side, side))
+        assert features.shape == (1, architecture.width)
+        assert side != size or torch.equal(features, model(torch.zeros(1, 3, side, side)))
+    headed = timm.create_model("local-dir:exported", pretrained=True, img_size=2 * size, num_classes=7)
+    assert headed(torch.zeros(1, 3, 2 * size, 2 * size)).shape == (1, 7)
+    assert torch.equal(headed.blocks[0].mlp.fc1.weight, model.blocks[0].mlp.fc1.weight)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["import", str(FINETUNED), "--output", "x.safetensors", "--heads", "0"], "--heads is 0: must be at least 1"),
+        (["import", str(FINETUNED), "--output", "x.safetensors", "--mean", "0", "0", "0"], "--mean and --std go together"),
+        (
+            ["import", str(FINETUNED), "--output", "x.safetensors", "--weights", "ema"],
+            "holds no weights under ema; there are some under model",
+        ),
         (["import", str(FINETUNED), "--output", "x.safetensors"], "don't show how many heads it has; name an architecture"),
         (["import", str(FINETUNED), "--output", "x.pth"], "--output is x.pth: its name must end in .safetensors"),
         (
@@ -176,6 +245,43 @@ def test_a_row_is_measured_from_released_weights(released: Path, capsys: pytest.
     assert "84.5" in published
     assert "84.5" not in measured
     assert "Weights of ten.pth: of the test." in card
+
+
+def test_a_row_starts_from_the_entry_that_its_file_declares(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(
+        text.replace("            layout: vit-classifier\n", "            layout: vit-classifier\n            entry: ema\n", 1)
+    )
+    weights = torch.load("weights/ten.pth", weights_only=True)["model"]
+    averaged = {name: tensor + 1 for name, tensor in weights.items()}
+    torch.save({"model": weights, "ema": averaged}, "weights/ten.pth")
+    assert main(["fetch", "--released", "finetuned"]) == 0, capsys.readouterr().err
+    taken, _ = checkpoint.load(Path("results/demo/fetch/finetuned/model.safetensors"))
+    assert torch.equal(taken["head.bias"], averaged["head.bias"])
+    assert "assumed" not in capsys.readouterr().out
+
+
+def test_a_row_does_not_start_from_a_network_with_layer_scale(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = torch.load("weights/ten.pth", weights_only=True)["model"]
+    scales = {f"blocks.{block}.ls{branch}.gamma": torch.ones(48) for block in range(3) for branch in (1, 2)}
+    torch.save({"model": weights | scales}, "weights/ten.pth")
+    assert main(["fetch", "--released", "finetuned"]) == 2
+    assert "has layer scale that no student has; declare it under teachers, with kind: file" in capsys.readouterr().err
+
+
+def test_a_download_that_was_cut_off_is_not_kept(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one whose beginning and size show nothing: a pickle from before 2020."""
+    content = torch.load("weights/ten.pth", weights_only=True)
+    torch.save(content, "weights/ten.pth", _use_new_zipfile_serialization=False)
+    whole = Path("weights/ten.pth").read_bytes()
+    Path("data/released").mkdir(parents=True)
+    Path("data/released/ten.pth").write_bytes(whole[:-100])
+    Path("weights/ten.pth").unlink()
+    assert main(["fetch", "--released", "finetuned"]) == 2
+    err = capsys.readouterr().err
+    assert "is damaged or cut off" in err
+    assert err.count("\n") == 1
+    assert not Path("data/released/ten.pth").exists()
 
 
 def test_an_export_of_a_checkpoint_that_was_changed_is_refused(released: Path, capsys: pytest.CaptureFixture[str]) -> None:

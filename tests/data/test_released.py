@@ -1,12 +1,14 @@
 """A released file is taken from the folder, the cache, the mirror, the network; and is the declared one."""
 
 import hashlib
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from dbot.base.errors import UserError
-from dbot.data.released import CACHE, locate
+from dbot.data.released import CACHE, fault_of, locate
 from dbot.params.teachers import ReleasedFile
 
 NOWHERE = "http://127.0.0.1:9/x.pth"
@@ -64,3 +66,70 @@ def test_another_file_than_declared_is_refused_and_not_kept(project, more, said,
 def test_the_declared_file_is_taken(project):
     digest = hashlib.sha256(b"weights").hexdigest()
     assert locate(declared((project / "elsewhere/x.pth").as_uri(), sha256=digest, bytes=7), None) == CACHE / "x.pth"
+
+
+def cut_off_archive() -> bytes:
+    path = Path("whole.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.pkl", b"x" * 100)
+    return path.read_bytes()[:-30]
+
+
+def cut_off_safetensors() -> bytes:
+    header = json.dumps({"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [25], "data_offsets": [0, 100]}}).encode()
+    return len(header).to_bytes(8, "little") + header + b"0" * 99
+
+
+IMPOSTORS = {
+    "page": (lambda: b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title>", "is a web page, not weights"),
+    "page without a type": (lambda: b"<HTML><body>Quota exceeded", "is a web page, not weights"),
+    "storage's answer": (lambda: b'\xef\xbb\xbf<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', "is a web page, not weights"),
+    "pointer": (
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 346\n",
+        "is a pointer of Git LFS, not the weights that it stands for; run `git lfs pull` there",
+    ),
+    "nothing": (lambda: b"", "is empty; fetch it again"),
+    "archive": (cut_off_archive, "is cut off after "),
+    "safetensors": (cut_off_safetensors, "is cut off after "),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSTORS)
+def test_what_is_no_file_of_weights_is_recognised_and_not_kept(project, name):
+    content, said = IMPOSTORS[name][0](), IMPOSTORS[name][1]
+    (project / "elsewhere/x.pth").write_bytes(content)
+    with pytest.raises(UserError, match=said) as caught:
+        locate(declared((project / "elsewhere/x.pth").as_uri()), None)
+    assert str(caught.value).startswith("x.pth: can't be fetched from file://")
+    assert "\n" not in str(caught.value)
+    assert list(CACHE.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [name for name in IMPOSTORS if name != "safetensors"])
+def test_one_that_an_earlier_download_left_is_fetched_again(project, name):
+    CACHE.mkdir(parents=True)
+    (CACHE / "x.pth").write_bytes(IMPOSTORS[name][0]())
+    assert locate(declared((project / "elsewhere/x.pth").as_uri()), None).read_bytes() == b"weights"
+
+
+def test_a_page_in_the_user_s_own_folder_is_named_and_left(project):
+    (project / "elsewhere/x.pth").write_text("<html>404</html>")
+    with pytest.raises(UserError, match=r"^elsewhere/x\.pth: is a web page"):
+        locate(declared(), "elsewhere")
+    assert (project / "elsewhere/x.pth").exists()
+
+
+def test_a_mirror_that_answers_with_a_page_is_passed_over(project):
+    (project / "mirror").mkdir()
+    (project / "mirror/x.pth").write_text("<html>404</html>")
+    found = locate(declared((project / "elsewhere/x.pth").as_uri()), (project / "mirror").as_uri())
+    assert found.read_bytes() == b"weights"
+
+
+def test_whole_files_have_no_fault(project):
+    whole = cut_off_safetensors() + b"0"
+    (project / "x.safetensors").write_bytes(whole)
+    assert fault_of(project / "x.safetensors") is None
+    (project / "x.safetensors").write_bytes(whole[:-1])
+    assert f"is cut off after {len(whole) - 1} of {len(whole)} bytes" in str(fault_of(project / "x.safetensors"))
+    assert fault_of(project / "elsewhere/x.pth") is None

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from dbot.params.teachers import Layout
+from dbot.params.teachers import Activation, Layout
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +12,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the checkpoint to write, .safetensors")
     parser.add_argument("--layout", choices=get_args(Layout), help="how the file names its tensors (default: its names show it)")
     parser.add_argument("--architecture", metavar="NAME", help="an architecture of params.yaml (default: the shapes show it)")
+    parser.add_argument("--weights", metavar="KEY", help="where in the file the weights are: state_dict_ema (default: it is said)")
+    parser.add_argument("--heads", type=int, metavar="N", help="attention heads, which no shape shows (default: as usual; it is said)")
+    parser.add_argument("--activation", choices=get_args(Activation), help="which no shape shows (default: gelu; CLIP: quickgelu)")
+    for flag, what in (("--mean", "mean of the pixels, 0 to 1, with which it was trained"), ("--std", "their standard deviation")):
+        parser.add_argument(flag, type=float, nargs=3, metavar=("R", "G", "B"), help=f"{what} (default: the layout's, or params.yaml's)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -19,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.base.errors import UserError
     from dbot.lineage.session import place
     from dbot.models import checkpoint
-    from dbot.models.released.take_over import take_over
+    from dbot.models.released.take_over import Stated, take_over
     from dbot.params.load import load
 
     if args.output.suffix != ".safetensors":
@@ -30,7 +35,12 @@ def run(args: argparse.Namespace) -> None:
         if args.architecture not in declared:
             raise UserError(f"--architecture is {args.architecture!r}: {args.params} declares {', '.join(declared)}")
         architecture = declared[args.architecture]
-    weights, about = take_over(args.file, args.layout, architecture)
+    if (args.mean is None) != (args.std is None):
+        raise UserError("--mean and --std go together; give both or neither")
+    if args.heads is not None and args.heads < 1:
+        raise UserError(f"--heads is {args.heads}: must be at least 1")
+    stated = Stated(args.weights, args.heads, args.activation, args.mean, args.std)
+    weights, about = take_over(args.file, args.layout, architecture, stated, print)
     about["source"] = {"file": args.file.name, "sha256": file_digest(args.file)}
     part = args.output.with_name(f".{args.output.name}.part")
     checkpoint.save(part, weights, about)

@@ -133,13 +133,17 @@ class Distill(Training):
 
     def _source(self, given: Beginning, final_norm: bool) -> "RandomTeacher | Promoted | Teacher":
         """Where the stage's teacher comes from: a student among the inputs, or what the row's teacher declares."""
+        from dbot.models.released.envelope import silent
         from dbot.models.teachers.declared import foreign_teacher as built
 
         if "teacher" in given.job.inputs:
             return given.student("teacher")
         declared = given.params.teacher_of(given.params.rows[given.job.key["row"]])
         assert not isinstance(declared, RowTeacher), "its student is an input"
-        return declared if isinstance(declared, RandomTeacher) else built(declared, final_norm, given.params.normalisation)
+        if isinstance(declared, RandomTeacher):
+            return declared
+        say = print if given.processes.leads else silent
+        return built(declared, final_norm, given.params.normalisation, say)
 
     def _teacher(self, estimate: Estimate, row: str, stage: int) -> tuple[Frozen | None, str]:
         """The cost of the network that teaches a stage, and its name; None: its figures are not known."""

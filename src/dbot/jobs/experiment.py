@@ -17,6 +17,8 @@ Declared = TypeVar("Declared")
 
 NOT_COMPUTED_WITH = {"data", "licence", "note"}
 """What is said of a teacher for people to read."""
+IF_STATED = {"entry", "heads", "activation", "mean", "std"}
+"""What is only said of a teacher's file where it isn't as usual."""
 DRAWN = {"design", "seed", "decoder", "initial_std", "layer_scale", "relative_positions", "absolute_positions"}
 """Fields of pre-training recipes that decide the first weights of a student, and so those of a random teacher."""
 
@@ -131,7 +133,8 @@ class Experiment:
 
     def of_teacher(self, name: str) -> tuple[dict[str, Any], list[KeyPath]]:
         """What is computed with of a teacher's declaration, and the keys that it was read from."""
-        settings = self.params.teachers[name].model_dump(exclude=NOT_COMPUTED_WITH)
+        declared = self.params.teachers[name].model_dump(exclude=NOT_COMPUTED_WITH)
+        settings = {key: value for key, value in declared.items() if value is not None or key not in IF_STATED}
         return settings, [("teachers", name, field) for field in settings]
 
     def first_teacher(self, row: Row) -> tuple[dict[str, Any], list[KeyPath]]:

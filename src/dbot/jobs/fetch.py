@@ -27,6 +27,7 @@ class Fetch(Preparation):
         declared = files[released]
         architecture = experiment.params.rows[declared.row].architecture
         content = declared.model_dump(include={"file", "sha256", "bytes", "layout"})
+        content |= {"entry": declared.entry} if declared.entry is not None else {}
         settings = {"released": content, "architecture": experiment.architecture(architecture)}
         here = ("released", "files", released)
         sources = (*((*here, field) for field in content), *experiment.architecture_sources(architecture))
@@ -34,14 +35,22 @@ class Fetch(Preparation):
 
     def run(self, context: Context) -> None:
         from dbot.base.digest import file_digest
-        from dbot.data.released import locate
-        from dbot.models.released.take_over import take_over
+        from dbot.data.released import forget, locate
+        from dbot.models.released.reading import Damaged
+        from dbot.models.released.take_over import Stated, take_over
 
         params, name = context.params, context.job.key["released"]
         declared = params.released.files[name]
         path = locate(declared, params.released.weights_folder)
         digest = file_digest(path)
-        weights, about = take_over(path, declared.layout, params.architectures[params.rows[declared.row].architecture])
+        architecture, stated = params.architectures[params.rows[declared.row].architecture], Stated(declared.entry, by_row=True)
+        try:
+            weights, about = take_over(path, declared.layout, architecture, stated, print)
+        except Damaged:
+            forget(path)
+            raise
+        if alien := [key for key in ("layer_scale", "registers", "positions", "activation") if key in about]:
+            raise UserError(f"{path}: has {alien[0].replace('_', ' ')} that no student has; declare it under teachers, with kind: file")
         about |= {"released": name, "row": declared.row, "source": {"file": declared.file, "sha256": digest}}
         context.save(MODEL, weights, about)
         context.finish({"sha256": digest, "bytes": path.stat().st_size, "tensors": len(weights)})

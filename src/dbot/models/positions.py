@@ -1,5 +1,6 @@
 """Position tables, and how they go to another grid."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -34,11 +35,13 @@ def sincos_positions(width: int, grid: int) -> Tensor:
 
 
 def resize_positions(table_1ND: Tensor, rows: int, columns: int) -> Tensor:
-    """A square grid's position table (class token first) on another grid, by plain bicubic interpolation.
+    """A square grid's position table on another grid, by plain bicubic interpolation.
 
-    Without antialiasing, as the published code resizes them.
+    Without antialiasing, as the published code resizes them. What is more than a square comes first and stays:
+    the class token, with registers behind it, or nothing.
     """
-    resized: Tensor = resample_abs_pos_embed(table_1ND, new_size=[rows, columns], num_prefix_tokens=1, antialias=False)
+    prefix = table_1ND.shape[1] - math.isqrt(table_1ND.shape[1]) ** 2
+    resized: Tensor = resample_abs_pos_embed(table_1ND, new_size=[rows, columns], num_prefix_tokens=prefix, antialias=False)
     return resized
 
 

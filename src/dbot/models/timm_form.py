@@ -3,7 +3,7 @@
 Embedding and export build networks through it, and released files are checked against it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,17 @@ def timm_form(about: Mapping[str, Any], names: Collection[str]) -> TimmForm:
             "use_rel_pos_bias": any(".attn.relative_position_bias_table" in name for name in names),
             "init_values": 0.1,
         }
+    else:
+        arguments |= {key: value for key, value in _unusual(about) if value}
     return TimmForm(MODELS[design], arguments)
+
+
+def _unusual(about: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a network of others has that no student has, by timm's names."""
+    yield "init_values", about.get("layer_scale") and 1e-5
+    yield "reg_tokens", about.get("registers")
+    yield "no_embed_class", about.get("positions") == "patches"
+    yield "act_layer", {"gelu": "gelu", "quickgelu": "quick_gelu", None: None}[about.get("activation")]
 
 
 def design_of(about: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.section import Problem, one_of
 from dbot.params.source import KeyPath
+from dbot.params.teachers import FileTeacher
 
 ROW_NAME = "letters, digits, - and _, starting with a letter"
 
@@ -21,6 +22,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_dense_recipes(params),
         *_transfer(params),
         *_released(params),
+        *_teachers(params),
         *_sweeps(params),
         *row_checks.rows(params),
         *_targets(params),
@@ -154,6 +156,12 @@ def _released(params: Params) -> Iterator[Problem]:
         yield from one_of((*here, "row"), declared.row, params.table_rows, "row")
         if "/" in declared.file or declared.file in ("", ".", ".."):
             yield Problem((*here, "file"), f"is {declared.file!r}", "must be the name of a file, without a folder")
+
+
+def _teachers(params: Params) -> Iterator[Problem]:
+    for name, teacher in params.teachers.items():
+        if isinstance(teacher, FileTeacher) and (teacher.mean is None) != (teacher.std is None):
+            yield Problem(("teachers", name, "mean"), "goes with std", "give both or neither")
 
 
 def _sweeps(params: Params) -> Iterator[Problem]:

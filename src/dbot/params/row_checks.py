@@ -8,7 +8,7 @@ from dbot.params.recipes import SymmetricPretrain
 from dbot.params.rows import Row
 from dbot.params.section import Problem, one_of
 from dbot.params.source import KeyPath
-from dbot.params.teachers import ReleasedFile, RowTeacher, TimmTeacher
+from dbot.params.teachers import ONLY_TEACHERS, ReleasedFile, RowTeacher, TimmTeacher
 
 
 def rows(params: Params) -> Iterator[Problem]:
@@ -85,6 +85,9 @@ def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile)
         yield Problem(
             (*here, "released"), f"is {row.released!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}"
         )
+    if file.layout in ONLY_TEACHERS:
+        wanted = f"a network of layout {file.layout} can only teach; declare it under teachers, with kind: file"
+        yield Problem((*here, "released"), f"is {row.released!r}", wanted)
     recipe, design = params.recipes.finetune.get(row.recipe), "symmetric" if file.is_symmetric else "asymmetric"
     if recipe is not None and recipe.design != design:
         wanted = f"must be a recipe of the {design} design, since released file {row.released} has layout {file.layout}"

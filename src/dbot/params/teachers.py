@@ -32,7 +32,9 @@ class Architecture(Section):
         return self.image_size // self.patch_size
 
 
-Layout = Literal["dbot-asymmetric", "dbot-symmetric", "vit", "vit-classifier", "mae", "dino", "beit", "beit-classifier", "clip"]
+Layout = Literal[
+    "dbot-asymmetric", "dbot-symmetric", "vit", "vit-classifier", "mae", "dino", "dinov2", "beit", "beit-classifier", "clip", "vit-clip"
+]
 """How a file names its tensors. Each has a map of that name in `dbot.models.released.layouts`."""
 
 CLASSIFIERS: tuple[Layout, ...] = ("vit-classifier", "beit-classifier")
@@ -40,6 +42,12 @@ CLASSIFIERS: tuple[Layout, ...] = ("vit-classifier", "beit-classifier")
 
 SYMMETRIC: tuple[Layout, ...] = ("dbot-symmetric", "beit", "beit-classifier")
 """Layouts of the symmetric design."""
+
+ONLY_TEACHERS: tuple[Layout, ...] = ("clip", "vit-clip", "dinov2")
+"""Layouts of networks that have what no student has: a norm before the blocks, layer scale, registers."""
+
+Pixel = Annotated[list[float], Field(min_length=3, max_length=3)]
+Activation = Literal["gelu", "quickgelu"]
 
 
 class ReleasedFile(Section):
@@ -55,6 +63,8 @@ class ReleasedFile(Section):
     """Its size. Null: it isn't known."""
     layout: Layout
     """How it names its tensors."""
+    entry: str | None = None
+    """The dotted key in it below which the weights are: `state_dict_ema`. Null: usual ones are tried; it is said which was taken."""
     row: str
     """The row of the published table that it belongs to; the network is of that row's architecture."""
     licence: str
@@ -82,8 +92,6 @@ class Released(Section):
 
 PLAIN = re.compile(r"(vit|deit3?|beit(v2)?)_(?!.*(dinov3|lingbot|mci|relpos|resnet|rope|sapiens|(?<![a-z])(pe|r\d*)_))")
 """Names of timm that are plain ViTs, in which attention can be looked at layer by layer; asking timm itself would mean importing it."""
-
-Pixel = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 class RandomTeacher(Section):
@@ -176,6 +184,16 @@ class FileTeacher(Section):
     """The file."""
     layout: Layout | None
     """How it names its tensors. Null: its names show it."""
+    entry: str | None = None
+    """The dotted key in it below which the weights are: `state_dict_ema`. Null: usual ones are tried; it is said which was taken."""
+    heads: PositiveInt | None = None
+    """Attention heads per block, which no shape of a plain ViT shows. Null: those that are usual for its width."""
+    activation: Activation | None = None
+    """Between the layers of its MLPs, which no shape shows. Null: GELU; CLIP's: QuickGELU."""
+    mean: Pixel | None = None
+    """Mean of the pixels, in 0..1, by channel, with which it was trained. Null: the layout's, or `normalisation`."""
+    std: Pixel | None = None
+    """Their standard deviation; goes with `mean`."""
     image_size: PositiveInt
     """Side of the images the teacher sees, in pixels; its positions are resized to that grid."""
     block: NonNegativeInt | None = None

@@ -44,7 +44,8 @@ def by_timm(network: Any, statistics: Normalisation, pooling: Pooling) -> Descri
     """A ViT of timm, in eval mode: pooled tokens after its final norm, which a classifier of averages has after the pooling."""
 
     def vectors(crops_BCHW: Tensor) -> Tensor:
-        normed_BD: Tensor = network.fc_norm(pool(network.forward_features(normalise(crops_BCHW, statistics)), pooling))
+        tokens_BND = network.forward_features(normalise(crops_BCHW, statistics))
+        normed_BD: Tensor = network.fc_norm(pool(tokens_BND, pooling, int(network.num_prefix_tokens)))
         return normed_BD
 
     return Describer(int(network.patch_embed.img_size[0]), vectors)

@@ -86,7 +86,11 @@ def test_a_file_that_was_cut_off(tmp_path, share):
 
 def test_what_is_no_file_of_weights(tmp_path):
     (tmp_path / "page.pth").write_text("<html>404</html>")
-    assert "neither a checkpoint of torch nor safetensors" in refused(tmp_path / "page.pth")
+    assert "is a web page, not weights" in refused(tmp_path / "page.pth")
+    (tmp_path / "pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
+    assert "is a pointer of Git LFS" in refused(tmp_path / "pointer.pth")
+    (tmp_path / "text.pth").write_text("weights")
+    assert "neither a checkpoint of torch nor safetensors" in refused(tmp_path / "text.pth")
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("a", "b")
     refused(tmp_path / "photos.zip")

@@ -62,50 +62,75 @@ def shown(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def figures(shapes: Shapes, architecture: Architecture | None) -> tuple[Architecture, int]:
-    """The architecture of released weights, and the size of the images that their positions are for.
+@dataclass(frozen=True)
+class Found:
+    """What the shapes of weights show."""
+
+    architecture: Architecture
+    image_size: int
+    """Side of the images that the positions are for, in pixels."""
+    registers: int
+    """Tokens between the class token and the patches."""
+    only_patches: bool
+    """Whether class token and registers have no positions."""
+    assumed_heads: bool
+    """Whether the number of heads is what is usual for the width."""
+
+
+def figures(shapes: Shapes, architecture: Architecture | None, stated_heads: int | None = None) -> Found:
+    """The architecture of released weights, and what else their shapes show.
 
     Args:
         shapes: the weights.
         architecture: what the user says that they are; None: it must show.
+        stated_heads: how many heads the user says that they have; None: it must show, or what is usual is assumed.
 
     Raises:
         UserError: a weight that shows it is missing, the heads can't be known, or it isn't the given architecture.
     """
     width, _, _, patch_size = shapes.of("patch_embed.proj.weight", 4)
     depth = len({name.split(".")[1] for name in shapes.below("blocks.")})
-    grid, heads = _positions(shapes)
-    if MAPS[shapes.layout].design == "clip":
-        heads = width // CLIP_HEAD_WIDTH
+    registers = shapes.of("reg_token", 3)[1] if shapes.below("reg_token") else 0
+    grid, heads, only_patches = _positions(shapes, registers)
+    if heads is not None and stated_heads not in (None, heads):
+        raise shapes.error(f"has {heads} heads, where {stated_heads} are stated")
+    usual = width // CLIP_HEAD_WIDTH if MAPS[shapes.layout].design == "clip" else HEADS.get(width)
+    assumed = heads is None and stated_heads is None and architecture is None
+    heads = heads or stated_heads or (usual if architecture is None else None)
+    if heads is not None and width % heads:
+        raise shapes.error(f"has width {width}, which is no multiple of {heads} heads")
     size = grid * patch_size
     found: dict[str, Any] = {"patch_size": patch_size, "width": width, "depth": depth}
     found["mlp_ratio"] = shapes.of("blocks.0.mlp.fc1.weight", 2)[0] / width
     if heads is not None:
         found["heads"] = heads
     if architecture is None:
-        if heads is None and width not in HEADS:
+        if not heads:
             raise UserError(
                 f"{shapes.source}: its shapes (width {width}) don't show how many heads it has; "
-                "name an architecture of params.yaml with --architecture"
+                "name an architecture of params.yaml with --architecture, or their number with --heads (`heads` in a declaration)"
             )
         title = f"ViT-{SIZES.get(width, width)}/{patch_size}"
-        return Architecture(title=title, image_size=size, **{"heads": HEADS.get(width), **found}), size
+        return Found(Architecture(title=title, image_size=size, **found), size, registers, only_patches, assumed)
     # A classifier may have been fine-tuned at another size than its architecture's.
     for figure, value in {**found, **({} if MAPS[shapes.layout].kind == "classifier" else {"image_size": size})}.items():
         stated = getattr(architecture, figure)
         if stated != value:
             raise shapes.error(f"has {figure} {value:g}, where {architecture.title} has {stated:g}")
-    return architecture, size
+    return Found(architecture, size, registers, only_patches, assumed)
 
 
-def _positions(shapes: Shapes) -> tuple[int, int | None]:
-    """Patches along one side of the image, and the heads if the positions show them."""
+def _positions(shapes: Shapes, registers: int) -> tuple[int, int | None, bool]:
+    """Patches along one side of the image, the heads if the positions show them, and whether only patches have positions."""
+    only_patches = False
     tables = [name for name in shapes.below("") if name.endswith(TABLE)]
     if not tables:
         if MAPS[shapes.layout].design == "symmetric" and not shapes.below("pos_embed"):
             raise shapes.error(f"lacks rel_pos_bias.{TABLE}")
-        patches = shapes.of("pos_embed", 3)[1] - 1
-        grid, heads, square = math.isqrt(patches), None, math.isqrt(patches) ** 2 == patches
+        rows, heads = shapes.of("pos_embed", 3)[1], None
+        only_patches = math.isqrt(rows) ** 2 == rows
+        patches = rows if only_patches else max(0, rows - 1 - registers)
+        grid, square = math.isqrt(patches), math.isqrt(patches) ** 2 == patches
     else:
         # A row for each offset in two dimensions, and three for the class token; a column a head.
         rows, heads = shapes.of(tables[0], 2)
@@ -113,4 +138,4 @@ def _positions(shapes: Shapes) -> tuple[int, int | None]:
         square = (2 * grid - 1) ** 2 == rows - 3
     if not square or grid == 0:
         raise shapes.error("has positions that are not those of a square grid of patches")
-    return grid, heads
+    return grid, heads, only_patches

@@ -44,7 +44,7 @@ def _below(prefix: str, *parts: str) -> dict[str, str]:
     return {part: f"{prefix}{part}" for part in parts}
 
 
-VIT = ("cls_token", "pos_embed", "patch_embed.proj", "blocks", "norm")
+VIT = ("cls_token", "reg_token", "pos_embed", "patch_embed.proj", "blocks", "norm")
 BEIT = ("cls_token", "pos_embed", "patch_embed.proj", "rel_pos_bias.relative_position_bias_table", "blocks", "norm")
 BEIT_INDICES = ("rel_pos_bias.relative_position_index", "blocks.*.attn.relative_position_index")
 """Buffers that follow from the grid."""
@@ -123,13 +123,30 @@ MAPS: dict[Layout, Map] = {
         transposed="encoder.head.weight",
         statistics=CLIP_PIXELS,
     ),
-    # A whole checkpoint of DINO's training: its teacher, without the projection head.
+    # A whole checkpoint of DINO's or DINOv2's training: its teacher, without the projection heads.
     "dino": Map(
         "encoder",
         "asymmetric",
-        {f"backbone.{part}": f"encoder.{part}" for part in VIT},
-        left=("head",),
+        {**{f"backbone.{part}": f"encoder.{part}" for part in VIT}, "backbone.register_tokens": "encoder.reg_token"},
+        left=("head", "dino_head", "ibot_head", "backbone.mask_token"),
         marks=("backbone.patch_embed|backbone.cls_token",),
+    ),
+    # DINOv2's backbones as released, with registers and without.
+    "dinov2": Map(
+        "encoder",
+        "asymmetric",
+        {**_below("encoder.", *VIT), "register_tokens": "encoder.reg_token"},
+        left=("mask_token",),
+        marks=("mask_token|register_tokens", "blocks.0.ls1", "patch_embed.proj"),
+    ),
+    # timm's towers of CLIP: a norm before the blocks, no bias where patches are embedded.
+    "vit-clip": Map(
+        "encoder",
+        "clip",
+        _below("encoder.", *VIT, "norm_pre", "head"),
+        left=(),
+        marks=("norm_pre", "patch_embed.proj", "blocks.0.norm1"),
+        statistics=CLIP_PIXELS,
     ),
     # Published fine-tuned files of branch main at any size, MAE's; DeiT and timm with their heads.
     "vit-classifier": Map(
@@ -157,15 +174,63 @@ def detect(names: Mapping[str, Tensor], source: str) -> Layout:
             is_beit = words is not None and len(words) == VISUAL_WORDS
             return "beit" if layout == "dbot-symmetric" and is_beit else layout
     some = ", ".join(sorted(names)[:3])
-    raise UserError(f"{source}: its names ({some}, …) are of no known layout; known are: {', '.join(MAPS)}")
+    inside = [first for first in sorted({name.partition(".")[0] for name in names}) if _is_vit(names, f"{first}.")]
+    hint = f"; it holds networks under {', '.join(inside)}: name one with --weights, or `entry`" if inside else ""
+    raise UserError(f"{source}: its names ({some}, …) are of no known layout; known are: {', '.join(MAPS)}{hint}")
+
+
+def _is_vit(names: Iterable[str], prefix: str = "") -> bool:
+    return any(name.startswith(f"{prefix}patch_embed.") for name in names) and any(name.startswith(f"{prefix}blocks.0.") for name in names)
+
+
+DINOV3 = {384: "small", 768: "base", 1024: "large", 1280: "huge_plus", 4096: "7b"}
+"""By width, the sizes of DINOv3 in timm's names."""
+
+
+def _computable(names: Mapping[str, Tensor], source: str) -> None:
+    """Refuse what has the names of a plain ViT and computes something else, and say what takes it."""
+    if not _is_vit(names):
+        return
+    norm = names.get("blocks.0.norm1.weight")
+    width = len(norm) if norm is not None and norm.ndim else 0
+    gated = _has(names, "blocks.0.mlp.w12") or _has(names, "blocks.0.mlp.w1")
+    rotary = any("rope" in name for name in names)
+    if rotary or not any("pos_embed" in name or "relative_position" in name for name in names):
+        why = "has rotary positions (RoPE)" if rotary else "has no positions among its weights, as with rotary ones (RoPE)"
+        model = "the network's name in timm"
+        bias = names.get("blocks.0.attn.qkv.bias", names.get("blocks.0.attn.q_bias"))
+        if width in DINOV3 and ("storage_tokens" in names or "reg_token" in names):
+            biased = bias is not None and bool(bias[:width].any())  # timm has networks with and without; Meta's files zeros
+            plus = "_plus" if gated and width == 384 else ""
+            model = f"vit_{DINOV3[width]}{plus}_patch16_dinov3{'_qkvb' if biased and width < 4096 else ''}"
+    elif gated:
+        why, registers = "has gated layers (SwiGLU) in its blocks", "reg4_" if "register_tokens" in names else ""
+        model = f"vit_giant_patch14_{registers}dinov2" if width == 1536 else "the network's name in timm"
+    else:
+        return
+    use = f"kind: timm, model: {model}, weights: {source}"
+    raise UserError(f"{source}: {why}, which no encoder here computes; use it as a teacher of timm ({use}); nothing was imported")
+
+
+def usual_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors without what few files have in their names.
+
+    DINOv2's trainings number chunks of blocks before the blocks themselves, and DeiT III calls its layer scale as BEiT
+    does, which it tells itself from by a bias of the keys.
+    """
+    found = {re.sub(r"^((?:backbone\.)?blocks)\.\d+\.(\d+\.)", r"\1.\2", name): tensor for name, tensor in tensors.items()}
+    if "blocks.0.attn.qkv.bias" not in found:
+        return found
+    return {re.sub(r"^(blocks\.\d+\.)gamma_([12])$", r"\1ls\2.gamma", name): tensor for name, tensor in found.items()}
 
 
 def renamed(tensors: Mapping[str, Tensor], layout: Layout, source: str) -> dict[str, Tensor]:
     """A file's tensors under our names.
 
     Raises:
-        UserError: it holds a tensor that the layout doesn't know.
+        UserError: it holds a tensor that the layout doesn't know, or is of a network that no encoder here computes.
     """
+    _computable(tensors, source)
     used, ours = MAPS[layout], {}
     for name, tensor in tensors.items():
         if _translated(name, ((left, left) for left in used.left)) is not None:

@@ -12,16 +12,51 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dbot.base.errors import UserError
-
-ENVELOPES = ("model", "teacher", "state_dict", "module")
-"""Keys under which training programs put the weights, beside optimizer and settings; the first one is taken."""
+from dbot.data.released import fault_of
+from dbot.models.released.envelope import Say, silent, unwrapped
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 """How files of torch begin: those of today, and those from before 2020."""
 
+CUT_OFF = "is damaged or cut off"
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+
+class Damaged(UserError):
+    """A file is not what its source has: fetched again it may be whole."""
+
+
+class PassedOver:
+    """Stands for a plain value beside the weights, which nobody needs: nothing is made of what the file says of it."""
+
+    def __init__(self, *said: object, **more: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _passed_over(*said: object) -> PassedOver:
+    return PassedOver()
+
+
+PLAIN_VALUES: list[Any] = [
+    argparse.Namespace,
+    # Numbers and arrays of numpy, under its old and new names, and paths: not built, and nothing of numpy is called.
+    *((_passed_over, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    *((_passed_over, f"numpy.{core}.numeric._frombuffer") for core in ("core", "_core")),
+    *((PassedOver, name) for name in ("numpy.dtype", "numpy.ndarray")),
+    *((PassedOver, f"pathlib.{name}") for name in ("Path", "PurePath", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")),
+]
+"""What a pickle may hold beside torch's tensors and Python's plain values."""
+
+
+def read_tensors(path: Path, entry: str | None = None, say: Say = silent) -> dict[str, Tensor]:
     """The weights in a file, by the names that the file gives them, in float32.
+
+    Args:
+        path: the file.
+        entry: the dotted key below which they are (None: the usual ones are tried).
+        say: told which were taken, and what was passed over.
 
     Raises:
         UserError: the file can't be read, is cut off, holds an object that isn't data, or no weights.
@@ -31,10 +66,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             start = stream.read(4)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); name a file of weights") from None
+    if (fault := fault_of(path)) is not None:
+        raise Damaged(f"{path}: {fault}")
     content = _unpickled(path, start == ZIP) if start.startswith((ZIP, PICKLE)) else _safetensors(path)
-    tensors = _weights(content)
-    if not tensors:
-        raise UserError(f"{path}: holds no weights by name, neither at its top nor under {', '.join(ENVELOPES)}; name a checkpoint")
+    tensors = unwrapped(content, entry, str(path), say)
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
@@ -43,21 +78,22 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f"{path}: is neither a checkpoint of torch nor safetensors ({error}); fetch it again") from None
+        raise Damaged(f"{path}: is neither a checkpoint of torch nor safetensors ({error}); fetch it again") from None
 
 
 def _unpickled(path: Path, is_zip: bool) -> Any:
-    """The content of a pickle whose classes are torch's tensors, plain values and argparse's Namespace.
+    """The content of a pickle whose classes are torch's tensors and `PLAIN_VALUES`.
 
     Whatever else a pickle asks for is refused before it runs. Weights are read from the disk as
     they are used, since a file with its optimizer is three times its weights.
     """
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with torch.serialization.safe_globals(PLAIN_VALUES), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the age of a pickle; what it asks for is judged all the same
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path}: {_reason(str(error))}") from None
+        reason = _reason(str(error))
+        raise (Damaged if reason.startswith(CUT_OFF) else UserError)(f"{path}: {reason}") from None
 
 
 def _reason(message: str) -> str:
@@ -72,12 +108,4 @@ def _reason(message: str) -> str:
     if refused is not None:
         return f"is a pickle that holds more than weights, or that torch did not write ({refused[1].strip()}); nothing of it was run; {ask}"
     first = " ".join(message.split()).partition(". ")[0]
-    return f"is damaged or cut off, or no checkpoint of torch{f' ({first})' if first else ''}; fetch it again"
-
-
-def _weights(content: Any) -> dict[str, Tensor]:
-    if not isinstance(content, dict):
-        return {}
-    if not any(isinstance(value, Tensor) for value in content.values()):
-        content = next((content[key] for key in ENVELOPES if isinstance(content.get(key), dict)), {})
-    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    return f"{CUT_OFF}, or no checkpoint of torch{f' ({first})' if first else ''}; fetch it again"

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
+from dbot.data.released import fault_of
 from dbot.models import checkpoint
 from dbot.models.positions import resize_to_grid
-from dbot.models.released.take_over import take_over
+from dbot.models.released.envelope import Say, silent
+from dbot.models.released.take_over import Stated, take_over
 from dbot.models.teachers.teacher import Teacher
 from dbot.models.timm_form import statistics_of, timm_form, timm_weights
 from dbot.params.scales import Normalisation
@@ -102,19 +104,24 @@ def timm_teacher(declared: TimmTeacher, final_norm: bool) -> NetworkTeacher:
     return NetworkTeacher(network, declared.model, declared.image_size, statistics, declared.block, final_norm, declared.projection)
 
 
-def file_teacher(declared: FileTeacher, final_norm: bool, statistics: Normalisation) -> NetworkTeacher:
+def file_teacher(declared: FileTeacher, final_norm: bool, statistics: Normalisation, say: Say = silent) -> NetworkTeacher:
     """The network of a local file, in any layout that `dbot import` reads, positions resized to the declared image size.
 
     Args:
         declared: which file.
         final_norm: whether its final norm is applied; a CLIP tower's projection always follows its norm.
         statistics: of pixels, where the layout or the file names none.
+        say: told what was passed over in the file, and what is assumed of it.
 
     Raises:
         UserError: the file is anything else than one whole network, or doesn't fit the declaration.
     """
     path = Path(declared.path)
-    weights, about = checkpoint.load(path) if checkpoint.is_ours(path) else take_over(path, declared.layout)
+    if checkpoint.is_ours(path):
+        weights, about = checkpoint.load(path)
+    else:
+        stated = Stated(declared.entry, declared.heads, declared.activation, declared.mean, declared.std)
+        weights, about = take_over(path, declared.layout, stated=stated, say=say)
     patch = int(about["architecture"]["patch_size"])
     if declared.image_size % patch:
         raise UserError(f"teacher {declared.path}: image_size is {declared.image_size}; it must be a multiple of its patch size, {patch}")
@@ -122,7 +129,7 @@ def file_teacher(declared: FileTeacher, final_norm: bool, statistics: Normalisat
     network = timm_form({**about, "image_size": declared.image_size}, named).build()
     network.load_state_dict(named)
     own = statistics_of(about, statistics)
-    return NetworkTeacher(network, declared.path, declared.image_size, own, declared.block, final_norm, "projection" in about)
+    return NetworkTeacher(network, declared.path, declared.image_size, own, declared.block, final_norm, bool(about.get("projection")))
 
 
 def _build(declared: TimmTeacher) -> Any:
@@ -136,6 +143,8 @@ def _build(declared: TimmTeacher) -> Any:
     if weights not in ("hub", "random"):
         if not Path(weights).is_file():
             raise UserError(f"{weights}: there is no such file of weights for teacher {name}; name one, or say hub or random")
+        if (fault := fault_of(Path(weights))) is not None:
+            raise UserError(f"{weights}: {fault}")
         options["pretrained_cfg_overlay"] = {"file": weights}
     try:
         try:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
+from dbot.models.released.envelope import shared_prefix
 from dbot.models.released.reading import read_tensors
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.scales import Normalisation
@@ -118,6 +119,9 @@ def _network(declared: PackageTeacher) -> nn.Module:
             path = Path(_named(declared.weights)())
         tensors = read_tensors(path)
         own = network.state_dict()
+        if not own.keys() & tensors.keys():
+            prefix = shared_prefix(tensors)
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         misfits = [name for name in (*own, *tensors) if name not in tensors or name not in own or own[name].shape != tensors[name].shape]
         if misfits:
             raise UserError(f"{path}: doesn't hold the weights of teacher {declared.network} (first at {misfits[0]}); name another file")
