@@ -41,6 +41,11 @@ class Reader(Protocol):
 
 
 READERS: dict[Layout, Reader] = {
+    "tiny-imagenet": tiny_imagenet,
+    "imagenet-kaggle": imagenet_kaggle,
+    "coco-roboflow": coco_roboflow,
+    "yolo": yolo,
+    "voc": voc,
     "imagefolder": imagefolder,
     "coco": coco,
     "labelmaps": labelmaps,
@@ -48,15 +53,11 @@ READERS: dict[Layout, Reader] = {
     "cars": cars,
     "flowers": flowers,
     "inat": inat,
-    "tiny-imagenet": tiny_imagenet,
-    "imagenet-kaggle": imagenet_kaggle,
     "imagenet-tars": imagenet_tars,
     "parquet": parquet,
     "webdataset": webdataset,
-    "coco-roboflow": coco_roboflow,
-    "yolo": yolo,
-    "voc": voc,
 }
+"""Those that are told by more signs stand before those that would take the same for theirs."""
 
 
 def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
