@@ -202,7 +202,7 @@ class TestCopyOfPixels:
                 raise SystemExit  # what no `except Exception` sees, as of a kill nothing is cleared
 
         with monkeypatch.context() as patch:
-            patch.setattr(_Inspector, "_write", staticmethod(killed))
+            patch.setattr(_Inspector, "write", staticmethod(killed))
             with pytest.raises(SystemExit):
                 prepared(mixed(copies="pixels"))
         assert written[0].exists()

@@ -148,14 +148,16 @@ def image_size(content: bytes, path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def read_label_map(path: Path) -> torch.Tensor:
+def read_label_map(path: Path, content: bytes | None = None) -> torch.Tensor:
     """Values of a label map, int32 (H, W): grey levels, or indices where the file has a palette.
+
+    With ``content``, its bytes, the path is only for the message.
 
     Raises:
         UserError: the file is missing, can't be decoded, or holds colours.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             values = np.array(image) if image.mode in ("1", "L", "P", "I", *SIXTEEN_BITS) else None
             mode = image.mode
     except FileNotFoundError:

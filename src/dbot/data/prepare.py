@@ -20,6 +20,7 @@ from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
 from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, encoded, image_size, read_label_map, shrunk, shrunk_pixels
 from dbot.data.labelmaps.values import classes_of
+from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample, limited
 from dbot.data.layouts.reader import read_listing
 from dbot.data.manifest import Manifest, Row, write_manifest
@@ -50,17 +51,20 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
     """
     layout, listing = read_listing(name, dataset)
     copies = dataset.short_side is not None or bool(listing.packed)
-    if dataset.short_side is not None and layout in ("coco", "labelmaps"):
+    if dataset.short_side is not None and (listing.annotation_files or listing.label_maps):
         raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
-    root = Path(dataset.root or "")
+    root = Path(dataset.root or "", listing.below)
     usable, defects = dict(listing.samples), list[Defect]()
-    if layout == "coco":
+    written = {file: listing.packed[file]() for file in listing.annotation_files.values() if file in listing.packed}
+    if listing.annotation_files:
         for part in PARTS:
-            usable[part], found = usable_images(root, listing.annotation_files[part], part, listing.samples[part])
+            usable[part], found = usable_images(root, listing.annotation_files[part], part, listing.samples[part], listing.packed)
             defects += found
     work = [(part, sample) for part in PARTS for sample in limited(usable[part], dataset.limit)]
-    if layout == "coco":
-        audits = {part: audit(root, listing.annotation_files[part], part, [s for of, s in work if of == part]) for part in PARTS}
+    if listing.annotation_files:
+        audits = {}
+        for part, file in listing.annotation_files.items():
+            audits[part] = audit(root, file, part, [s for of, s in work if of == part], written.get(file))
         defects += [defect for part in PARTS for defect in audits[part].defects]
         _settle(name, dataset, defects)
         _say_objects(name, listing, audits)
@@ -84,16 +88,22 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
                 raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
         if len({(row.split, row.path) for row in rows}) < len(rows):
             raise UserError(f"datasets.{name}: two images of {root} would get the same name in {copy}; rename one")
+        if target is not None:
+            for file in listing.annotation_files.values():
+                inspector.write(target / file, written[file] if file in written else (root / file).read_bytes())
     return write_manifest(
         folder,
         rows,
         title=dataset.title,
-        root=copy.as_posix() if copies else str(dataset.root),
+        root=copy.as_posix() if copies else str(Path(str(dataset.root), listing.below)) if listing.below else str(dataset.root),
         classes=listing.classes,
         licence=dataset.licence,
         source=dataset.source,
         layout=layout,
-        annotation_files={part: {"path": path, "sha256": file_digest(root / path)} for part, path in listing.annotation_files.items()},
+        annotation_files={
+            part: {"path": path, "sha256": file_digest((copy if copies else root) / path)}
+            for part, path in listing.annotation_files.items()
+        },
         unreadable=sorted(finding.path for finding in unreadable),
         defects=dict(sorted(Counter(defect.kind for defect in defects).items())),
         examples=[defect.text for defect in defects[:EXAMPLES]],
@@ -154,14 +164,15 @@ class _Inspector:
                 stated = f"image {sample.annotation} of {self.listing.annotation_files[part]} says {sample.size}"
                 return Defect("image of another size", part, f"{path}: is {size} pixels (height, width), {stated}")
         name = sample.path
-        if self.target is not None:
-            if self.dataset.short_side is not None and pixels is not None:
-                content = self._shrunk(content, pixels, self.dataset.short_side)
-            name = _copy_name(name, content)
-            self._write(self.target / name, content)
         annotation_digest = ""
         if self.listing.label_maps:
             annotation_digest = self._label_map(sample, None if pixels is None else pixels.shape[1:])
+        if self.target is not None:
+            if self.dataset.short_side is not None and pixels is not None:
+                content = self._shrunk(content, pixels, self.dataset.short_side)
+            if self.dataset.short_side is not None or not name.lower().endswith(SUFFIXES):
+                name = _copy_name(name, content)
+            self.write(self.target / name, content)
         return Row(part, name, sample.label, len(content), hashlib.sha256(content).hexdigest(), sample.annotation, annotation_digest)
 
     def _shrunk(self, content: bytes, pixels: Tensor, short_side: int) -> bytes:
@@ -171,7 +182,10 @@ class _Inspector:
 
     def _content(self, path: Path, sample: Sample) -> bytes:
         if sample.path in self.listing.packed:
-            return encoded(Image.fromarray(np.ascontiguousarray(self.listing.packed[sample.path])), "PNG", compress_level=1)
+            packed = self.listing.packed[sample.path]
+            if callable(packed):
+                return bytes(packed())
+            return encoded(Image.fromarray(np.ascontiguousarray(packed)), "PNG", compress_level=1)
         try:
             return path.read_bytes()
         except OSError as error:
@@ -180,18 +194,23 @@ class _Inspector:
     def _label_map(self, sample: Sample, size: Any) -> str:
         """The digest of the image's label map, which is checked if the image's (height, width) is given."""
         path = self.root / sample.annotation
+        content = self.listing.packed[sample.annotation]() if sample.annotation in self.listing.packed else None
         if size is not None:
-            values = read_label_map(path)
+            values = read_label_map(path, content)
             if values.shape != size:
                 raise UserError(f"{path}: has {tuple(values.shape)} pixels, its image {tuple(size)}")
             classes_of(values, self.dataset.label_maps, len(self.listing.classes), path)
         try:
-            return file_digest(path)
+            if self.target is None:
+                return file_digest(path)
+            content = path.read_bytes() if content is None else content
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
+        self.write(self.target / sample.annotation, content)
+        return hashlib.sha256(content).hexdigest()
 
     @staticmethod
-    def _write(path: Path, content: bytes) -> None:
+    def write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 

@@ -6,17 +6,42 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from dbot.params.section import Section
 
-Layout = Literal["imagefolder", "coco", "labelmaps", "cifar", "cars", "flowers", "inat"]
-"""On-disk layouts that `dbot prepare` reads. Each has a reader of that name in `dbot.data.layouts`."""
+Layout = Literal[
+    "imagefolder",
+    "coco",
+    "labelmaps",
+    "cifar",
+    "cars",
+    "flowers",
+    "inat",
+    "tiny-imagenet",
+    "imagenet-kaggle",
+    "imagenet-tars",
+    "parquet",
+    "webdataset",
+    "coco-roboflow",
+    "yolo",
+    "voc",
+]
+"""On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`."""
+
+
+def is_unsaid(value: object) -> bool:
+    """Of keys that came later: left out of what receipts and manifests record where nobody gives them, so that those stay as they were."""
+    return value is None
 
 
 class Split(Section):
     """One part of a data set."""
 
     images: str
-    """Folder (or, for `cifar`, `cars` and `flowers`, the subset's name) that holds the images, below the root."""
+    """Folder (or, for `cifar`, `cars`, `flowers`, `voc`, `parquet` and `webdataset`, the subset's name) that holds the images, below
+    the root."""
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
+    list_file: str | None = Field(default=None, exclude_if=is_unsaid)
+    """Layout `labelmaps`: file below the root with the names of this part's images, one in a line, where a folder holds those of
+    several parts (`ImageSets/Segmentation/train.txt` of Pascal VOC). Null: every image of the folder."""
     count: NonNegativeInt | None = None
     """How many images the published set has; `prepare` refuses another number. Null: any number."""
 
@@ -78,6 +103,12 @@ class LabelMaps(Section):
     """Value of the first class; the others follow it without gaps."""
     void: list[NonNegativeInt] = Field(default_factory=lambda: [0])
     """Values of pixels without a class: neither trained on nor measured."""
+    image_suffix: str | None = Field(default=None, exclude_if=is_unsaid)
+    """How the names of images end before the dot, where those of their maps end otherwise (`_leftImg8bit` of Cityscapes)."""
+    map_suffix: str | None = Field(default=None, exclude_if=is_unsaid)
+    """How the names of label maps end before the dot (`_gtFine_labelTrainIds` of Cityscapes); other files are no label maps."""
+    class_names: str | None = Field(default=None, exclude_if=is_unsaid)
+    """File below the root with the name of a class in each line, in the order of their values. Null: ADE20K's table, or numbers."""
 
 
 class Jpeg(Section):

@@ -1,5 +1,6 @@
 """Reading the annotation files of the published sets: JSON and MATLAB, with errors that name the file."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,14 +21,14 @@ def understood(path: Path, what: str) -> Iterator[None]:
         raise UserError(f"{path}: is not {what} ({reason}); restore it from the source of the data set") from None
 
 
-def read_json(path: Path, sections: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """The named lists of a JSON annotation file.
+def read_json(path: Path, sections: Iterable[str], raw: bytes | None = None) -> dict[str, list[dict[str, Any]]]:
+    """The named lists of a JSON annotation file; with ``raw``, its bytes, the path is only for messages.
 
     Raises:
         UserError: the file is missing, is no JSON, or a list is missing.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes() if raw is None else raw)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); get it from the source of the data set") from None
     except ValueError as error:
@@ -38,8 +39,8 @@ def read_json(path: Path, sections: Iterable[str]) -> dict[str, list[dict[str, A
     return dict(content)
 
 
-def read_matlab(path: Path) -> Mapping[str, Any]:
-    """The variables of a MATLAB file.
+def read_matlab(path: Path, raw: bytes | None = None) -> Mapping[str, Any]:
+    """The variables of a MATLAB file; with ``raw``, its bytes, the path is only for messages.
 
     Raises:
         UserError: the file is missing, or is no MATLAB file.
@@ -47,7 +48,7 @@ def read_matlab(path: Path) -> Mapping[str, Any]:
     from scipy.io import loadmat
 
     try:
-        variables: Mapping[str, Any] = loadmat(path, squeeze_me=True)
+        variables: Mapping[str, Any] = loadmat(path if raw is None else io.BytesIO(raw), squeeze_me=True)
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; get it from the source of the data set") from None
     except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:

@@ -1,13 +1,15 @@
-"""Layout `labelmaps`: folders of images and, under the same names, label maps (ADE20K's challenge set).
+"""Layout `labelmaps`: folders of images and, under the same names, label maps (ADE20K's challenge set), unpacked or in its zip.
 
-A label map says the class of each pixel; which value means which, `label_maps` of the data set says.
+A label map says the class of each pixel; which value means which, `label_maps` of the data set says. So it does of names that
+differ by a suffix, and of a file of class names; a part may be a list of names (Pascal VOC, Cityscapes, CamVid: docs/data.md).
 """
 
 from pathlib import Path
 
 from dbot.base.errors import UserError
 from dbot.data.labelmaps.values import MOST_CLASSES
-from dbot.data.layouts.imagefolder import image_files
+from dbot.data.layouts.files import Files, from_stem
+from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -21,40 +23,77 @@ def needs(dataset: Dataset) -> str:
 
 
 def fits(root: Path, dataset: Dataset) -> bool:
-    splits = (dataset.train, dataset.validation)
-    return all((root / split.images).is_dir() and split.annotations is not None and (root / split.annotations).is_dir() for split in splits)
+    return _found(root, dataset) is not None
 
 
 def read(place: Place) -> Listing:
     """Images with the label maps of their names; one whose map is missing has the name that it should have, for the audit to find."""
+    found, values = _found(place.root, place.dataset) or Files(place.root), place.dataset.label_maps
     samples: dict[Part, list[Sample]] = {}
     for part in PARTS:
         folder, maps = place.split(part).images, place.annotations(part)
-        by_stem = {_stem(name): name for name in image_files(place.root / maps)}
-        images = image_files(place.root / folder)
-        if images and not any(_stem(name) in by_stem for name in images):
+        suffix = values.map_suffix or ""
+        by_key = dict(_keyed(found.names(maps), suffix))
+        images = _keyed(found.names(folder), values.image_suffix or "")
+        if images and not any(key in by_key for key, _ in images):
             raise UserError(
-                f"{place.root / maps}: holds no label map of the name of any image of {place.root / folder}, "
-                f"such as {_stem(images[0])}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
+                f"{found.root / maps}: holds no label map of the name of any image of {found.root / folder}, "
+                f"such as {images[0][0]}{suffix}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
             )
-        named = [(name, by_stem.get(_stem(name), f"{_stem(name)}.png")) for name in images]
+        if place.split(part).list_file is not None:
+            images = _listed(found, place, part, dict(images))
+        named = [(name, by_key.get(key, f"{key}{suffix}.png")) for key, name in images]
         samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{label_map}") for name, label_map in named]
-    classes = _classes(place)
+    classes = _classes(found, place)
     _check_values(place, len(classes))
-    return Listing(classes, samples, label_maps=True)
+    packed = found.packed(path for part in PARTS for sample in samples[part] for path in (sample.path, sample.annotation))
+    return Listing(classes, samples, label_maps=True, packed=packed, below=found.base)
 
 
-def _stem(name: str) -> str:
-    return str(Path(name).with_suffix(""))
+def _found(root: Path, dataset: Dataset) -> Files | None:
+    splits = (dataset.train, dataset.validation)
+    if any(split.annotations is None for split in splits):
+        return None
+    return Files.holding(
+        root, lambda files: all(files.has_folder(folder or "") for split in splits for folder in (split.images, split.annotations))
+    )
 
 
-def _classes(place: Place) -> list[str]:
-    path = place.root / NAMES
-    if path.is_file():
-        lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        return [line.split("\t")[-1].strip() for line in lines[1:]]
+def _keyed(names: list[str], suffix: str) -> list[tuple[str, str]]:
+    """Names, each after what an image and its label map share of them; names that don't end in the suffix are left out."""
+    return [(from_stem(name).removesuffix(suffix), name) for name in names if from_stem(name).endswith(suffix)]
+
+
+def _listed(found: Files, place: Place, part: Part, images: dict[str, str]) -> list[tuple[str, str]]:
+    """The images that a part's list names, as `_keyed`: by their paths in the folder, or by their names alone; what follows is left."""
+    path = place.split(part).list_file or ""
+    if not found.has(path):
+        raise UserError(f"{found.root / path}: is missing, but {place.key(part, 'list_file')} names it; get it, or mend the key")
+    by_name = {Path(key).name: key for key in images}
+    suffix, keys = place.dataset.label_maps.image_suffix or "", []
+    for line in found.lines(path):
+        name = line.split()[0].lstrip("/")
+        stem = (from_stem(name) if name.lower().endswith(SUFFIXES) else name).removesuffix(suffix)
+        key = stem if stem in images else by_name.get(Path(stem).name)
+        if key is None:
+            folder = found.root / place.split(part).images
+            raise UserError(f"{found.root / path}: names {name}, and {folder} holds no image of that name; restore it")
+        keys.append((key, images[key]))
+    return keys
+
+
+def _classes(found: Files, place: Place) -> list[str]:
+    named = place.dataset.label_maps.class_names
+    if named is not None:
+        if not found.has(named):
+            raise UserError(
+                f"{found.root / named}: is missing, but {place.key('label_maps', 'class_names')} names it; write it, or mend the key"
+            )
+        return [line.strip() for line in found.lines(named)]
+    if found.has(NAMES):
+        return [line.split("\t")[-1].strip() for line in found.lines(NAMES)[1:]]
     if place.dataset.classes is None:
-        raise UserError(f"{place.key('classes')} is null, and {path} is missing: state the number of classes")
+        raise UserError(f"{place.key('classes')} is null, and {found.root / NAMES} is missing: state the number of classes")
     first = place.dataset.label_maps.first_class
     return [str(value) for value in range(first, first + place.dataset.classes)]
 

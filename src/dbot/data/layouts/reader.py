@@ -1,10 +1,28 @@
 """Finding the reader of what lies at a root."""
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from dbot.base.errors import UserError
-from dbot.data.layouts import cars, cifar, coco, flowers, imagefolder, inat, labelmaps
+from dbot.data.layouts import (
+    cars,
+    cifar,
+    coco,
+    coco_roboflow,
+    flowers,
+    imagefolder,
+    imagenet_kaggle,
+    imagenet_tars,
+    inat,
+    labelmaps,
+    parquet,
+    tiny_imagenet,
+    voc,
+    webdataset,
+    yolo,
+)
+from dbot.data.layouts.hints import folders, hint, kind_of
 from dbot.data.layouts.listing import PARTS, Listing, Place
 from dbot.params.datasets import Dataset, Layout
 
@@ -23,6 +41,11 @@ class Reader(Protocol):
 
 
 READERS: dict[Layout, Reader] = {
+    "tiny-imagenet": tiny_imagenet,
+    "imagenet-kaggle": imagenet_kaggle,
+    "coco-roboflow": coco_roboflow,
+    "yolo": yolo,
+    "voc": voc,
     "imagefolder": imagefolder,
     "coco": coco,
     "labelmaps": labelmaps,
@@ -30,7 +53,11 @@ READERS: dict[Layout, Reader] = {
     "cars": cars,
     "flowers": flowers,
     "inat": inat,
+    "imagenet-tars": imagenet_tars,
+    "parquet": parquet,
+    "webdataset": webdataset,
 }
+"""Those that are told by more signs stand before those that would take the same for theirs."""
 
 
 def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
@@ -49,15 +76,33 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
         raise UserError(
             f"{place.root}: is no folder, but {place.key('root')} names it; get the data from {dataset.source}, or mend the key"
         )
-    for layout in dataset.layouts:
-        if READERS[layout].fits(place.root, dataset):
-            listing = READERS[layout].read(place)
-            _check(place, listing)
-            return layout, listing
-    wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in dataset.layouts)
-    raise UserError(
-        f"{place.root}: doesn't hold what {place.key()} needs, which is {wanted}; get it from {dataset.source}, or mend {place.key('root')}"
-    )
+    layout = _fitting(place.root, dataset)
+    below = None if layout else _one_level_down(place)
+    if below is not None:
+        print(f"{place.root}: what {place.key()} names lies one level down, in {below}/, and is read from there", flush=True)
+        place = replace(place, root=place.root / below)
+        layout = _fitting(place.root, dataset)
+    if layout is None:
+        wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in dataset.layouts)
+        raise UserError(f"{place.root}: {hint(place, READERS)}; {place.key()} needs {wanted}; get it from {dataset.source}")
+    try:
+        listing = READERS[layout].read(place)
+    except UserError as error:
+        other = kind_of(place, READERS) if layout == "imagefolder" else None
+        raise UserError(f"{error}; or, since this looks like {other}") if other else error from None
+    listing = replace(listing, below=str(PurePosixPath(below or "", listing.below)) if below else listing.below)
+    _check(place, listing)
+    return layout, listing
+
+
+def _fitting(root: Path, dataset: Dataset) -> Layout | None:
+    return next((layout for layout in dataset.layouts if READERS[layout].fits(root, dataset)), None)
+
+
+def _one_level_down(place: Place) -> str | None:
+    """The folder of the root in which the set lies, if there is exactly one."""
+    found = [name for name in folders(place.root) if _fitting(place.root / name, place.dataset)]
+    return found[0] if len(found) == 1 else None
 
 
 def _check(place: Place, listing: Listing) -> None:

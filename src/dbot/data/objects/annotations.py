@@ -132,7 +132,7 @@ def ground_truth(manifest: Manifest, part: Part = "validation") -> dict[str, Any
 
 
 def _content(manifest: Manifest, part: Part) -> dict[str, list[dict[str, Any]]]:
-    if manifest.layout != "coco":
+    if part not in manifest.annotation_files:
         raise UserError(f"{manifest.folder}: is a data set of layout {manifest.layout}, which has no boxes; detection needs layout coco")
     path = _path(manifest, part)
     content = read_json(path, SECTIONS)

@@ -1,5 +1,6 @@
 """What is wrong with a COCO file, found before any GPU hour is spent on it."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -47,15 +48,17 @@ class Audit:
     """Images at hand that have no target."""
 
 
-def usable_images(root: Path, file: str, part: Part, samples: list[Sample]) -> tuple[list[Sample], list[Defect]]:
-    """The images that are there and whose size the file states, and what is wrong with the others."""
+def usable_images(
+    root: Path, file: str, part: Part, samples: list[Sample], packed: Container[str] = ()
+) -> tuple[list[Sample], list[Defect]]:
+    """The images that are there, on disk or ``packed`` into archives, and whose size the file states, and what is wrong with the others."""
     there: dict[Path, set[str]] = {}
     usable, defects = [], []
     for sample in samples:
         path = root / sample.path
         if path.parent not in there:
             there[path.parent] = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set()
-        if path.name not in there[path.parent]:
+        if path.name not in there[path.parent] and sample.path not in packed:
             defects.append(Defect("missing image", part, f"{path}: is missing, but image {sample.annotation} of {file} names it"))
         elif sample.size is None:
             defects.append(Defect("image without size", part, f"{root / file}: image {sample.annotation} states no height and width"))
@@ -64,7 +67,7 @@ def usable_images(root: Path, file: str, part: Part, samples: list[Sample]) -> t
     return usable, defects
 
 
-def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
+def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes | None = None) -> Audit:
     """Look at every annotation of these images, and at those of images that the file doesn't list.
 
     Args:
@@ -72,13 +75,14 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
         file: the annotation file, below the root.
         part: whose file it is.
         samples: the images at hand, each with its size.
+        raw: the file's bytes, where it isn't on disk.
 
     A box may reach over the border of its image, where it is cut; something of it must lie inside.
 
     Raises:
         UserError: the file can't be read.
     """
-    content = read_json(root / file, ("images", "annotations", "categories"))
+    content = read_json(root / file, ("images", "annotations", "categories"), raw)
     defects, objects, crowds, with_target = list[Defect](), 0, 0, set[int]()
     with understood(root / file, "a COCO annotation file"):
         known = _Known(
@@ -94,6 +98,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
             if fault is not None:
                 kind, reason = fault
                 where = f"{root / file}: annotation {entry.get('id')} of image {image} (place {position} of the list)"
+                where += f", from {entry['origin']}," if "origin" in entry else ""
                 defects.append(Defect(kind, part, f"{where} {reason}", position))
             elif entry.get("iscrowd"):
                 crowds += 1
