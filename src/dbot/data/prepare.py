@@ -49,6 +49,8 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         UserError: data are missing or broken, or are not what params.yaml says.
     """
     layout, listing = read_listing(name, dataset)
+    for line in listing.left_out:
+        print(line, flush=True)
     copies = dataset.short_side is not None or bool(listing.packed)
     if dataset.short_side is not None and layout in ("coco", "labelmaps"):
         raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
@@ -79,7 +81,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         defects += odd
         _settle(name, dataset, odd)
         rows = [finding for finding in findings if isinstance(finding, Row)]
-        for part in PARTS:
+        for part in listing.parts:
             if not any(row.split == part for row in rows):
                 raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
         if len({(row.split, row.path) for row in rows}) < len(rows):

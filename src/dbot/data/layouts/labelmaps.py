@@ -6,8 +6,8 @@ A label map says the class of each pixel; which value means which, `label_maps` 
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.data.folders import walk
 from dbot.data.labelmaps.values import MOST_CLASSES
-from dbot.data.layouts.imagefolder import image_files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -28,10 +28,12 @@ def fits(root: Path, dataset: Dataset) -> bool:
 def read(place: Place) -> Listing:
     """Images with the label maps of their names; one whose map is missing has the name that it should have, for the audit to find."""
     samples: dict[Part, list[Sample]] = {}
+    left_out: list[str] = []
     for part in PARTS:
         folder, maps = place.split(part).images, place.annotations(part)
-        by_stem = {_stem(name): name for name in image_files(place.root / maps)}
-        images = image_files(place.root / folder)
+        found = {name: walk(place.root / name) for name in (folder, maps)}
+        left_out += [f"{place.root / name}: left out: {of.left_out}" for name, of in found.items() if str(of.left_out)]
+        by_stem, images = {_stem(name): name for name in found[maps].images}, found[folder].images
         if images and not any(_stem(name) in by_stem for name in images):
             raise UserError(
                 f"{place.root / maps}: holds no label map of the name of any image of {place.root / folder}, "
@@ -41,7 +43,7 @@ def read(place: Place) -> Listing:
         samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{label_map}") for name, label_map in named]
     classes = _classes(place)
     _check_values(place, len(classes))
-    return Listing(classes, samples, label_maps=True)
+    return Listing(classes, samples, label_maps=True, left_out=left_out)
 
 
 def _stem(name: str) -> str:

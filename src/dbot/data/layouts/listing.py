@@ -69,6 +69,10 @@ class Listing:
     """Whether `annotation` names a label map."""
     packed: Mapping[str, Any] = field(default_factory=dict)
     """Images that lie inside an archive, by path: uint8 arrays (H, W, 3). They need a prepared copy."""
+    parts: tuple[Part, ...] = PARTS
+    """The parts that must have images: images without labels may lack a validation part."""
+    left_out: list[str] = field(default_factory=list)
+    """What was passed over in the folders, a line each."""
 
 
 def limited(samples: list[Sample], limit: int | None) -> list[Sample]:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Protocol
 
 from dbot.base.errors import UserError
-from dbot.data.layouts import cars, cifar, coco, flowers, imagefolder, inat, labelmaps
-from dbot.data.layouts.listing import PARTS, Listing, Place
-from dbot.params.datasets import Dataset, Layout
+from dbot.data.folders import is_utf8
+from dbot.data.layouts import cars, cifar, coco, flowers, imagefolder, images, inat, labelmaps
+from dbot.data.layouts.listing import PARTS, Listing, Part, Place
+from dbot.params.datasets import Dataset, Layout, Split
 
 
 class Reader(Protocol):
@@ -30,7 +31,38 @@ READERS: dict[Layout, Reader] = {
     "cars": cars,
     "flowers": flowers,
     "inat": inat,
+    "images": images,
 }
+LAST: Layout = "images"
+"""Fits any folder, so that it is tried last where a declaration names no layouts."""
+PART_FOLDERS: dict[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev", "test"),
+}
+"""How the folders of parts are called, in any case, where a declaration doesn't say."""
+
+
+def found_out(name: str, dataset: Dataset) -> Dataset:
+    """A declaration with layouts and folders that it doesn't name as they are found at its root.
+
+    Raises:
+        UserError: there is no root, or nothing there fits.
+    """
+    place = _place(name, dataset)
+    if dataset.embedded is not None:
+        return dataset
+    below = {entry.name.lower(): entry.name for entry in place.root.iterdir() if entry.is_dir()}
+    guessed: dict[str, Split] = {
+        part: Split(images=found)
+        for part in PARTS
+        if part not in dataset.model_fields_set
+        and (found := next((below[known] for known in PART_FOLDERS[part] if known in below), None)) is not None
+    }
+    with_parts = dataset.model_copy(update=guessed)
+    layout = _fitting(place, with_parts)
+    # Which folders there are decides nothing for images without labels: all are read, but those that are stated apart.
+    found_parts = dataset if layout == LAST else with_parts
+    return found_parts if dataset.layouts else found_parts.model_copy(update={"layouts": [layout]})
 
 
 def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
@@ -39,6 +71,14 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
     Raises:
         UserError: there is no root, nothing there fits, or it isn't what params.yaml says.
     """
+    place = _place(name, found_out(name, dataset))
+    layout = _fitting(place, place.dataset)
+    listing = READERS[layout].read(place)
+    _check(place, listing)
+    return layout, listing
+
+
+def _place(name: str, dataset: Dataset) -> Place:
     if dataset.root is None:
         raise UserError(
             f"datasets.{name}.root is null: get {dataset.title} from {dataset.source}; "
@@ -49,12 +89,21 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
         raise UserError(
             f"{place.root}: is no folder, but {place.key('root')} names it; get the data from {dataset.source}, or mend the key"
         )
+    return place
+
+
+def _fitting(place: Place, dataset: Dataset) -> Layout:
+    """The first layout that fits what lies there; where none is named, one of images without labels is the last."""
     for layout in dataset.layouts:
         if READERS[layout].fits(place.root, dataset):
-            listing = READERS[layout].read(place)
-            _check(place, listing)
-            return layout, listing
-    wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in dataset.layouts)
+            return layout
+    if not dataset.layouts:
+        for layout in sorted(READERS, key=lambda known: known == LAST):
+            fits = READERS[layout].fits(place.root, dataset)
+            if fits and (layout != "imagefolder" or imagefolder.has_class_folders(place.root, dataset)):
+                return layout
+    named = dataset.layouts or list(READERS)
+    wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in named)
     raise UserError(
         f"{place.root}: doesn't hold what {place.key()} needs, which is {wanted}; get it from {dataset.source}, or mend {place.key('root')}"
     )
@@ -74,7 +123,7 @@ def _check(place: Place, listing: Listing) -> None:
                 f"{place.root / split.images}: {part} has {len(samples)} images, {place.key(part, 'count')} says {split.count}; "
                 f"complete the data from {place.dataset.source}, or set {place.key(part, 'count')}: null if another number is meant"
             )
-        if not samples:
+        if not samples and part in listing.parts:
             raise UserError(f"{place.root / split.images}: {part} has no images; get them from {place.dataset.source}")
         for sample in samples:
             _check_name(place, sample.path)
@@ -82,15 +131,7 @@ def _check(place: Place, listing: Listing) -> None:
 
 def _check_name(place: Place, path: str) -> None:
     """Names go into a table of lines and tabs, and below the folder of a prepared copy."""
-    if any(character in path for character in "\t\n\r") or not _is_utf8(path):
+    if any(character in path for character in "\t\n\r") or not is_utf8(path):
         raise UserError(f"{place.root}: the file name {path!r} holds a tab, a line break or bytes that are not UTF-8; rename it")
     if path.startswith("/") or ".." in path.split("/"):
         raise UserError(f"{place.root}: an annotation names the image {path!r}, which leads out of the root; mend the annotation")
-
-
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
