@@ -1,12 +1,16 @@
 """Images without labels, and declarations that say little."""
 
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from dbot.base.errors import UserError
+from dbot.data.declaration import completed
 from dbot.data.layouts.listing import Listing
 from dbot.data.layouts.reader import found_out, read_listing
 from dbot.data.manifest import read_manifest
@@ -123,3 +127,38 @@ class TestFoundOut:
         found = read_listing("it", declared(tmp_path))
         assert found[0] == "images"
         assert paths(found[1]) == ["train/a.png", "val/b.png"]
+
+    def test_stated_annotations_are_never_passed_over(self, folders: Path) -> None:
+        with pytest.raises(UserError, match=r"doesn't hold what datasets\.it needs"):
+            read_listing("it", declared(folders, train=Split(images="train", annotations="gone.json")))
+
+    def test_files_that_name_the_parts_need_no_declaration_of_them(self, tmp_path: Path) -> None:
+        for name, labels in (("data_batch_1", [0, 1]), ("test_batch", [1])):
+            (tmp_path / name).write_bytes(pickle.dumps({"data": np.zeros((len(labels), 3072), np.uint8), "labels": labels}, 2))
+        for number in range(2, 6):
+            shutil.copy(tmp_path / "data_batch_1", tmp_path / f"data_batch_{number}")
+        (tmp_path / "batches.meta").write_bytes(pickle.dumps({"label_names": ["plane", "cat"]}))
+        layout, found = read_listing("it", declared(tmp_path))
+        assert (layout, len(found.samples["validation"])) == ("cifar", 1)
+
+
+class TestCompleted:
+    """What `dbot prepare` prints, to be pasted."""
+
+    def text(self, dataset: Dataset, folder: Path) -> str:
+        made = prepare("it", dataset, folder / "out", folder / "copy", 1, 9e9)
+        return completed("it", dataset, found_out("it", dataset), made)
+
+    def test_it_declares_the_same_set(self, folders: Path, tmp_path: Path) -> None:
+        (folders / "val").rename(folders / "valid")
+        dataset = declared(folders, short_side=4)
+        pasted = Dataset.model_validate(yaml.safe_load(self.text(dataset, tmp_path))["datasets"]["it"])
+        assert (pasted.validation, pasted.classes, pasted.short_side) == (Split(images="valid", count=2), 2, 4)
+        assert read_listing("it", pasted) == read_listing("it", dataset)
+        assert self.text(pasted, tmp_path) == ""
+
+    @pytest.mark.parametrize("parts", [{}, {"validation": Split(images="2020")}, {"train": Split(images="2021")}])
+    def test_images_without_labels_too(self, photos: Path, tmp_path: Path, parts: dict[str, Split]) -> None:
+        dataset = declared(photos, **parts)
+        pasted = Dataset.model_validate(yaml.safe_load(self.text(dataset, tmp_path))["datasets"]["it"])
+        assert read_listing("it", pasted) == read_listing("it", dataset)

@@ -1,5 +1,6 @@
 """Finding the reader of what lies at a root."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,12 @@ PART_FOLDERS: dict[Part, tuple[str, ...]] = {
     "validation": ("val", "valid", "validation", "dev", "test"),
 }
 """How the folders of parts are called, in any case, where a declaration doesn't say."""
+SUBSETS: dict[Layout, dict[Part, str | None]] = {
+    "cifar": {"train": "train", "validation": "test"},
+    "cars": {"train": "train", "validation": "test"},
+    "flowers": {"train": "trnid+valid", "validation": "tstid"},
+}
+"""How layouts whose files name the parts call them."""
 
 
 def found_out(name: str, dataset: Dataset) -> Dataset:
@@ -52,17 +59,17 @@ def found_out(name: str, dataset: Dataset) -> Dataset:
     if dataset.embedded is not None:
         return dataset
     below = {entry.name.lower(): entry.name for entry in place.root.iterdir() if entry.is_dir()}
-    guessed: dict[str, Split] = {
-        part: Split(images=found)
-        for part in PARTS
-        if part not in dataset.model_fields_set
-        and (found := next((below[known] for known in PART_FOLDERS[part] if known in below), None)) is not None
-    }
-    with_parts = dataset.model_copy(update=guessed)
-    layout = _fitting(place, with_parts)
+    usual = {part: next((below[known] for known in PART_FOLDERS[part] if known in below), None) for part in PARTS}
+    layout = _fitting(place, _with_parts(dataset, usual))
     # Which folders there are decides nothing for images without labels: all are read, but those that are stated apart.
-    found_parts = dataset if layout == LAST else with_parts
-    return found_parts if dataset.layouts else found_parts.model_copy(update={"layouts": [layout]})
+    whole = dataset if layout == LAST else _with_parts(dataset, SUBSETS.get(layout, usual))
+    return whole if dataset.layouts else whole.model_copy(update={"layouts": [layout]})
+
+
+def _with_parts(dataset: Dataset, folders: Mapping[Part, str | None]) -> Dataset:
+    """A declaration with the folders of those parts that it doesn't state."""
+    unstated = {part: folder for part, folder in folders.items() if part not in dataset.model_fields_set}
+    return dataset.model_copy(update={part: Split(images=folder) for part, folder in unstated.items() if folder is not None})
 
 
 def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
@@ -93,20 +100,25 @@ def _place(name: str, dataset: Dataset) -> Place:
 
 
 def _fitting(place: Place, dataset: Dataset) -> Layout:
-    """The first layout that fits what lies there; where none is named, one of images without labels is the last."""
-    for layout in dataset.layouts:
+    """The first layout that fits what lies there. Where none is named, all are tried, those that show less of the labels last."""
+    for layout in dataset.layouts or _by_labels(place, dataset):
         if READERS[layout].fits(place.root, dataset):
             return layout
-    if not dataset.layouts:
-        for layout in sorted(READERS, key=lambda known: known == LAST):
-            fits = READERS[layout].fits(place.root, dataset)
-            if fits and (layout != "imagefolder" or imagefolder.has_class_folders(place.root, dataset)):
-                return layout
     named = dataset.layouts or list(READERS)
     wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in named)
     raise UserError(
         f"{place.root}: doesn't hold what {place.key()} needs, which is {wanted}; get it from {dataset.source}, or mend {place.key('root')}"
     )
+
+
+def _by_labels(place: Place, dataset: Dataset) -> list[Layout]:
+    """Every layout that may be meant where none is named: with annotations, none that would pass over them."""
+    unfit: set[Layout] = set()
+    if any(split.annotations for split in (dataset.train, dataset.validation)):
+        unfit = {"imagefolder", LAST}
+    elif not (imagefolder.fits(place.root, dataset) and imagefolder.has_class_folders(place.root, dataset)):
+        unfit = {"imagefolder"}
+    return sorted(set(READERS) - unfit, key=lambda known: (known == LAST, list(READERS).index(known)))
 
 
 def _check(place: Place, listing: Listing) -> None:
