@@ -11,6 +11,7 @@ from dbot.base.errors import UserError
 from dbot.data.folders import images_below, walk
 from dbot.data.layouts.reader import read_listing
 from dbot.params.datasets import Dataset
+from dbot.tasks.predict.folder import ImageFolder
 
 Declare = Callable[..., Dataset]
 Picture = Callable[..., Path]
@@ -70,6 +71,19 @@ class TestLinks:
         shutil.rmtree(folders / "val")
         (folders / "val").symlink_to("train")
         assert len(read_listing("it", declare(folders))[1].samples["validation"]) == 6
+
+
+def test_embed_predict_and_prepare_see_the_same_images(tmp_path: Path, picture: Picture) -> None:
+    for name in ("set/real/b.jpg", "set/real/.ipynb_checkpoints/b-checkpoint.jpg", "set/real/@eaDir/b.jpg", "photos/a.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "set/linked").symlink_to(tmp_path / "photos")
+    (tmp_path / "set/itself").symlink_to(".")
+    root = tmp_path / "set"
+    expected = ["linked/a.jpg", "real/b.jpg"]
+    prepared = read_listing("it", Dataset.model_validate({"root": str(root), "layouts": ["images"]}))[1]
+    assert [sample.path for sample in prepared.samples["train"]] == expected
+    assert images_below(root) == expected  # what `dbot embed` asks for
+    assert ImageFolder(root, 1e9).names == expected  # what `dbot predict` asks for
 
 
 class TestWhatSystemsLeave:
