@@ -102,6 +102,21 @@ class Manifest:
             annotations=np.array([row.annotation for row in rows], dtype=text),
         )
 
+    def require_labels(self, job: str) -> None:
+        """Refuse images without classes.
+
+        Args:
+            job: what needs them, in words.
+
+        Raises:
+            UserError: they have none.
+        """
+        if not self.classes:
+            raise UserError(
+                f"{job} needs the classes of its images, and {self.title!r} has none (layout {self.layout}): "
+                "name a labelled set of params.yaml under uses.cls or transfer.sets, and keep this one for uses.pretrain"
+            )
+
     def rows(self, *splits: str) -> list[Row]:
         """The lines of `samples.tsv` about some parts, in its order.
 

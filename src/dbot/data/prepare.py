@@ -18,9 +18,9 @@ from torch import Tensor
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
+from dbot.data.folders import SUFFIXES
 from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, encoded, image_size, read_label_map, shrunk, shrunk_pixels
 from dbot.data.labelmaps.values import classes_of
-from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample, limited
 from dbot.data.layouts.reader import read_listing
 from dbot.data.manifest import Manifest, Row, write_manifest
@@ -50,6 +50,8 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         UserError: data are missing or broken, or are not what params.yaml says.
     """
     layout, listing = read_listing(name, dataset)
+    for line in listing.left_out:
+        print(line, flush=True)
     copies = dataset.short_side is not None or bool(listing.packed)
     if dataset.short_side is not None and (listing.annotation_files or listing.label_maps):
         raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
@@ -83,7 +85,7 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         defects += odd
         _settle(name, dataset, odd)
         rows = [finding for finding in findings if isinstance(finding, Row)]
-        for part in PARTS:
+        for part in listing.parts:
             if not any(row.split == part for row in rows):
                 raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
         if len({(row.split, row.path) for row in rows}) < len(rows):

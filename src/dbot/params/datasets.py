@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
-from dbot.params.section import Section
+from dbot.params.section import FilledPath, Section
 
 Layout = Literal[
     "imagefolder",
@@ -22,8 +22,13 @@ Layout = Literal[
     "coco-roboflow",
     "yolo",
     "voc",
+    "images",
 ]
-"""On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`."""
+"""On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`. That of `images` has
+no labels."""
+NOT_STATED = "not stated"
+OWNER = "its owner (not stated)"
+"""Where a set comes from whose declaration says nothing of it, as messages need it."""
 
 
 def is_unsaid(value: object) -> bool:
@@ -31,12 +36,17 @@ def is_unsaid(value: object) -> bool:
     return value is None
 
 
+def _listed(value: object) -> object:
+    """One layout may stand without brackets."""
+    return [value] if isinstance(value, str) else value
+
+
 class Split(Section):
     """One part of a data set."""
 
     images: str
     """Folder (or, for `cifar`, `cars`, `flowers`, `voc`, `parquet` and `webdataset`, the subset's name) that holds the images, below
-    the root."""
+    the root. For `images`, a folder, a list file (`.txt`, one path a line), or several of them joined by `+`."""
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
     list_file: str | None = Field(default=None, exclude_if=is_unsaid)
@@ -87,9 +97,9 @@ class Embedded(Section):
 class Check(Section):
     """What `dbot prepare` looks at before any GPU hour is spent."""
 
-    decode: Literal["all", "none"] | PositiveInt
+    decode: Literal["all", "none"] | PositiveInt = 20_000
     """Decode every image, none, or a random sample of this many."""
-    unreadable: Literal["refuse", "skip"]
+    unreadable: Literal["refuse", "skip"] = "refuse"
     """What to do about images that don't decode: refuse the data set, or leave them out and count them."""
     annotations: Literal["refuse", "skip"] = "refuse"
     """What to do about boxes and masks that can't be used, and about images that are missing or not of the size that
@@ -123,25 +133,27 @@ class Jpeg(Section):
 class Dataset(Section):
     """A data set that a scale may use."""
 
-    title: str
-    """Name as a person would write it."""
-    layouts: Annotated[list[Layout], Field(min_length=1)]
-    """How the files may lie on disk; the first that fits what is there is read."""
-    root: str | None
-    """Folder that holds the data, absolute or relative to the project. Null: not on this machine."""
-    train: Split
-    """The training part."""
-    validation: Split
-    """The part that metrics are measured on."""
-    classes: PositiveInt | None
+    title: str = ""
+    """Name as a person would write it; the default is the name that it has here."""
+    layouts: Annotated[list[Layout], BeforeValidator(_listed, json_schema_input_type=Layout | list[Layout])] = Field(default_factory=list)
+    """How the files may lie on disk; the first that fits what is there is read. Empty, the default: every layout is tried."""
+    root: FilledPath | None
+    """Folder that holds the data, absolute or relative to the project; `~` and `$NAMES` of environment variables are filled in.
+    Null: not on this machine."""
+    train: Split = Split(images="train")
+    """The training part. Where it is not given: `train` (or `training`) and, for layout `images`, the whole root."""
+    validation: Split = Split(images="val")
+    """The part that metrics are measured on. Where it is not given: `val` (or `valid`, `validation`, `dev`, `test`) and, for layout
+    `images`, none."""
+    classes: PositiveInt | None = None
     """Number of classes; `prepare` refuses another number. Null: any number."""
-    licence: str
+    licence: str = NOT_STATED
     """Licence or terms of use, in a few words."""
-    source: str
+    source: str = OWNER
     """Where a person gets it."""
     embedded: Embedded | None = None
     """Set when the project draws the data itself; `root` is then where `generate` writes it."""
-    check: Check
+    check: Check = Check()
     """What `prepare` verifies."""
     label_maps: LabelMaps = Field(default_factory=LabelMaps)
     """What the pixels of its label maps stand for, if it has any; the default is ADE20K's way."""
@@ -161,3 +173,15 @@ class Dataset(Section):
         if self.short_side is None:
             return {"copies", "jpeg"}
         return {"jpeg"} if self.copies == "pixels" else set()
+
+    @property
+    def has_no_labels(self) -> bool:
+        """Whether it surely has none, by its declaration."""
+        return self.layouts == ["images"]
+
+
+def titled(declared: object) -> object:
+    """Data sets as they were read from a file, each with a title."""
+    if not isinstance(declared, dict):
+        return declared
+    return {name: {"title": name, **fields} if isinstance(fields, dict) else fields for name, fields in declared.items()}

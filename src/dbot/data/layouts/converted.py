@@ -65,7 +65,7 @@ def listing_of(files: Files, contents: dict[Part, Content], names: dict[Part, st
     packed: dict[str, Read] = files.packed(sample.path for part in PARTS for sample in samples[part])
     packed.update({names[part]: partial(_written, contents[part]) for part in PARTS})
     classes = [str(category["name"]) for category in contents["train"]["categories"]]
-    return Listing(classes, samples, annotation_files=names, packed=packed, below=files.base)
+    return Listing(classes, samples, annotation_files=names, packed=packed, below=files.base, left_out=files.left_out)
 
 
 def _written(content: Content) -> bytes:

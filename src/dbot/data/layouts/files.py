@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.imagefolder import SUFFIXES
+from dbot.data.folders import SUFFIXES, Found, is_passed_over, walk
 from dbot.data.layouts.listing import Read
 
 ARCHIVES = (".zip", ".tar")
@@ -69,7 +69,7 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def archives(folder: Path) -> list[Path]:
     """The zip and tar files that lie in a folder, sorted."""
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and not is_passed_over(path.name))
 
 
 def members(archive: Path) -> Mapping[str, Read]:
@@ -125,6 +125,8 @@ class Files:
     """Those inside archives."""
     base: str = ""
     """Where they lie below the root of the data set."""
+    walked: dict[Path, Found] = field(default_factory=dict, compare=False)
+    """Folders on disk whose images were asked for."""
 
     @classmethod
     def at(cls, root: Path) -> "Files":
@@ -181,7 +183,7 @@ class Files:
         if not folder:
             return self
         inside = {name: self.inside[f"{folder}/{name}"] for name in self._inside_folder(folder)}
-        return Files(self.root / folder, inside, f"{self.base}/{folder}".lstrip("/"))
+        return Files(self.root / folder, inside, f"{self.base}/{folder}".lstrip("/"), self.walked)
 
     def first(self, fit: Callable[["Files"], bool], deep: int = 2) -> "Files | None":
         """The first that fits: these files, else those below a folder inside an archive, ``deep`` levels down at most."""
@@ -195,21 +197,46 @@ class Files:
         names = {name.partition("/")[0] for name in self._inside_folder(folder) if "/" in name}
         if (self.root / folder).is_dir():
             names |= {entry.name for entry in os.scandir(self.root / folder) if entry.is_dir()}
-        return sorted(name for name in names if not name.startswith("."))
+        return sorted(name for name in names if not is_passed_over(name))
 
-    def names(self, folder: str, endings: tuple[str, ...] = SUFFIXES) -> list[str]:
-        """Files at any depth below a folder with one of some endings, relative to it, sorted; hidden ones are left out."""
-        found = set(self._inside_folder(folder))
-        for here, folders, files in os.walk(self.root / folder, followlinks=True):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            below = os.path.relpath(here, self.root / folder)
-            found.update(files if below == "." else (f"{below}/{name}" for name in files))
-        hidden = ("/.", "/__MACOSX/")
-        return sorted(name for name in found if name.lower().endswith(endings) and not any(part in f"/{name}" for part in hidden))
+    def names(self, folder: str) -> list[str]:
+        """The images at any depth below a folder, relative to it, sorted; what is passed over on disk, `left_out` says.
+
+        Raises:
+            UserError: a folder on disk can't be read.
+        """
+        found = {name for name in self._inside_folder(folder) if _is_image(name)}
+        path = self.root / folder
+        if path.is_dir():
+            self.walked[path] = walk(path)
+            found.update(self.walked[path].images)
+        return sorted(found)
+
+    def by_folder(self, folder: str) -> dict[str, list[str]]:
+        """The images of each folder right below a folder, by its name, relative to it, sorted; folders may have none."""
+        images = self.names(folder)
+        names = {name.partition("/")[0] for name in self._inside_folder(folder) if "/" in name}
+        if (self.root / folder) in self.walked:
+            names |= set(self.walked[self.root / folder].folders)
+        found: dict[str, list[str]] = {name: [] for name in sorted(names) if not is_passed_over(name)}
+        for image in images:
+            name, _, below = image.partition("/")
+            if below:
+                found[name].append(below)
+        return found
+
+    @property
+    def left_out(self) -> list[str]:
+        """What was passed over in the folders on disk whose images were asked for, a line each."""
+        return [f"{folder}: left out: {said}" for folder, found in self.walked.items() if (said := str(found.left_out))]
 
     def packed(self, paths: Iterable[str]) -> dict[str, Read]:
         """Of some files, those that have to be read from archives."""
         return {path: self.inside[path] for path in paths if path in self.inside and not (self.root / path).is_file()}
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(SUFFIXES) and not any(map(is_passed_over, path.split("/")))
 
 
 def from_stem(path: str) -> str:

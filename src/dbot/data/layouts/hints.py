@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dbot.base.errors import UserError
+from dbot.data.folders import is_passed_over
 from dbot.data.layouts.files import MOST_FOLDERS, archives
 from dbot.data.layouts.listing import PARTS, Place
 from dbot.params.datasets import Dataset, Layout
@@ -97,7 +98,7 @@ def _contents(root: Path) -> str:
 
 def folders(root: Path) -> list[str]:
     """Names of the folders in a folder, hidden ones left out, sorted."""
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not is_passed_over(entry.name))
 
 
 def _below(root: Path, deep: int) -> Iterator[Path]:

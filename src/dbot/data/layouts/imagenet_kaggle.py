@@ -24,17 +24,25 @@ def fits(root: Path, dataset: Dataset) -> bool:
 def read(place: Place) -> Listing:
     """Classes are the sorted folders of `train/`, so that labels are those of the same images in class folders."""
     everything, files = _found(place.root) or (Files(place.root), Files(place.root))
-    classes = files.folders("train")
+    found = files.by_folder("train")
+    classes = list(found)
     labels = {name: label for label, name in enumerate(classes)}
     label_of = _solution(everything, files, labels, place)
-    training = [Sample(f"train/{name}/{image}", labels[name]) for name in classes for image in files.names(f"train/{name}")]
+    training = [Sample(f"train/{name}/{image}", labels[name]) for name, images in found.items() for image in images]
     validation = []
     for image in files.names("val"):
         if Path(image).stem not in label_of:
             raise UserError(f"{files.root / 'val' / image}: {SOLUTION} doesn't name it; restore both from {place.dataset.source}")
         validation.append(Sample(f"val/{image}", label_of[Path(image).stem]))
     paths = (sample.path for sample in [*training, *validation])
-    return Listing(classes, {"train": training, "validation": validation}, packed=files.packed(paths), below=files.base)
+    packed = files.packed(paths)
+    return Listing(classes, {"train": training, "validation": validation}, packed=packed, below=files.base, left_out=files.left_out)
+
+
+def has_solution(root: Path) -> bool:
+    """Whether there is anything that says the classes of the validation images."""
+    found = _found(root)
+    return found is not None and _with_solution(*found, root) is not None
 
 
 def _found(root: Path) -> tuple[Files, Files] | None:
@@ -48,12 +56,17 @@ def _found(root: Path) -> tuple[Files, Files] | None:
     return None
 
 
-def _solution(everything: Files, files: Files, labels: dict[str, int], place: Place) -> dict[str, int]:
-    """By the stem of a validation image, its label. Each line holds an image and, for each of its objects, a class and a box."""
+def _with_solution(everything: Files, files: Files, root: Path) -> Files | None:
+    """The nearest folder that holds the list of classes: that of the images, or one above."""
     parts = Path(files.base).parts
     around = [everything.under("/".join(parts[:depth])) for depth in range(len(parts), -1, -1)]
-    known = [*around, *(Files(above) for above in list(place.root.absolute().parents)[:3])]
-    held = next((folder for folder in known if folder.has(SOLUTION)), None)
+    known = [*around, *(Files(above) for above in list(root.absolute().parents)[:3])]
+    return next((folder for folder in known if folder.has(SOLUTION)), None)
+
+
+def _solution(everything: Files, files: Files, labels: dict[str, int], place: Place) -> dict[str, int]:
+    """By the stem of a validation image, its label. Each line holds an image and, for each of its objects, a class and a box."""
+    held = _with_solution(everything, files, place.root)
     if held is None:
         raise UserError(
             f"{files.root / 'val'}: holds images without class folders, and {SOLUTION}, which says their classes, "

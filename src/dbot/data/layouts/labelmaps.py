@@ -7,9 +7,9 @@ differ by a suffix, and of a file of class names; a part may be a list of names 
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.data.folders import SUFFIXES
 from dbot.data.labelmaps.values import MOST_CLASSES
 from dbot.data.layouts.files import Files, from_stem
-from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -47,7 +47,7 @@ def read(place: Place) -> Listing:
     classes = _classes(found, place)
     _check_values(place, len(classes))
     packed = found.packed(path for part in PARTS for sample in samples[part] for path in (sample.path, sample.annotation))
-    return Listing(classes, samples, label_maps=True, packed=packed, below=found.base)
+    return Listing(classes, samples, label_maps=True, packed=packed, below=found.base, left_out=found.left_out)
 
 
 def _found(root: Path, dataset: Dataset) -> Files | None:

@@ -75,6 +75,10 @@ class Listing:
     """Files that lie inside an archive, or were converted, by path: uint8 images (H, W, 3), or a `Read`. They need a prepared copy."""
     below: str = ""
     """Folder below the root that all paths are relative to, where the set lies deeper than its root says."""
+    parts: tuple[Part, ...] = PARTS
+    """The parts that must have images: images without labels may lack a validation part."""
+    left_out: list[str] = field(default_factory=list)
+    """What was passed over in the folders, a line each."""
 
 
 def limited(samples: list[Sample], limit: int | None) -> list[Sample]:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.data.folders import SUFFIXES, is_passed_over
 from dbot.data.layouts.files import MOST_FOLDERS
-from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import Part, Place
 
 OTHER_NAMES = ("val", "validation", "valid", "dev")
@@ -18,14 +18,29 @@ DIGITS = 7
 
 
 def shard_names(root: Path, ending: str) -> list[str]:
-    """Files with an ending some levels below a root, sorted by their paths from there; folders of classes are not looked into."""
-    found, level = [], [""]
+    """Files with an ending some levels below a root, sorted by their paths from there; folders of classes are not looked into.
+
+    A folder that several links lead to is read once.
+
+    Raises:
+        UserError: a folder can't be read.
+    """
+    found, level, read = [], [""], {os.path.realpath(root)}
     for _ in range(DEEP):
-        entries = [(f"{here}{entry.name}", entry.is_dir()) for here in level for entry in os.scandir(root / here) if entry.name[0] != "."]
+        entries = [(f"{here}{entry.name}", entry.is_dir()) for here in level for entry in _entries(root / here)]
         found += [name for name, is_folder in entries if name.lower().endswith(ending) and not is_folder]
         below = [f"{name}/" for name, is_folder in entries if is_folder]
-        level = below if len(below) <= MOST_FOLDERS else []
+        reals = {os.path.realpath(root / name): name for name in reversed(below)} if len(below) <= MOST_FOLDERS else {}
+        level = sorted(name for real, name in reals.items() if real not in read)
+        read |= set(reals)
     return sorted(found)
+
+
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        return [entry for entry in os.scandir(folder) if not is_passed_over(entry.name)]
+    except OSError as error:
+        raise UserError(f"{folder}: can't be read ({error.strerror}); mend its rights, or take it out") from None
 
 
 def names_of(subset: str) -> list[str]:

@@ -21,11 +21,11 @@ def fits(root: Path, dataset: Dataset) -> bool:
 def read(place: Place) -> Listing:
     """Classes are the sorted folders of `train/`, so that labels are those of the same images in class folders."""
     files = Files.holding(place.root, _is_tiny) or Files(place.root)
-    classes = files.folders("train")
+    found = files.by_folder("train")
+    classes = list(found)
     labels = {name: label for label, name in enumerate(classes)}
     training = []
-    for name in classes:
-        images = files.names(f"train/{name}")
+    for name, images in found.items():
         if not images:
             raise UserError(f"{files.root / 'train' / name}: holds no image; complete it from {place.dataset.source}, or remove it")
         training += [Sample(f"train/{name}/{image}", labels[name]) for image in images]
@@ -33,7 +33,8 @@ def read(place: Place) -> Listing:
     if strangers := sorted({f"val/images/{name}" for name in files.names("val/images")} - {sample.path for sample in validation}):
         raise UserError(f"{files.root / strangers[0]}: {ANNOTATIONS} doesn't name it; restore both from {place.dataset.source}")
     paths = (sample.path for sample in [*training, *validation])
-    return Listing(classes, {"train": training, "validation": validation}, packed=files.packed(paths), below=files.base)
+    packed = files.packed(paths)
+    return Listing(classes, {"train": training, "validation": validation}, packed=packed, below=files.base, left_out=files.left_out)
 
 
 def _is_tiny(files: Files) -> bool:

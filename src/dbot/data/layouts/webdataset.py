@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
+from dbot.data.folders import SUFFIXES
 from dbot.data.layouts.files import Files, members
-from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Read, Sample
 from dbot.data.layouts.shards import have_both, shard_names, shards, shards_of
 from dbot.params.datasets import Dataset

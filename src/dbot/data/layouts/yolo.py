@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from dbot.base.errors import UserError
+from dbot.data.folders import SUFFIXES
 from dbot.data.images import image_size
 from dbot.data.layouts.converted import Content, content_of, listing_of
 from dbot.data.layouts.files import Files, from_stem
-from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place
 from dbot.data.layouts.shards import names_of
 from dbot.params.datasets import Dataset
