@@ -32,7 +32,7 @@ class Prepare(Preparation):
 
     def run(self, context: Context) -> None:
         from dbot.base.digest import table_digest, tree_table
-        from dbot.data.prepare import prepare
+        from dbot.data.prepare import prepared
 
         job, name = context.job, context.job.key["dataset"]
         dataset = context.params.datasets[name]
@@ -42,7 +42,7 @@ class Prepare(Preparation):
             if table_digest(tree_table(Path(dataset.root))) != context.result("generated", "digest"):
                 raise UserError(f"{dataset.root}: is not what {drawn.receipt} says was drawn there; draw it again: {drawn.command}")
         every = context.params.execution.progress_every_seconds
-        manifest = prepare(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
+        manifest, census = prepared(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
         context.artifacts.extend((MANIFEST, SAMPLES))
         counts = manifest.counts
         context.finish(
@@ -52,6 +52,7 @@ class Prepare(Preparation):
                 "classes": len(manifest.classes),
                 "unreadable": len(manifest.unreadable),
                 "defects": sum(manifest.defects.values()),
+                **census.results(),
             }
         )
         left_out = f", {len(manifest.unreadable)} left out" if manifest.unreadable else ""

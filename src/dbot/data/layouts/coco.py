@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_json, understood
+from dbot.data.layouts.annotations import by_id, read_coco, require_own_files, understood
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -31,8 +31,9 @@ def read(place: Place) -> Listing:
     files = {part: place.annotations(part) for part in PARTS}
     for part in PARTS:
         path, folder = place.root / files[part], place.split(part).images
-        content = read_json(path, ("images", "annotations", "categories"))
+        content = read_coco(path)
         images = by_id(content["images"], "images", path)
+        require_own_files(images, path)
         categories = by_id(content["categories"], "categories", path)
         with understood(path, "a COCO annotation file"):
             classes[part] = {number: str(category["name"]) for number, category in categories.items()}

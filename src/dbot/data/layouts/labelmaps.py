@@ -14,6 +14,9 @@ from dbot.params.datasets import Dataset
 NAMES = "objectInfo150.txt"
 """ADE20K's table of classes: tab-separated, the name in the last column; in other sets it may have any number of lines."""
 
+MASK = "_mask"
+"""What label maps have behind the names of their images where both lie in one folder (Roboflow's export)."""
+
 
 def needs(dataset: Dataset) -> str:
     splits = (dataset.train, dataset.validation)
@@ -30,18 +33,66 @@ def read(place: Place) -> Listing:
     samples: dict[Part, list[Sample]] = {}
     for part in PARTS:
         folder, maps = place.split(part).images, place.annotations(part)
-        by_stem = {_stem(name): name for name in image_files(place.root / maps)}
-        images = image_files(place.root / folder)
-        if images and not any(_stem(name) in by_stem for name in images):
-            raise UserError(
-                f"{place.root / maps}: holds no label map of the name of any image of {place.root / folder}, "
-                f"such as {_stem(images[0])}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
-            )
-        named = [(name, by_stem.get(_stem(name), f"{_stem(name)}.png")) for name in images]
+        named = _named(place, part)
         samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{label_map}") for name, label_map in named]
     classes = _classes(place)
     _check_values(place, len(classes))
     return Listing(classes, samples, label_maps=True)
+
+
+def _named(place: Place, part: Part) -> list[tuple[str, str]]:
+    """Images and label maps by their names, each below its own folder."""
+    folder, maps = place.root / place.split(part).images, place.root / place.annotations(part)
+    if folder.resolve() == maps.resolve():
+        return _told_apart(place, part, image_files(folder))
+    by_stem = {_stem(name): name for name in _apart(maps, folder)}
+    images = _apart(folder, maps)
+    if images and not any(_stem(name) in by_stem for name in images):
+        raise UserError(
+            f"{maps}: holds no label map of the name of any image of {folder}, "
+            f"such as {_stem(images[0])}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
+        )
+    _require_own_maps(place, part, images)
+    return [(name, by_stem.get(_stem(name), f"{_stem(name)}.png")) for name in images]
+
+
+def _apart(folder: Path, other: Path) -> list[str]:
+    """Image files of a folder, without those of the other one if it lies inside."""
+    inside = other.resolve().is_relative_to(folder.resolve())
+    prefix = f"{other.resolve().relative_to(folder.resolve()).as_posix()}/" if inside else ""
+    return [name for name in image_files(folder) if not (prefix and name.startswith(prefix))]
+
+
+def _told_apart(place: Place, part: Part, files: list[str]) -> list[tuple[str, str]]:
+    """Of files in one folder, photographs `x.jpg` with their maps `x.png` or `x_mask.png`.
+
+    Raises:
+        UserError: a file is neither, so a map might be taken for an image.
+    """
+    lossless = {_stem(name): name for name in files if name.lower().endswith(".png")}
+    photographs = [name for name in files if not name.lower().endswith(".png")]
+    if not photographs:
+        photographs = [name for stem, name in lossless.items() if stem + MASK in lossless]
+        lossless = {stem: name for stem, name in lossless.items() if stem.endswith(MASK)}
+    _require_own_maps(place, part, photographs)
+    pairs = [(name, lossless.get(_stem(name)) or lossless.get(_stem(name) + MASK)) for name in photographs]
+    used = {name for pair in pairs for name in pair}
+    if strangers := [name for name in files if name not in used or (name, None) in pairs]:
+        raise UserError(
+            f"{place.root / place.split(part).images}: {place.key(part, 'images')} and .annotations are this one folder, where images are "
+            f"x.jpg with maps x.png or x{MASK}.png, and {strangers[0]} has no partner; move the maps to a folder of their own"
+        )
+    return [(name, label_map) for name, label_map in pairs if label_map is not None]
+
+
+def _require_own_maps(place: Place, part: Part, images: list[str]) -> None:
+    owner: dict[str, str] = {}
+    for name in images:
+        if (first := owner.setdefault(_stem(name), name)) != name:
+            raise UserError(
+                f"{place.root / place.split(part).images}: {first} and {name} are images of one name, and would share a label map; "
+                "remove the one that is none, or rename it"
+            )
 
 
 def _stem(name: str) -> str:
