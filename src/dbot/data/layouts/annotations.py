@@ -18,8 +18,10 @@ WHOLE = re.compile(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*")
 LARGEST = 2**63
 """From here on a number doesn't fit into the 64 bits in which arrays and COCO's scoring keep ids."""
 
-MATLAB_BROKEN = (OSError, ValueError, TypeError, NotImplementedError, EOFError, LookupError, ArithmeticError, AttributeError)
-MATLAB_BROKEN += (MemoryError, struct.error, zlib.error)
+MATLAB_BROKEN = (
+    *(OSError, ValueError, TypeError, NotImplementedError, EOFError, LookupError, ArithmeticError, AttributeError),
+    *(MemoryError, struct.error, zlib.error),
+)
 """What scipy raises for damaged files, depending on what is damaged, besides its own errors."""
 
 

@@ -99,7 +99,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
             sizes={int(sample.annotation): sample.size for sample in samples if sample.size is not None},
         )
         for position, entry in enumerate(content["annotations"]):
-            image = entry.get("image_id")
+            image: Any = entry.get("image_id")
             if image in known.listed and image not in known.sizes:
                 continue
             fault = _first_fault(entry, known)
