@@ -34,7 +34,7 @@ class Prepare(Preparation):
         from dbot.base.digest import table_digest, tree_table
         from dbot.data.declaration import completed
         from dbot.data.layouts.reader import found_out
-        from dbot.data.prepare import prepare
+        from dbot.data.prepare import prepared
 
         job, name = context.job, context.job.key["dataset"]
         dataset = context.params.datasets[name]
@@ -45,7 +45,7 @@ class Prepare(Preparation):
                 raise UserError(f"{dataset.root}: is not what {drawn.receipt} says was drawn there; draw it again: {drawn.command}")
         every = context.params.execution.progress_every_seconds
         found = found_out(name, dataset)
-        manifest = prepare(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
+        manifest, census = prepared(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
         context.artifacts.extend((MANIFEST, SAMPLES))
         counts = manifest.counts
         context.finish(
@@ -55,6 +55,7 @@ class Prepare(Preparation):
                 "classes": len(manifest.classes),
                 "unreadable": len(manifest.unreadable),
                 "defects": sum(manifest.defects.values()),
+                **census.results(),
             }
         )
         left_out = f", {len(manifest.unreadable)} left out" if manifest.unreadable else ""

@@ -1,8 +1,16 @@
 """Declarations of data sets: what lies where, what to expect of it, and what it may be used for."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from dbot.params.section import FilledPath, Section
 
@@ -94,6 +102,10 @@ class Embedded(Section):
         return self
 
 
+Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "turned-images"]
+"""What makes numbers say something else than they seem to, and may yet be meant; `dbot.data.oddities` says what each is."""
+
+
 class Check(Section):
     """What `dbot prepare` looks at before any GPU hour is spent."""
 
@@ -104,6 +116,16 @@ class Check(Section):
     annotations: Literal["refuse", "skip"] = "refuse"
     """What to do about boxes and masks that can't be used, and about images that are missing or not of the size that
     their annotations state (layout `coco`): refuse the data set, or leave them out and count them."""
+    meant: list[Oddity] = Field(default_factory=list)
+    """What is as it shall be, and neither refused nor warned of. `unseen-classes`: a class has no image, object or pixel in a part.
+    `one-class`: all images, or all pixels, of the training part are of one class. `mostly-void`: over half of the pixels have no class.
+    `shared-images`: training and validation hold the same images. `turned-images`: EXIF turns annotated images without a change of
+    their size."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Nothing meant is no setting: receipts from before there was this key hold on."""
+        return {key: value for key, value in handler(self).items() if value or key != "meant"}
 
 
 class LabelMaps(Section):
@@ -157,6 +179,9 @@ class Dataset(Section):
     """What `prepare` verifies."""
     label_maps: LabelMaps = Field(default_factory=LabelMaps)
     """What the pixels of its label maps stand for, if it has any; the default is ADE20K's way."""
+    annotated: Literal["upright", "stored"] = "upright"
+    """Which pixels boxes, masks and label maps were drawn on where an image has an EXIF orientation. `upright`: on those that viewers
+    show. `stored`: on those that lie in the file; the orientation is then passed over, in training and in evaluation too."""
     limit: PositiveInt | None = None
     """Use only this many images of each part, drawn evenly over the classes. Null: all."""
     short_side: PositiveInt | None = None
@@ -170,9 +195,10 @@ class Dataset(Section):
     @property
     def unused(self) -> set[str]:
         """Fields that nothing is prepared by, the others being what they are."""
+        as_ever = {"annotated"} if self.annotated == "upright" else set()
         if self.short_side is None:
-            return {"copies", "jpeg"}
-        return {"jpeg"} if self.copies == "pixels" else set()
+            return as_ever | {"copies", "jpeg"}
+        return as_ever | {"jpeg"} if self.copies == "pixels" else as_ever
 
     @property
     def has_no_labels(self) -> bool:

@@ -33,7 +33,7 @@ def probe(
     train, validation = (
         features(
             describer,
-            LabelledPixels(manifest.root, samples, np.arange(len(samples))),
+            LabelledPixels(manifest.root, samples, np.arange(len(samples)), manifest.upright),
             config.evaluation_resize,
             config.precision,
             processes,

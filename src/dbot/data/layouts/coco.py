@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_json, understood
+from dbot.data.layouts.annotations import by_id, read_coco, require_own_files, understood
 from dbot.data.layouts.files import Files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
@@ -30,8 +30,9 @@ def read(place: Place) -> Listing:
     files = {part: place.annotations(part) for part in PARTS}
     for part in PARTS:
         path, folder = found.root / files[part], place.split(part).images
-        content = read_json(path, ("images", "annotations", "categories"), found.read(files[part]))
+        content = read_coco(path, found.read(files[part]))
         images = by_id(content["images"], "images", path)
+        require_own_files(images, path)
         categories = by_id(content["categories"], "categories", path)
         with understood(path, "a COCO annotation file"):
             classes[part] = {number: str(category["name"]) for number, category in categories.items()}

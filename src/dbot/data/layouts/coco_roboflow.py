@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_json, understood
+from dbot.data.layouts.annotations import by_id, read_coco, require_own_files, understood
 from dbot.data.layouts.converted import Content, listing_of
 from dbot.data.layouts.files import Files
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place
@@ -31,10 +31,11 @@ def read(place: Place) -> Listing:
         folder = _folder(files, place.split(part).images) or place.split(part).images
         names[part] = f"{folder}/{ANNOTATIONS}"
         path = files.root / names[part]
-        contents[part] = dict(read_json(path, ("images", "annotations", "categories"), files.read(names[part])))
+        contents[part] = dict(read_coco(path, files.read(names[part])))
+        images = by_id(contents[part]["images"], "images", path)
+        require_own_files(images, path)
         with understood(path, "a COCO annotation file"):
-            images = by_id(contents[part]["images"], "images", path).values()
-            contents[part]["images"] = [{**image, "file_name": f"{folder}/{image['file_name']}"} for image in images]
+            contents[part]["images"] = [{**image, "file_name": f"{folder}/{image['file_name']}"} for image in images.values()]
     used = {entry.get("category_id") for part in PARTS for entry in contents[part]["annotations"]}
     for part in PARTS:
         categories = by_id(contents[part]["categories"], "categories", files.root / names[part]).values()

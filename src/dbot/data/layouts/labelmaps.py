@@ -16,6 +16,9 @@ from dbot.params.datasets import Dataset
 NAMES = "objectInfo150.txt"
 """ADE20K's table of classes: tab-separated, the name in the last column; in other sets it may have any number of lines."""
 
+MASK = "_mask"
+"""What label maps have behind the names of their images where both lie in one folder (Roboflow's export)."""
+
 
 def needs(dataset: Dataset) -> str:
     splits = (dataset.train, dataset.validation)
@@ -28,21 +31,11 @@ def fits(root: Path, dataset: Dataset) -> bool:
 
 def read(place: Place) -> Listing:
     """Images with the label maps of their names; one whose map is missing has the name that it should have, for the audit to find."""
-    found, values = _found(place.root, place.dataset) or Files(place.root), place.dataset.label_maps
+    found = _found(place.root, place.dataset) or Files(place.root)
     samples: dict[Part, list[Sample]] = {}
     for part in PARTS:
         folder, maps = place.split(part).images, place.annotations(part)
-        suffix = values.map_suffix or ""
-        by_key = dict(_keyed(found.names(maps), suffix))
-        images = _keyed(found.names(folder), values.image_suffix or "")
-        if images and not any(key in by_key for key, _ in images):
-            raise UserError(
-                f"{found.root / maps}: holds no label map of the name of any image of {found.root / folder}, "
-                f"such as {images[0][0]}{suffix}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
-            )
-        if place.split(part).list_file is not None:
-            images = _listed(found, place, part, dict(images))
-        named = [(name, by_key.get(key, f"{key}{suffix}.png")) for key, name in images]
+        named = _named(found, place, part)
         samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{label_map}") for name, label_map in named]
     classes = _classes(found, place)
     _check_values(place, len(classes))
@@ -57,6 +50,71 @@ def _found(root: Path, dataset: Dataset) -> Files | None:
     return Files.holding(
         root, lambda files: all(files.has_folder(folder or "") for split in splits for folder in (split.images, split.annotations))
     )
+
+
+def _named(found: Files, place: Place, part: Part) -> list[tuple[str, str]]:
+    """Images and label maps by their names, each below its own folder."""
+    folder, maps, values = place.split(part).images, place.annotations(part), place.dataset.label_maps
+    own, suffix = values.image_suffix or "", values.map_suffix or ""
+    together = (found.root / folder).resolve() == (found.root / maps).resolve()
+    if together and not (own or suffix):
+        pairs = _told_apart(place, part, found.names(folder))
+        images, by_key = [(from_stem(name), name) for name, _ in pairs], {from_stem(name): label_map for name, label_map in pairs}
+    else:
+        images, by_key = _keyed(_apart(found, folder, maps), own), dict(_keyed(_apart(found, maps, folder), suffix))
+        if together:
+            # The longer suffix says more: of x.jpg and x_mask.png with the suffixes "" and "_mask", the latter is no image.
+            of_maps = set(by_key.values())
+            images = images if len(own) > len(suffix) else [(key, name) for key, name in images if name not in of_maps]
+    if images and not any(key in by_key for key, _ in images):
+        raise UserError(
+            f"{found.root / maps}: holds no label map of the name of any image of {found.root / folder}, "
+            f"such as {images[0][0]}{suffix}.png; mend {place.key(part, 'annotations')}, or get them from {place.dataset.source}"
+        )
+    if place.split(part).list_file is not None:
+        images = _listed(found, place, part, dict(images))
+    _require_own_maps(place, part, images)
+    return [(name, by_key.get(key, f"{key}{suffix}.png")) for key, name in images]
+
+
+def _apart(found: Files, folder: str, other: str) -> list[str]:
+    """Image files of a folder, without those of the other one if it lies inside."""
+    here, there = ((found.root / name) for name in (folder, other))
+    ways = ((here, there), (here.resolve(), there.resolve()))
+    inside = tuple(f"{below.relative_to(above).as_posix()}/" for above, below in ways if below != above and below.is_relative_to(above))
+    return [name for name in found.names(folder) if not name.startswith(inside)]
+
+
+def _told_apart(place: Place, part: Part, files: list[str]) -> list[tuple[str, str]]:
+    """Of files in one folder, photographs `x.jpg` with their maps `x.png` or `x_mask.png`.
+
+    Raises:
+        UserError: a file is neither, so a map might be taken for an image.
+    """
+    lossless = {from_stem(name): name for name in files if name.lower().endswith(".png")}
+    photographs = [name for name in files if not name.lower().endswith(".png")]
+    if not photographs:
+        photographs = [name for stem, name in lossless.items() if stem + MASK in lossless]
+        lossless = {stem: name for stem, name in lossless.items() if stem.endswith(MASK)}
+    _require_own_maps(place, part, [(from_stem(name), name) for name in photographs])
+    pairs = [(name, lossless.get(from_stem(name)) or lossless.get(from_stem(name) + MASK)) for name in photographs]
+    used = {name for pair in pairs for name in pair}
+    if strangers := [name for name in files if name not in used or (name, None) in pairs]:
+        raise UserError(
+            f"{place.root / place.split(part).images}: {place.key(part, 'images')} and .annotations are this one folder, where images are "
+            f"x.jpg with maps x.png or x{MASK}.png, and {strangers[0]} has no partner; move the maps to a folder of their own"
+        )
+    return [(name, label_map) for name, label_map in pairs if label_map is not None]
+
+
+def _require_own_maps(place: Place, part: Part, images: list[tuple[str, str]]) -> None:
+    owner: dict[str, str] = {}
+    for key, name in images:
+        if (first := owner.setdefault(key, name)) != name:
+            raise UserError(
+                f"{place.root / place.split(part).images}: {first} and {name} are images of one name, and would share a label map; "
+                "remove the one that is none, or rename it"
+            )
 
 
 def _keyed(names: list[str], suffix: str) -> list[tuple[str, str]]:
