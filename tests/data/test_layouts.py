@@ -356,7 +356,7 @@ class TestCars:
         (root / "devkit").mkdir()
         (root / "cars_annos.mat").rename(root / "devkit/cars_train_annos.mat")
         said = refusal(dataset)
-        assert "doesn't hold what datasets.it needs, which is cars_annos.mat" in said
+        assert "datasets.it needs cars_annos.mat, which lists both parts" in said
         assert "the devkit's two files are another release" in said
 
 

@@ -312,8 +312,8 @@ def test_a_limit_takes_from_an_archive_what_it_takes_from_folders(declare: Decla
 
 
 def test_archives_can_be_shrunk(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-    large = [(label, jpeg(number, (40, 30))) for number, label in enumerate((0, 1))]
-    root = write(tmp_path / "set", {f"{part}-0.tar": TestWebDataset.shard(large) for part in ("train", "val")})
+    large = {part: [(label, jpeg(first + label, (40, 30))) for label in (0, 1)] for part, first in (("train", 0), ("val", 2))}
+    root = write(tmp_path / "set", {f"{part}-0.tar": TestWebDataset.shard(images) for part, images in large.items()})
     manifest = prepared(declare(root, "webdataset", short_side=10, train=Split(images="train")))
     from dbot.data.images import read_image
 

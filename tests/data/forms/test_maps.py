@@ -123,8 +123,8 @@ def test_cityscapes_is_read_by_its_suffixes(declare: Declare, tmp_path: Path, pr
 
 def test_camvid_is_read_as_it_lies(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
     files = {}
-    for part in ("train", "val"):
-        files |= {f"{part}/{number}.png": jpeg(number) for number in range(2)}
+    for first, part in ((0, "train"), (2, "val")):
+        files |= {f"{part}/{number}.png": jpeg(first + number) for number in range(2)}
         files |= {f"{part}annot/{number}.png": png(VALUES) for number in range(2)}
         lines = [f"/SegNet/CamVid/{part}/{number}.png /SegNet/CamVid/{part}annot/{number}.png\n" for number in (1, 0)]
         files[f"{part}.txt"] = "".join(lines).encode()
