@@ -128,7 +128,7 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
         listing = READERS[layout].read(place)
     except UserError as error:
         other = kind_of(place, READERS) if layout == "imagefolder" else None
-        raise UserError(f"{error}; or, since this looks like {other}") if other else error from None
+        raise UserError(f"{place.root}: since this looks like {other}; read as {layout}, {error}") if other else error from None
     listing = replace(listing, below=str(PurePosixPath(below, listing.below)) if below else listing.below)
     _check(place, listing)
     return layout, listing
