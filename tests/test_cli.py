@@ -120,3 +120,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_home_is_filled_in_where_the_shell_left_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.yaml").write_text((tmp_path / "own.yaml").name + ": 1\n")
+    arguments = cli._with_paths(cli.parser("params").parse_args(["--params=~/own.yaml"]))
+    assert arguments.params == tmp_path / "own.yaml"
+
+
+def test_paths_that_are_not_utf8_are_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["embed", "ours.safetensors", os.fsdecode(b"photos\xff"), "--output", "x.npz"]) == 2
+    assert "folder is 'photos\\udcff': holds bytes that are not UTF-8; rename it" in capsys.readouterr().err

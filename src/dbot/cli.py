@@ -11,6 +11,7 @@ from dbot import __version__
 from dbot.base import garbage
 from dbot.base.disk import concerns_disk, is_misplaced, refusal
 from dbot.base.errors import UserError
+from dbot.base.files import filled_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         if verb not in VIEWS and verb not in OTHERS and verb not in kinds():
             return _front(arguments)
         module, _, told = _serving(verb)
-        module.run(parser(verb).parse_args(arguments[1:]), *told)
+        module.run(_with_paths(parser(verb).parse_args(arguments[1:])), *told)
         sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
@@ -87,6 +88,22 @@ def parser(verb: str) -> argparse.ArgumentParser:
     made.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
     module.arguments(made, *told)
     return made
+
+
+def _with_paths(args: argparse.Namespace) -> argparse.Namespace:
+    """A command line whose paths have `~` filled in, which shells leave in `--output=~/x`, and can be shown and written down.
+
+    Raises:
+        UserError: the name of a path is not UTF-8.
+    """
+    for name, value in vars(args).items():
+        if any("\udc80" <= letter <= "\udcff" for letter in str(value)):
+            raise UserError(f"{name} is {str(value)!r}: holds bytes that are not UTF-8; rename it")
+        if isinstance(value, Path):
+            setattr(args, name, Path(filled_in(str(value))))
+        elif isinstance(value, list):
+            setattr(args, name, [Path(filled_in(str(each))) if isinstance(each, Path) else each for each in value])
+    return args
 
 
 def _serving(verb: str) -> tuple[Any, str | None, tuple[Any, ...]]:

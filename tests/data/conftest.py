@@ -48,10 +48,10 @@ def declare() -> Callable[..., Dataset]:
 def folders(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     """An ImageFolder of two classes: six training and two validation images."""
     root = tmp_path / "set"
-    for part, count in (("train", 3), ("val", 1)):
+    for part, count, first in (("train", 3, 0), ("val", 1, 100)):
         for c, name in enumerate(("cat", "wild döge")):
             for number in range(count):
-                picture(root / part / name / f"ein bild {number}.png", seed=10 * c + number)
+                picture(root / part / name / f"ein bild {number}.png", seed=first + 10 * c + number)
     return root
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dbot.base.errors import UserError
-from dbot.data.images import _by_pillow, decode_image, image_size, read_image, read_label_map
+from dbot.data.images import _by_pillow, decode_image, image_header, read_image, read_label_map
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 
@@ -63,7 +63,7 @@ def test_exif_orientation_sets_upright(tmp_path: Path, orientation: int) -> None
     with Image.open(path) as image:
         expected = np.array(ImageOps.exif_transpose(image))
     assert np.array_equal(read_image(path).permute(1, 2, 0).numpy(), expected)
-    assert image_size(path.read_bytes(), path) == expected.shape[:2]
+    assert image_header(path.read_bytes(), path).upright == expected.shape[:2]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -143,7 +143,7 @@ def test_coloured_label_map_is_refused(tmp_path: Path, picture: Callable[..., Pa
 @pytest.mark.parametrize("content", [b"", b"404", b"\x89PNG\r\n\x1a\n"])
 def test_size_of_what_is_no_image_is_an_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UserError, match=r"a\.png: is not an image"):
-        image_size(content, tmp_path / "a.png")
+        image_header(content, tmp_path / "a.png")
 
 
 def photograph(mode: str, **settings: object) -> bytes:

@@ -148,6 +148,10 @@ class TestCoco:
         self.change(dataset, "train.json", images=[{"id": 2, "file_name": "2.png"}, {"id": 2, "file_name": "5.png"}])
         assert "share an id (2)" in refusal(dataset)
 
+    def test_two_images_of_one_file_are_named(self, dataset: Dataset) -> None:
+        self.change(dataset, "train.json", images=[{"id": 2, "file_name": "2.png"}, {"id": 5, "file_name": "./2.png"}])
+        assert "train.json: images 2 and 5 both name ./2.png; join their annotations, or drop one" in refusal(dataset)
+
     @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"images": [{}], "annotations": [], "categories": []}'])
     def test_what_is_no_annotation_file_is_named(self, dataset: Dataset, content: str) -> None:
         (Path(dataset.root or "") / "train.json").write_text(content)
@@ -195,6 +199,44 @@ class TestLabelMaps:
 
     def test_number_of_classes_must_come_from_somewhere(self, dataset: Dataset) -> None:
         assert "state the number of classes" in refusal(dataset.model_copy(update={"classes": None}))
+
+
+class TestMapsAmongImages:
+    @pytest.fixture
+    def mixed(self, tmp_path: Path, declare: Declare, picture: Picture) -> Callable[..., Dataset]:
+        """One folder of each part with images and maps by these endings."""
+
+        def build(image: str, label_map: str, maps: str = "{part}") -> Dataset:
+            splits = {}
+            for part in ("train", "val"):
+                splits[part] = Split(images=part, annotations=maps.format(part=part))
+                (tmp_path / (splits[part].annotations or "")).mkdir(parents=True, exist_ok=True)
+                for number in range(2):
+                    picture(tmp_path / part / f"{number}{image}", seed=number)
+                    Image.new("L", (8, 6), 2).save(tmp_path / (splits[part].annotations or "") / f"{number}{label_map}")
+            return declare(tmp_path, "labelmaps", train=splits["train"], validation=splits["val"], classes=3)
+
+        return build
+
+    @pytest.mark.parametrize(("image", "label_map"), [(".jpg", ".png"), (".jpg", "_mask.png"), (".png", "_mask.png"), (".JPEG", ".PNG")])
+    def test_are_told_apart(self, mixed: Callable[..., Dataset], image: str, label_map: str) -> None:
+        found = listed(mixed(image, label_map)).samples["train"]
+        assert [(sample.path, sample.annotation) for sample in found] == [(f"train/{i}{image}", f"train/{i}{label_map}") for i in range(2)]
+
+    @pytest.mark.parametrize("name", ["train/9.jpg", "train/9.png", "train/9_mask.png"])
+    def test_what_has_no_partner_is_named(self, mixed: Callable[..., Dataset], picture: Picture, tmp_path: Path, name: str) -> None:
+        dataset = mixed(".jpg", ".png")
+        picture(tmp_path / name)
+        assert f"{Path(name).name} has no partner; move the maps to a folder of their own" in refusal(dataset)
+
+    def test_maps_below_the_images_are_no_images(self, mixed: Callable[..., Dataset]) -> None:
+        found = listed(mixed(".jpg", ".png", "{part}/masks")).samples["train"]
+        assert [(sample.path, sample.annotation) for sample in found] == [(f"train/{i}.jpg", f"train/masks/{i}.png") for i in range(2)]
+
+    def test_two_images_of_one_name_do_not_share_a_map(self, mixed: Callable[..., Dataset], picture: Picture, tmp_path: Path) -> None:
+        dataset = mixed(".jpg", ".png", "maps/{part}")
+        picture(tmp_path / "train/0.png")
+        assert "0.jpg and 0.png are images of one name" in refusal(dataset)
 
 
 class TestCifar:
@@ -287,9 +329,35 @@ class TestCars:
             "validation": [Sample("car_ims/000002.jpg", 0)],
         }
 
-    def test_damaged_annotations_are_named(self, dataset: Dataset) -> None:
-        (Path(dataset.root or "") / "cars_annos.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b"\0" * 200)
-        assert "cars_annos.mat" in refusal(dataset)
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"MATLAB 5.0 MAT-file" + b"\0" * 200, ""),
+            (b"", "is not a MATLAB file that can be read"),
+            (b"<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page, not a MATLAB file"),
+            (b"\n<html>", "is a web page, not a MATLAB file"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "is not a MATLAB file that can be read"),
+        ],
+    )
+    def test_damaged_annotations_are_named(self, dataset: Dataset, content: bytes, said: str) -> None:
+        path = Path(dataset.root or "") / "cars_annos.mat"
+        path.write_bytes(content)
+        assert f"{path}: {said}" in refusal(dataset)
+
+    def test_cut_off_annotations_are_named(self, dataset: Dataset) -> None:
+        path = Path(dataset.root or "") / "cars_annos.mat"
+        whole = path.read_bytes()
+        for length in range(1, len(whole), 37):
+            path.write_bytes(whole[:length])
+            assert str(path) in refusal(dataset)
+
+    def test_the_devkit_of_another_release_is_told_from_it(self, dataset: Dataset) -> None:
+        root = Path(dataset.root or "")
+        (root / "devkit").mkdir()
+        (root / "cars_annos.mat").rename(root / "devkit/cars_train_annos.mat")
+        said = refusal(dataset)
+        assert "doesn't hold what datasets.it needs, which is cars_annos.mat" in said
+        assert "the devkit's two files are another release" in said
 
 
 class TestFlowers:
@@ -328,6 +396,19 @@ class TestINat:
         found = listed(dataset)
         assert found.classes == ["Pica pica", "Turdus merula"]
         assert found.samples["train"] == [Sample("train_val/Aves/4.jpg", 1)]
+
+    def change(self, dataset: Dataset, **sections: Any) -> None:
+        path = Path(dataset.root or "") / "train.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **sections}))
+
+    def test_two_images_of_one_file_are_named(self, dataset: Dataset) -> None:
+        self.change(dataset, images=[{"id": number, "file_name": "train_val/Aves/4.jpg"} for number in (4, 5)])
+        assert "images 4 and 5 both name train_val/Aves/4.jpg" in refusal(dataset)
+
+    def test_ids_in_quotes_are_numbers(self, dataset: Dataset) -> None:
+        before = listed(dataset)
+        self.change(dataset, annotations=[{"id": 1, "image_id": "4", "category_id": "7"}])
+        assert listed(dataset) == before
 
     def test_images_outside_of_the_root_are_refused(self, dataset: Dataset) -> None:
         path = Path(dataset.root or "") / "train.json"

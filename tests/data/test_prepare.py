@@ -83,7 +83,7 @@ def test_part_of_which_nothing_is_left_is_an_error(declare: Declare, folders: Pa
 @pytest.mark.parametrize(("decode", "expected"), [("all", 8), ("none", 0), (5, 5), (100, 8)])
 def test_as_many_are_decoded_as_asked(declare: Declare, folders: Path, prepared: Prepared, decode: int | str, expected: int) -> None:
     for path in folders.rglob("*.png"):
-        path.write_text("no image")
+        path.write_text(f"no image: {path}")
     if expected == 0:
         assert prepared(declare(folders, check=Check(decode=decode, unreadable="refuse"))).counts["train"] == 6
     else:
@@ -100,6 +100,18 @@ def test_limit_takes_as_many_of_each_part_evenly(declare: Declare, folders: Path
 def test_progress_is_said_in_plain_lines(declare: Declare, folders: Path, prepared: Prepared, capsys: pytest.CaptureFixture[str]) -> None:
     prepared(declare(folders))
     assert capsys.readouterr().out.startswith("checked 8 of 8 images, ")
+
+
+def test_files_of_another_release_are_missed_by_name(declare: Declare, prepared: Prepared, tmp_path: Path, picture: Picture) -> None:
+    from scipy.io import savemat
+
+    fields = [(name, object) for name in ("relative_im_path", "x1", "y1", "x2", "y2", "class", "test")]
+    records = [(f"car_ims/00000{number}.jpg", 1, 2, 3, 4, number, number - 1) for number in (1, 2)]
+    picture(tmp_path / "set/cars_train/cars_train/00001.jpg")
+    classes = np.array(["Audi TT", "BMW M3"], dtype=object)
+    savemat(tmp_path / "set/cars_annos.mat", {"annotations": np.array([records], dtype=fields), "class_names": classes})
+    with pytest.raises(UserError, match=r"2 of 2 images can't be used: .*car_ims/000001\.jpg: can't be read"):
+        prepared(declare(tmp_path / "set", "cars", validation=Split(images="test")))
 
 
 class TestShrunkCopy:
@@ -202,7 +214,7 @@ class TestCopyOfPixels:
                 raise SystemExit  # what no `except Exception` sees, as of a kill nothing is cleared
 
         with monkeypatch.context() as patch:
-            patch.setattr(_Inspector, "_write", staticmethod(killed))
+            patch.setattr(_Inspector, "write", staticmethod(killed))
             with pytest.raises(SystemExit):
                 prepared(mixed(copies="pixels"))
         assert written[0].exists()
@@ -226,8 +238,8 @@ class TestCopyOfPixels:
 def test_packed_images_are_written_out(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
     root = tmp_path / "cifar"
     root.mkdir()
-    data = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
-    for name in ("train", "test"):
+    for name in ("test", "train"):
+        data = np.random.default_rng(len(name)).integers(0, 256, (2, 3072), dtype=np.uint8)
         (root / name).write_bytes(pickle.dumps({"data": data, "fine_labels": [0, 1]}, protocol=2))
     (root / "meta").write_bytes(pickle.dumps({"fine_label_names": ["a", "b"]}))
     manifest = prepared(declare(root, "cifar", validation=Split(images="test")))
@@ -237,19 +249,27 @@ def test_packed_images_are_written_out(declare: Declare, tmp_path: Path, prepare
 
 
 class TestAnnotatedSets:
+    @staticmethod
+    def label_map(value: int) -> Image.Image:
+        """A map of one class, but for a pixel."""
+        made = Image.new("L", (8, 6), value)
+        made.putpixel((0, 0), 1)
+        return made
+
     @pytest.fixture
     def maps(self, declare: Declare, tmp_path: Path, picture: Picture) -> Dataset:
-        for part in ("train", "val"):
-            picture(tmp_path / "set/i" / part / "a.png")
+        for seed, part in enumerate(("train", "val")):
+            picture(tmp_path / "set/i" / part / "a.png", seed=seed)
             (tmp_path / "set/m" / part).mkdir(parents=True)
-            Image.new("L", (8, 6), 3).save(tmp_path / "set/m" / part / "a.png")
+            self.label_map(3).save(tmp_path / "set/m" / part / "a.png")
         splits = {part: Split(images=f"i/{part}", annotations=f"m/{part}") for part in ("train", "val")}
         return declare(tmp_path / "set", "labelmaps", train=splits["train"], validation=splits["val"], classes=3)
 
     def test_digest_knows_the_label_maps(self, maps: Dataset, prepared: Prepared) -> None:
         first = prepared(maps)
         assert first.samples("train").annotations.tolist() == ["m/train/a.png"]
-        Image.new("L", (8, 6), 2).save(Path(maps.root or "") / "m/train/a.png")
+        for part in ("train", "val"):
+            self.label_map(2).save(Path(maps.root or "") / f"m/{part}/a.png")
         assert prepared(maps, "again").digest != first.digest
 
     @pytest.mark.parametrize(
@@ -267,10 +287,24 @@ class TestAnnotatedSets:
         assert "m/val/a.png" in str(error.value)
 
     @pytest.mark.parametrize("decode", ["all", "none"])
+    @pytest.mark.parametrize(("ending", "settings"), [(".jpg", {}), (".png", {"format": "JPEG"}), (".tif", {"compression": "jpeg"})])
+    def test_a_label_map_saved_with_loss_is_refused(
+        self, maps: Dataset, prepared: Prepared, decode: Literal["all", "none"], ending: str, settings: dict[str, str]
+    ) -> None:
+        if ending == ".tif" and decode == "none":
+            pytest.skip("found where it is decoded")
+        path = Path(maps.root or "") / f"m/val/a{ending}"
+        (Path(maps.root or "") / "m/val/a.png").unlink()
+        self.label_map(2).save(path, **settings)
+        with pytest.raises(UserError, match="is a JPEG, which keeps no exact values, so it can't be a label map") as error:
+            prepared(maps.model_copy(update={"check": Check(decode=decode, unreadable="refuse")}))
+        assert str(path) in str(error.value)
+
+    @pytest.mark.parametrize("decode", ["all", "none"])
     def test_a_missing_label_map_is_named_or_left_out(
         self, maps: Dataset, prepared: Prepared, picture: Picture, decode: Literal["all", "none"]
     ) -> None:
-        picture(Path(maps.root or "") / "i/val/b.png")
+        picture(Path(maps.root or "") / "i/val/b.png", seed=9)
         with pytest.raises(UserError, match=r"m/val/b\.png.*needs a label map") as error:
             prepared(maps.model_copy(update={"check": Check(decode=decode, unreadable="refuse")}))
         assert "1 of 3 images" in str(error.value)
@@ -293,8 +327,8 @@ class TestAnnotatedSets:
         splits = {part: Split(images=part, annotations=f"{part}.json") for part in ("train", "val")}
         digests = []
         for category in (1, 2):
-            for part in splits:
-                picture(tmp_path / "set" / part / "a.png")
+            for seed, part in enumerate(splits):
+                picture(tmp_path / "set" / part / "a.png", seed=seed)
                 image = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
                 mask = {"bbox": [1, 1, 4, 4], "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]}
                 content = {"images": [image], "annotations": [{"id": 1, "image_id": 1, "category_id": category, **mask}]}

@@ -29,6 +29,11 @@ def test_jobs_read_the_copy_which_holds_the_same_bytes(manifest, tmp_path):
     assert replace(staged, root=manifest.root) == manifest
 
 
+def test_home_is_filled_in(manifest, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert stage(manifest, "~/scratch").root.is_relative_to(tmp_path / "scratch")
+
+
 def test_is_copied_once_by_jobs_that_start_together(manifest, tmp_path, monkeypatch):
     filled = []
     fill = staging._fill

@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from dbot.base.errors import UserError
+from dbot.data.folders import images_below
 from dbot.data.images import read_image
 from dbot.data.transforms import evaluation_transform, normalise
 from dbot.models.classifier import build_classifier
-from dbot.tasks.embed import embed, images_below
+from dbot.tasks.embed import embed
 from tests.train.small import ARCHITECTURE
 
 CPU = torch.device("cpu")

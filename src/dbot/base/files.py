@@ -13,6 +13,11 @@ from dbot.base.disk import named
 from dbot.base.errors import UserError
 
 
+def filled_in(path: str) -> str:
+    """A path with `~` and `$NAMES` of environment variables filled in; a variable that is not set stays as it is."""
+    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - Path's own fails for users that don't exist
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, even after a power cut.
 

@@ -5,7 +5,6 @@ Each check takes answers as Slurm's commands print them, or what was made of the
 """
 
 import getpass
-import os
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from dbot.base.files import filled_in
 from dbot.cluster import slurm
 from dbot.cluster.accounts import check_accounts
 from dbot.cluster.answers import associations, configuration, nodes, partitions, qualities
@@ -224,7 +224,7 @@ def check_scratch(site: Site) -> list[Finding]:
     """Whether the folder on the node's own disk is named in a way that can be made out here; the rest shows on a node."""
     if site.scratch is None:
         return [Finding("ok", "scratch: site.yaml names none, so jobs read the data where they lie")]
-    place = os.path.expandvars(site.scratch)
+    place = filled_in(site.scratch)
     if "$" in place:
         what = f"scratch is {site.scratch}, and that variable is not set here"
         return [Finding("warn", what, "see with `dbot cluster --node` whether nodes set it")]

@@ -44,7 +44,7 @@ say python "$("$2" --version 2>&1)"
 PYTHON = """
 import os, shutil, sys, tempfile
 def say(*words): print("dbot-node", *words, flush=True)
-scratch = os.path.expandvars(sys.argv[1])
+scratch = os.path.expanduser(os.path.expandvars(sys.argv[1]))
 if "$" in scratch:
     say("scratch unset", scratch)
 elif scratch:

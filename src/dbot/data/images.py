@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -55,8 +55,8 @@ PIXELS_HEADER = re.compile(rb"P6\n([1-9][0-9]*) ([1-9][0-9]*)\n255\n")
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read_image(path: Path) -> torch.Tensor:
-    """Pixels of an image file, uint8 RGB (3, H, W), turned as its EXIF orientation says.
+def read_image(path: Path, upright: bool = True) -> torch.Tensor:
+    """Pixels of an image file, uint8 RGB (3, H, W), turned as its EXIF orientation says unless they are not to stand ``upright``.
 
     Grey and CMYK are converted, alpha is dropped, 16 bits are scaled to 8, of an animation
     the first frame is taken.
@@ -70,15 +70,15 @@ def read_image(path: Path) -> torch.Tensor:
             del content[stream.readinto(content) :]
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); restore it") from None
-    return decode_image(content, path)
+    return decode_image(content, path, upright)
 
 
-def decode_image(content: bytes | bytearray, path: Path) -> torch.Tensor:
+def decode_image(content: bytes | bytearray, path: Path, upright: bool = True) -> torch.Tensor:
     """As `read_image`, of a file's bytes, whose memory the pixels may share; ``path`` is only for the message."""
     if not content:
         raise UserError(f"{path}: is empty (0 bytes); restore it from the source of the data set")
     pixels = _from_jpeg(content) if _is_plain_jpeg(content) else _uncompressed(content)
-    return _by_pillow(content, path) if pixels is None else pixels
+    return _by_pillow(content, path, upright) if pixels is None else pixels
 
 
 def _uncompressed(content: bytes | bytearray) -> torch.Tensor | None:
@@ -121,10 +121,10 @@ def _from_jpeg(content: bytes | bytearray) -> torch.Tensor | None:
         return None
 
 
-def _by_pillow(content: bytes | bytearray, path: Path) -> torch.Tensor:
+def _by_pillow(content: bytes | bytearray, path: Path, upright: bool = True) -> torch.Tensor:
     try:
         with Image.open(io.BytesIO(content)) as image:
-            pixels = _rgb(image)
+            pixels = _rgb(image, upright)
     except (*BROKEN, Image.DecompressionBombError) as error:
         raise UserError(
             f"{path}: is not an image that can be decoded ({_reason(error)}); restore it from the source of the data set"
@@ -132,30 +132,47 @@ def _by_pillow(content: bytes | bytearray, path: Path) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def image_size(content: bytes, path: Path) -> tuple[int, int]:
-    """Height and width of the pixels that `decode_image` would give, from the file's header.
+class Header(NamedTuple):
+    """What an image file says of itself."""
+
+    stored: tuple[int, int]
+    """Height and width of the pixels as they lie in the file."""
+    orientation: int
+    """EXIF's number of how they are turned to stand upright; 1: not at all."""
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Height and width of the pixels that `decode_image` gives."""
+        return self.stored[::-1] if TURNS.get(self.orientation) in SIDEWAYS else self.stored
+
+
+def image_header(content: bytes, path: Path) -> Header:
+    """Size and orientation of an image.
 
     Raises:
         UserError: the header can't be read.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            turned, (width, height) = _turn(image) in SIDEWAYS, image.size
+            return Header((image.height, image.width), _orientation(image))
     except (*BROKEN, Image.DecompressionBombError) as error:
         raise UserError(
             f"{path}: is not an image that can be decoded ({_reason(error)}); restore it from the source of the data set"
         ) from None
-    return (width, height) if turned else (height, width)
 
 
-def read_label_map(path: Path) -> torch.Tensor:
+def read_label_map(path: Path, content: bytes | None = None) -> torch.Tensor:
     """Values of a label map, int32 (H, W): grey levels, or indices where the file has a palette.
 
+    With ``content``, its bytes, the path is only for the message.
+
     Raises:
-        UserError: the file is missing, can't be decoded, or holds colours.
+        UserError: the file is missing, can't be decoded, was saved with loss, or holds colours.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
+            if image.format == "JPEG" or "jpeg" in str(image.info.get("compression")):
+                raise UserError(saved_with_loss(path))
             values = np.array(image) if image.mode in ("1", "L", "P", "I", *SIXTEEN_BITS) else None
             mode = image.mode
     except FileNotFoundError:
@@ -167,10 +184,15 @@ def read_label_map(path: Path) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int32))
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def saved_with_loss(path: Path) -> str:
+    """What to say of a label map that is a JPEG."""
+    return f"{path}: is a JPEG, which keeps no exact values, so it can't be a label map; save it from its source as PNG"
+
+
+def _rgb(image: Image.Image, upright: bool) -> np.ndarray:
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels are 32-bit ({image.mode}), of unknown range")
-    turn = _turn(image)
+    turn = TURNS.get(_orientation(image)) if upright else None
     if image.mode in SIXTEEN_BITS:
         # Pillow's own conversion would clip at 255.
         image = Image.fromarray(((np.array(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
@@ -178,12 +200,13 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return np.array(image if turn is None else image.transpose(turn))
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What sets an image upright. Damaged EXIF says nothing of it, and is no reason to refuse the pixels."""
+def _orientation(image: Image.Image) -> int:
+    """How an image is turned, a key of `TURNS`, or 1. Damaged EXIF says nothing of it, and is no reason to refuse the pixels."""
     try:
-        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+        said = image.getexif().get(ORIENTATION, 1)
+        return int(said) if said in TURNS else 1
     except (*BROKEN, AttributeError):
-        return None
+        return 1
 
 
 def _reason(error: BaseException) -> str:

@@ -23,8 +23,9 @@ Numbers = npt.NDArray[np.int64]
 class LabelledPixels:
     """Some images of a part by number: decoded when asked for, and kept if the set is small."""
 
-    def __init__(self, root: Path, samples: Samples, chosen: Numbers) -> None:
+    def __init__(self, root: Path, samples: Samples, chosen: Numbers, upright: bool = True) -> None:
         self.root = root
+        self.upright = upright
         self.paths = samples.paths[chosen]
         self.labels = samples.labels[chosen]
         self._kept: dict[int, Tensor] | None = {} if samples.bytes[chosen].sum() <= FITS_IN_MEMORY else None
@@ -34,7 +35,7 @@ class LabelledPixels:
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
         kept = self._kept.get(number) if self._kept is not None else None
-        pixels = read_image(self.root / self.paths[number]) if kept is None else kept
+        pixels = read_image(self.root / self.paths[number], self.upright) if kept is None else kept
         if self._kept is not None:
             self._kept[number] = pixels
         return pixels, int(self.labels[number])
@@ -52,7 +53,7 @@ class TrainingImages(Dataset[Any]):
 
     def __init__(self, manifest: Manifest, transform: Transform | ViewsTransform, seed: int, fraction: float = 1.0) -> None:
         samples = manifest.samples("train")
-        self.pixels = LabelledPixels(manifest.root, samples, evenly(samples.labels, fraction, seed))
+        self.pixels = LabelledPixels(manifest.root, samples, evenly(samples.labels, fraction, seed), manifest.upright)
         self.transform = transform
         self.seed = seed
 
@@ -76,7 +77,7 @@ class ValidationImages(Dataset[Any]):
 
     def __init__(self, manifest: Manifest, transform: Transform, rank: int = 0, world: int = 1) -> None:
         samples = manifest.samples("validation")
-        self.pixels = LabelledPixels(manifest.root, samples, np.arange(rank, len(samples), world))
+        self.pixels = LabelledPixels(manifest.root, samples, np.arange(rank, len(samples), world), manifest.upright)
         self.transform = transform
 
     def __len__(self) -> int:

@@ -86,6 +86,8 @@ class Manifest:
     """By part, the annotations that were left out: their places, from 0 on, in the list of the COCO file."""
     label_maps: LabelMaps | None = None
     """What the pixels of label maps stand for; None: the images have none."""
+    upright: bool = True
+    """Whether images are read as their EXIF orientation turns them; False: as they are stored."""
 
     def samples(self, split: str) -> Samples:
         """The images of `train` or `validation`.
@@ -101,6 +103,21 @@ class Manifest:
             bytes=np.array([row.bytes for row in rows], dtype=np.int64),
             annotations=np.array([row.annotation for row in rows], dtype=text),
         )
+
+    def require_labels(self, job: str) -> None:
+        """Refuse images without classes.
+
+        Args:
+            job: what needs them, in words.
+
+        Raises:
+            UserError: they have none.
+        """
+        if not self.classes:
+            raise UserError(
+                f"{job} needs the classes of its images, and {self.title!r} has none (layout {self.layout}): "
+                "name a labelled set of params.yaml under uses.cls or transfer.sets, and keep this one for uses.pretrain"
+            )
 
     def rows(self, *splits: str) -> list[Row]:
         """The lines of `samples.tsv` about some parts, in its order.
@@ -152,6 +169,7 @@ def write_manifest(
     examples: list[str] | None = None,
     skipped: dict[str, list[int]] | None = None,
     label_maps: LabelMaps | None = None,
+    upright: bool = True,
 ) -> Manifest:
     """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
     skipped = skipped or {}
@@ -164,7 +182,7 @@ def write_manifest(
         licence=licence,
         source=source,
         layout=layout,
-        digest=content_digest(rows, classes, annotations | left_out, label_maps),
+        digest=content_digest(rows, classes, annotations | left_out, label_maps, upright),
         counts={part: sum(row.split == part for row in rows) for part in PARTS},
         annotation_files=annotation_files,
         unreadable=unreadable,
@@ -173,25 +191,35 @@ def write_manifest(
         examples=examples or [],
         skipped=skipped,
         label_maps=label_maps,
+        upright=upright,
     )
     table = "".join("\t".join(map(str, row)) + "\n" for row in [Row._fields, *rows])
     write_whole(folder / SAMPLES, table.encode())
     stored = {**asdict(manifest), "root": root}
-    del stored["folder"], stored["label_maps"]
-    write_whole(folder / MANIFEST, (json.dumps({**stored, **_of_maps(label_maps)}, indent=1, ensure_ascii=False) + "\n").encode())
+    del stored["folder"], stored["label_maps"], stored["upright"]
+    write_whole(
+        folder / MANIFEST, (json.dumps({**stored, **_where_said(label_maps, upright)}, indent=1, ensure_ascii=False) + "\n").encode()
+    )
     return manifest
 
 
-def content_digest(rows: Iterable[Row], classes: list[str], annotation_files: dict[str, str], label_maps: LabelMaps | None = None) -> str:
+def content_digest(
+    rows: Iterable[Row],
+    classes: list[str],
+    annotation_files: dict[str, str],
+    label_maps: LabelMaps | None = None,
+    upright: bool = True,
+) -> str:
     """SHA-256 of a data set's content, whatever the order of the rows."""
-    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files, **_of_maps(label_maps)}))
+    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files, **_where_said(label_maps, upright)}))
     for row in sorted(rows):
         digest.update(b"\n" + "\t".join((row.split, row.path, str(row.label), row.digest, row.annotation, row.annotation_digest)).encode())
     return digest.hexdigest()
 
 
-def _of_maps(label_maps: LabelMaps | None) -> dict[str, Any]:
-    return {} if label_maps is None else {"label_maps": label_maps.model_dump()}
+def _where_said(label_maps: LabelMaps | None, upright: bool) -> dict[str, Any]:
+    maps = {} if label_maps is None else {"label_maps": label_maps.model_dump()}
+    return maps if upright else {**maps, "upright": False}
 
 
 def _read(path: Path) -> bytes:

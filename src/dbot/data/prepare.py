@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,12 +18,26 @@ from torch import Tensor
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
-from dbot.data.images import JPEG_MAGIC, PIXELS_HEADER, decode_image, encoded, image_size, read_label_map, shrunk, shrunk_pixels
+from dbot.data.census import Census, Counted
+from dbot.data.folders import SUFFIXES
+from dbot.data.images import (
+    JPEG_MAGIC,
+    PIXELS_HEADER,
+    Header,
+    decode_image,
+    encoded,
+    image_header,
+    read_label_map,
+    saved_with_loss,
+    shrunk,
+    shrunk_pixels,
+)
 from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import PARTS, Listing, Part, Sample, limited
 from dbot.data.layouts.reader import read_listing
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
+from dbot.data.oddities import settle
 from dbot.params.datasets import Dataset
 
 CHUNK = 256
@@ -34,7 +48,19 @@ EXAMPLES = 20
 """How many unusable annotations the manifest describes."""
 
 
+class Prepared(NamedTuple):
+    """What a data set was found to be."""
+
+    manifest: Manifest
+    census: Census
+
+
 def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int, progress_seconds: float) -> Manifest:
+    """As `prepared`, the manifest alone."""
+    return prepared(name, dataset, folder, copy, threads, progress_seconds).manifest
+
+
+def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int, progress_seconds: float) -> Prepared:
     """Check a data set and write its manifest; where it is asked for, or the images lie in archives, write a copy of them.
 
     Args:
@@ -49,23 +75,32 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         UserError: data are missing or broken, or are not what params.yaml says.
     """
     layout, listing = read_listing(name, dataset)
+    for line in listing.left_out:
+        print(line, flush=True)
     copies = dataset.short_side is not None or bool(listing.packed)
-    if dataset.short_side is not None and layout in ("coco", "labelmaps"):
+    if dataset.short_side is not None and (listing.annotation_files or listing.label_maps):
         raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
-    root = Path(dataset.root or "")
+    root = Path(dataset.root or "", listing.below)
     usable, defects = dict(listing.samples), list[Defect]()
-    if layout == "coco":
+    written = {file: listing.packed[file]() for file in listing.annotation_files.values() if file in listing.packed}
+    if listing.annotation_files:
         for part in PARTS:
-            usable[part], found = usable_images(root, listing.annotation_files[part], part, listing.samples[part])
+            usable[part], found = usable_images(root, listing.annotation_files[part], part, listing.samples[part], listing.packed)
             defects += found
+    counted: Counted = "pixels" if listing.label_maps else "objects" if listing.annotation_files else "images"
+    census = Census(listing.classes, counted)
     work = [(part, sample) for part in PARTS for sample in limited(usable[part], dataset.limit)]
-    if layout == "coco":
-        audits = {part: audit(root, listing.annotation_files[part], part, [s for of, s in work if of == part]) for part in PARTS}
+    if listing.annotation_files:
+        audits = {}
+        for part, file in listing.annotation_files.items():
+            audits[part] = audit(root, file, part, [s for of, s in work if of == part], written.get(file))
         defects += [defect for part in PARTS for defect in audits[part].defects]
         _settle(name, dataset, defects)
         _say_objects(name, listing, audits)
+        for part, looked_at in audits.items():
+            census.add_objects(part, looked_at.by_class)
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
-        inspector = _Inspector(root, listing, dataset, target)
+        inspector = _Inspector(root, listing, dataset, target, census)
         inspected = _inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds)
         findings = list(inspected if target is None else _while_there_is_room(name, inspected, len(work), target))
         unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
@@ -79,35 +114,52 @@ def prepare(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int,
         defects += odd
         _settle(name, dataset, odd)
         rows = [finding for finding in findings if isinstance(finding, Row)]
-        for part in PARTS:
+        for part in listing.parts:
             if not any(row.split == part for row in rows):
                 raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
         if len({(row.split, row.path) for row in rows}) < len(rows):
             raise UserError(f"datasets.{name}: two images of {root} would get the same name in {copy}; rename one")
-    return write_manifest(
+        if target is not None:
+            for file in listing.annotation_files.values():
+                inspector.write(target / file, written[file] if file in written else (root / file).read_bytes())
+        census.add_rows(rows)
+        for line in census.lines():
+            print(line, flush=True)
+        settle(name, dataset, census, census.maps == len(rows) or counted != "pixels", sum(row.split == "validation" for row in rows))
+    manifest = write_manifest(
         folder,
         rows,
         title=dataset.title,
-        root=copy.as_posix() if copies else str(dataset.root),
+        root=copy.as_posix() if copies else str(Path(str(dataset.root), listing.below)) if listing.below else str(dataset.root),
         classes=listing.classes,
         licence=dataset.licence,
         source=dataset.source,
         layout=layout,
-        annotation_files={part: {"path": path, "sha256": file_digest(root / path)} for part, path in listing.annotation_files.items()},
+        annotation_files={
+            part: {"path": path, "sha256": file_digest((copy if copies else root) / path)}
+            for part, path in listing.annotation_files.items()
+        },
         unreadable=sorted(finding.path for finding in unreadable),
         defects=dict(sorted(Counter(defect.kind for defect in defects).items())),
         examples=[defect.text for defect in defects[:EXAMPLES]],
         skipped=skipped_annotations(defects),
         label_maps=dataset.label_maps if listing.label_maps else None,
+        upright=dataset.annotated == "upright",
     )
+    return Prepared(manifest, census)
 
 
 def _say_objects(name: str, listing: Listing, audits: dict[Part, Audit]) -> None:
     for part, found in audits.items():
         file = listing.annotation_files[part]
         if not found.objects:
-            raise UserError(f"datasets.{name}: {file} has no usable object on the images of {part}; annotate some, or name another file")
+            why = f": all {found.crowds} usable annotations are crowds (iscrowd: 1), which nothing learns from" if found.crowds else ""
+            raise UserError(
+                f"datasets.{name}: {file} has no usable object on the images of {part}{why}; annotate some, or name another file"
+            )
         print(f"{file}: {found.objects} objects, {found.crowds} crowds, {found.without} images without objects", flush=True)
+        if found.specks:
+            print(f"{file}: {found.specks} masks are too small to have a pixel; they count in evaluation, and are not learnt", flush=True)
 
 
 def _settle(name: str, dataset: Dataset, defects: list[Defect]) -> None:
@@ -137,6 +189,8 @@ class _Inspector:
     dataset: Dataset
     target: Path | None
     """Where the copies go; None: nothing is copied."""
+    census: Census
+    """Gets the pixels of the label maps, and images that are turned."""
 
     def __call__(self, part: Part, sample: Sample, decode: bool) -> Row | _Unreadable | Defect:
         try:
@@ -147,21 +201,27 @@ class _Inspector:
     def _look(self, part: Part, sample: Sample, decode: bool) -> Row | Defect:
         path = self.root / sample.path
         content = self._content(path, sample)
-        pixels = decode_image(content, path) if decode or self.dataset.short_side is not None or not content else None
-        if sample.size is not None:
-            size = image_size(content, path) if pixels is None else tuple(pixels.shape[1:])
+        look = decode or self.dataset.short_side is not None or not content
+        pixels = decode_image(content, path, self._upright) if look else None
+        header = image_header(content, path) if sample.annotation else None
+        if header is not None and header.orientation != 1 and header.upright == header.stored and self._upright:
+            self.census.add_turned(str(path), header.orientation)
+        if sample.size is not None and header is not None:
+            size = self._size(header)
             if size != sample.size:
                 stated = f"image {sample.annotation} of {self.listing.annotation_files[part]} says {sample.size}"
-                return Defect("image of another size", part, f"{path}: is {size} pixels (height, width), {stated}")
+                reason = f"{path}: is {size} pixels (height, width), {stated}{self._turn(header, sample.size)}"
+                return Defect("image of another size", part, reason)
         name = sample.path
+        annotation_digest = ""
+        if self.listing.label_maps:
+            annotation_digest = self._label_map(part, sample, header if decode else None)
         if self.target is not None:
             if self.dataset.short_side is not None and pixels is not None:
                 content = self._shrunk(content, pixels, self.dataset.short_side)
-            name = _copy_name(name, content)
-            self._write(self.target / name, content)
-        annotation_digest = ""
-        if self.listing.label_maps:
-            annotation_digest = self._label_map(sample, None if pixels is None else pixels.shape[1:])
+            if self.dataset.short_side is not None or not name.lower().endswith(SUFFIXES):
+                name = _copy_name(name, content)
+            self.write(self.target / name, content)
         return Row(part, name, sample.label, len(content), hashlib.sha256(content).hexdigest(), sample.annotation, annotation_digest)
 
     def _shrunk(self, content: bytes, pixels: Tensor, short_side: int) -> bytes:
@@ -171,27 +231,55 @@ class _Inspector:
 
     def _content(self, path: Path, sample: Sample) -> bytes:
         if sample.path in self.listing.packed:
-            return encoded(Image.fromarray(np.ascontiguousarray(self.listing.packed[sample.path])), "PNG", compress_level=1)
+            packed = self.listing.packed[sample.path]
+            if callable(packed):
+                return bytes(packed())
+            return encoded(Image.fromarray(np.ascontiguousarray(packed)), "PNG", compress_level=1)
         try:
             return path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror})") from None
 
-    def _label_map(self, sample: Sample, size: Any) -> str:
-        """The digest of the image's label map, which is checked if the image's (height, width) is given."""
+    def _label_map(self, part: Part, sample: Sample, header: Header | None) -> str:
+        """The digest of the image's label map, which is checked and counted if the image's header is given."""
         path = self.root / sample.annotation
-        if size is not None:
-            values = read_label_map(path)
+        content = self.listing.packed[sample.annotation]() if sample.annotation in self.listing.packed else None
+        if header is not None:
+            values, size = read_label_map(path, content), self._size(header)
             if values.shape != size:
-                raise UserError(f"{path}: has {tuple(values.shape)} pixels, its image {tuple(size)}")
-            classes_of(values, self.dataset.label_maps, len(self.listing.classes), path)
+                shape = tuple(values.shape)
+                raise UserError(f"{path}: has {shape} pixels, its image {size}{self._turn(header, shape)}")
+            self.census.add_map(part, classes_of(values, self.dataset.label_maps, len(self.listing.classes), path))
         try:
-            return file_digest(path)
+            content = path.read_bytes() if self.target is not None and content is None else content
+            if (_beginning(path) if content is None else content).startswith(JPEG_MAGIC):
+                raise UserError(saved_with_loss(path))
+            if self.target is None or content is None:
+                return file_digest(path)
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
+        self.write(self.target / sample.annotation, content)
+        return hashlib.sha256(content).hexdigest()
+
+    @property
+    def _upright(self) -> bool:
+        return self.dataset.annotated == "upright"
+
+    def _size(self, header: Header) -> tuple[int, int]:
+        return header.upright if self._upright else header.stored
+
+    def _turn(self, header: Header, annotated: tuple[int, ...]) -> str:
+        """What to say of an image's orientation where its size is not that of its annotation."""
+        if header.orientation == 1:
+            return ""
+        if annotated != (header.stored if self._upright else header.upright):
+            return f" (EXIF orientation {header.orientation})"
+        before, other = ("before", "stored") if self._upright else ("after", "upright")
+        turn = f"that is its size {before} EXIF orientation {header.orientation} turns it"
+        return f": {turn}; if its annotations are of those pixels, say `annotated: {other}` of the data set"
 
     @staticmethod
-    def _write(path: Path, content: bytes) -> None:
+    def write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
@@ -215,6 +303,11 @@ def _while_there_is_room(
                     f"free some, or have smaller copies by datasets.{name}.short_side or .copies"
                 )
         yield finding
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(len(JPEG_MAGIC))
 
 
 def _copy_name(name: str, content: bytes) -> str:

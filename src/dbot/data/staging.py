@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
+from dbot.base.files import filled_in
 from dbot.data.manifest import Manifest
 
 READERS = 16
@@ -27,12 +27,12 @@ def stage(manifest: Manifest, scratch: str) -> Manifest:
 
     Args:
         manifest: of the prepared data.
-        scratch: folder on the node's own disk; ``$NAMES`` of environment variables are filled in.
+        scratch: folder on the node's own disk; ``~`` and ``$NAMES`` of environment variables are filled in.
 
     Raises:
         UserError: a variable in ``scratch`` is not set, or a file is not what the manifest says.
     """
-    place = Path(os.path.expandvars(scratch))
+    place = Path(filled_in(scratch))
     if "$" in str(place):
         raise UserError(
             f"site.yaml: scratch is {scratch}, but that variable is not set here; name a folder of the node's own disk, or null"

@@ -38,6 +38,7 @@ class Classification(Training):
         params, row = given.params, given.job.key["row"]
         architecture, statistics = params.architectures[params.rows[row].architecture], params.normalisation
         recipe = self.recipe(given.job, params)
+        given.manifest.require_labels(self.name)
         seed = recipe.seed + int(given.job.key["seed"])
         found = start_of(given)
         weights = None if found is None else found.weights

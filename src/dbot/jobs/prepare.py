@@ -32,7 +32,9 @@ class Prepare(Preparation):
 
     def run(self, context: Context) -> None:
         from dbot.base.digest import table_digest, tree_table
-        from dbot.data.prepare import prepare
+        from dbot.data.declaration import completed
+        from dbot.data.layouts.reader import found_out
+        from dbot.data.prepare import prepared
 
         job, name = context.job, context.job.key["dataset"]
         dataset = context.params.datasets[name]
@@ -42,7 +44,8 @@ class Prepare(Preparation):
             if table_digest(tree_table(Path(dataset.root))) != context.result("generated", "digest"):
                 raise UserError(f"{dataset.root}: is not what {drawn.receipt} says was drawn there; draw it again: {drawn.command}")
         every = context.params.execution.progress_every_seconds
-        manifest = prepare(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
+        found = found_out(name, dataset)
+        manifest, census = prepared(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
         context.artifacts.extend((MANIFEST, SAMPLES))
         counts = manifest.counts
         context.finish(
@@ -52,13 +55,18 @@ class Prepare(Preparation):
                 "classes": len(manifest.classes),
                 "unreadable": len(manifest.unreadable),
                 "defects": sum(manifest.defects.values()),
+                **census.results(),
             }
         )
         left_out = f", {len(manifest.unreadable)} left out" if manifest.unreadable else ""
         if manifest.defects:
             left_out += "; left out for their annotations: " + ", ".join(f"{count} x {kind}" for kind, count in manifest.defects.items())
-        images = f"{counts['train']} training and {counts['validation']} validation images of {len(manifest.classes)} classes"
+        kinds = f"of {len(manifest.classes)} classes" if manifest.classes else "without labels"
+        parts = f"{counts['train']} training" + (f" and {counts['validation']} validation" if counts["validation"] else "")
+        images = f"{parts} images {kinds}"
         print(f"prepare {name}: {images} in {manifest.root}{left_out}")
+        if declaration := completed(name, dataset, found, manifest):
+            print(f"All that was found, as params.yaml may state it:\n{declaration}")
 
     def data_files(self, job: Job) -> tuple[Path, list[tuple[str, str]]]:
         import json

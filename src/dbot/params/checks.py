@@ -51,7 +51,14 @@ def _names(params: Params) -> Iterator[Problem]:
 def _datasets(params: Params) -> Iterator[Problem]:
     for use, name in params.uses.model_dump().items():
         yield from one_of(("uses", use), name, params.datasets, "data set")
+    labelled = {("uses", "cls"): params.uses.cls} | {("transfer", "sets", i): name for i, name in enumerate(params.transfer.sets)}
+    for where, name in labelled.items():
+        if name in params.datasets and params.datasets[name].has_no_labels:
+            remedy = "must be a set with labels; one of layout images serves under uses.pretrain alone"
+            yield Problem(where, f"is {name!r}, whose images have none", remedy)
     for name, dataset in params.datasets.items():
+        if dataset.embedded and not dataset.layouts:
+            yield Problem(("datasets", name, "layouts"), "is missing", "name the layout that `dbot generate` shall write")
         if dataset.embedded and not dataset.root:
             yield Problem(("datasets", name, "root"), "is null", "name the folder that `dbot generate` shall write")
         if dataset.copies == "pixels" and dataset.short_side is None:

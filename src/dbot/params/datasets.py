@@ -1,22 +1,65 @@
 """Declarations of data sets: what lies where, what to expect of it, and what it may be used for."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from dbot.params.section import Section
+from dbot.params.section import FilledPath, Section
 
-Layout = Literal["imagefolder", "coco", "labelmaps", "cifar", "cars", "flowers", "inat"]
-"""On-disk layouts that `dbot prepare` reads. Each has a reader of that name in `dbot.data.layouts`."""
+Layout = Literal[
+    "imagefolder",
+    "coco",
+    "labelmaps",
+    "cifar",
+    "cars",
+    "flowers",
+    "inat",
+    "tiny-imagenet",
+    "imagenet-kaggle",
+    "imagenet-tars",
+    "parquet",
+    "webdataset",
+    "coco-roboflow",
+    "yolo",
+    "voc",
+    "images",
+]
+"""On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`. That of `images` has
+no labels."""
+NOT_STATED = "not stated"
+OWNER = "its owner (not stated)"
+"""Where a set comes from whose declaration says nothing of it, as messages need it."""
+
+
+def is_unsaid(value: object) -> bool:
+    """Of keys that came later: left out of what receipts and manifests record where nobody gives them, so that those stay as they were."""
+    return value is None
+
+
+def _listed(value: object) -> object:
+    """One layout may stand without brackets."""
+    return [value] if isinstance(value, str) else value
 
 
 class Split(Section):
     """One part of a data set."""
 
     images: str
-    """Folder (or, for `cifar`, `cars` and `flowers`, the subset's name) that holds the images, below the root."""
+    """Folder (or, for `cifar`, `cars`, `flowers`, `voc`, `parquet` and `webdataset`, the subset's name) that holds the images, below
+    the root. For `images`, a folder, a list file (`.txt`, one path a line), or several of them joined by `+`."""
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
+    list_file: str | None = Field(default=None, exclude_if=is_unsaid)
+    """Layout `labelmaps`: file below the root with the names of this part's images, one in a line, where a folder holds those of
+    several parts (`ImageSets/Segmentation/train.txt` of Pascal VOC). Null: every image of the folder."""
     count: NonNegativeInt | None = None
     """How many images the published set has; `prepare` refuses another number. Null: any number."""
 
@@ -59,16 +102,30 @@ class Embedded(Section):
         return self
 
 
+Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "turned-images"]
+"""What makes numbers say something else than they seem to, and may yet be meant; `dbot.data.oddities` says what each is."""
+
+
 class Check(Section):
     """What `dbot prepare` looks at before any GPU hour is spent."""
 
-    decode: Literal["all", "none"] | PositiveInt
+    decode: Literal["all", "none"] | PositiveInt = 20_000
     """Decode every image, none, or a random sample of this many."""
-    unreadable: Literal["refuse", "skip"]
+    unreadable: Literal["refuse", "skip"] = "refuse"
     """What to do about images that don't decode: refuse the data set, or leave them out and count them."""
     annotations: Literal["refuse", "skip"] = "refuse"
     """What to do about boxes and masks that can't be used, and about images that are missing or not of the size that
     their annotations state (layout `coco`): refuse the data set, or leave them out and count them."""
+    meant: list[Oddity] = Field(default_factory=list)
+    """What is as it shall be, and neither refused nor warned of. `unseen-classes`: a class has no image, object or pixel in a part.
+    `one-class`: all images, or all pixels, of the training part are of one class. `mostly-void`: over half of the pixels have no class.
+    `shared-images`: training and validation hold the same images. `turned-images`: EXIF turns annotated images without a change of
+    their size."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Nothing meant is no setting: receipts from before there was this key hold on."""
+        return {key: value for key, value in handler(self).items() if value or key != "meant"}
 
 
 class LabelMaps(Section):
@@ -78,6 +135,12 @@ class LabelMaps(Section):
     """Value of the first class; the others follow it without gaps."""
     void: list[NonNegativeInt] = Field(default_factory=lambda: [0])
     """Values of pixels without a class: neither trained on nor measured."""
+    image_suffix: str | None = Field(default=None, exclude_if=is_unsaid)
+    """How the names of images end before the dot, where those of their maps end otherwise (`_leftImg8bit` of Cityscapes)."""
+    map_suffix: str | None = Field(default=None, exclude_if=is_unsaid)
+    """How the names of label maps end before the dot (`_gtFine_labelTrainIds` of Cityscapes); other files are no label maps."""
+    class_names: str | None = Field(default=None, exclude_if=is_unsaid)
+    """File below the root with the name of a class in each line, in the order of their values. Null: ADE20K's table, or numbers."""
 
 
 class Jpeg(Section):
@@ -92,28 +155,33 @@ class Jpeg(Section):
 class Dataset(Section):
     """A data set that a scale may use."""
 
-    title: str
-    """Name as a person would write it."""
-    layouts: Annotated[list[Layout], Field(min_length=1)]
-    """How the files may lie on disk; the first that fits what is there is read."""
-    root: str | None
-    """Folder that holds the data, absolute or relative to the project. Null: not on this machine."""
-    train: Split
-    """The training part."""
-    validation: Split
-    """The part that metrics are measured on."""
-    classes: PositiveInt | None
+    title: str = ""
+    """Name as a person would write it; the default is the name that it has here."""
+    layouts: Annotated[list[Layout], BeforeValidator(_listed, json_schema_input_type=Layout | list[Layout])] = Field(default_factory=list)
+    """How the files may lie on disk; the first that fits what is there is read. Empty, the default: every layout is tried."""
+    root: FilledPath | None
+    """Folder that holds the data, absolute or relative to the project; `~` and `$NAMES` of environment variables are filled in.
+    Null: not on this machine."""
+    train: Split = Split(images="train")
+    """The training part. Where it is not given: `train` (or `training`) and, for layout `images`, the whole root."""
+    validation: Split = Split(images="val")
+    """The part that metrics are measured on. Where it is not given: `val` (or `valid`, `validation`, `dev`, `test`) and, for layout
+    `images`, none."""
+    classes: PositiveInt | None = None
     """Number of classes; `prepare` refuses another number. Null: any number."""
-    licence: str
+    licence: str = NOT_STATED
     """Licence or terms of use, in a few words."""
-    source: str
+    source: str = OWNER
     """Where a person gets it."""
     embedded: Embedded | None = None
     """Set when the project draws the data itself; `root` is then where `generate` writes it."""
-    check: Check
+    check: Check = Check()
     """What `prepare` verifies."""
     label_maps: LabelMaps = Field(default_factory=LabelMaps)
     """What the pixels of its label maps stand for, if it has any; the default is ADE20K's way."""
+    annotated: Literal["upright", "stored"] = "upright"
+    """Which pixels boxes, masks and label maps were drawn on where an image has an EXIF orientation. `upright`: on those that viewers
+    show. `stored`: on those that lie in the file; the orientation is then passed over, in training and in evaluation too."""
     limit: PositiveInt | None = None
     """Use only this many images of each part, drawn evenly over the classes. Null: all."""
     short_side: PositiveInt | None = None
@@ -127,6 +195,19 @@ class Dataset(Section):
     @property
     def unused(self) -> set[str]:
         """Fields that nothing is prepared by, the others being what they are."""
+        as_ever = {"annotated"} if self.annotated == "upright" else set()
         if self.short_side is None:
-            return {"copies", "jpeg"}
-        return {"jpeg"} if self.copies == "pixels" else set()
+            return as_ever | {"copies", "jpeg"}
+        return as_ever | {"jpeg"} if self.copies == "pixels" else as_ever
+
+    @property
+    def has_no_labels(self) -> bool:
+        """Whether it surely has none, by its declaration."""
+        return self.layouts == ["images"]
+
+
+def titled(declared: object) -> object:
+    """Data sets as they were read from a file, each with a title."""
+    if not isinstance(declared, dict):
+        return declared
+    return {name: {"title": name, **fields} if isinstance(fields, dict) else fields for name, fields in declared.items()}

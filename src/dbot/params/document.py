@@ -1,12 +1,13 @@
 """The whole of params.yaml, with what it includes, as one typed model."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from dbot.base.errors import UserError
-from dbot.params.datasets import Dataset
+from dbot.base.files import filled_in
+from dbot.params.datasets import Dataset, titled
 from dbot.params.dense import Recipes
 from dbot.params.probes import Analysis, Probes, Transfer
 from dbot.params.rows import COLUMNS, Column, Row
@@ -32,7 +33,7 @@ class Params(Section):
     """Which data set serves which purpose."""
     normalisation: Normalisation
     """Pixel statistics."""
-    datasets: dict[str, Dataset]
+    datasets: Annotated[dict[str, Dataset], BeforeValidator(titled)]
     """Data sets by name."""
     architectures: dict[str, Architecture]
     """Networks by name."""
@@ -125,7 +126,7 @@ def _included(file: Path, whole: Tree) -> list[tuple[str, Path]]:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise UserError(f"{whole.origins[INCLUDE, i].place}: {dotted((INCLUDE, i))} is {name!r}: stands there twice; name it once")
-    return [(whole.origins[INCLUDE, i].place, file.parent / name) for i, name in enumerate(names)]
+    return [(whole.origins[INCLUDE, i].place, file.parent / filled_in(name)) for i, name in enumerate(names)]
 
 
 def _joined(whole: Tree, part: Tree) -> Tree:

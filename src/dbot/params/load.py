@@ -64,13 +64,14 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
         raise UserError(f"{file}: scale is {shown(scale)}: there is no scale of that name; declared under `scales` are: {known}")
 
     tree = document
-    overrides = scales[scale].get("overrides") if isinstance(scales[scale], dict) else None
-    if isinstance(overrides, dict):
-        for key in ("version", INCLUDE, "scale", "scales"):
-            if key in overrides:
-                where = document.origins["scales", scale, "overrides", key].place
-                raise UserError(f"{where}: scales.{scale}.overrides.{key} is not a key: a scale can't override it; take it out")
-        tree = merge(document, document.at("scales", scale, "overrides"))
+    for name in _chain(document, scale):
+        overrides = scales[name].get("overrides") if isinstance(scales[name], dict) else None
+        if isinstance(overrides, dict):
+            for key in ("version", INCLUDE, "scale", "scales"):
+                if key in overrides:
+                    where = document.origins["scales", name, "overrides", key].place
+                    raise UserError(f"{where}: scales.{name}.overrides.{key} is not a key: a scale can't override it; take it out")
+            tree = merge(tree, document.at("scales", name, "overrides"))
     for kind in KINDS:
         tree = _extend(tree, ("recipes", kind))
     tree = expand_sweeps(tree)
@@ -81,6 +82,19 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
     if problems := cross_check(params, scale):
         raise UserError(*lines(file, tree.origins, problems))
     return Resolved(params, scale, tree.origins, file)
+
+
+def _chain(document: Tree, scale: str) -> list[str]:
+    """A scale after the one that it extends, and that after its own."""
+    scales, chain = document.data["scales"], [scale]
+    while isinstance(scales[chain[0]], dict) and (parent := scales[chain[0]].get("extends")) is not None:
+        path = ("scales", chain[0], "extends")
+        if not (isinstance(parent, str) and parent in scales) or parent in chain:
+            reason = "would extend itself" if parent in chain else "does not exist"
+            known = ", ".join(name for name in scales if name not in chain)
+            raise UserError(f"{document.origins[path].place}: {dotted(path)} is {shown(parent)}, which {reason}: scales are: {known}")
+        chain.insert(0, parent)
+    return chain
 
 
 def validated(model: type[Validated], tree: Tree, file: Path) -> Validated:

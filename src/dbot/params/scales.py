@@ -100,6 +100,8 @@ class Scale(Section):
 
     title: str
     """What the scale is for, in one line."""
+    extends: str | None = None
+    """Another scale, on whose overrides those of this one are laid: only what differs from it is given here."""
     overrides: dict[str, Any] = Field(default_factory=dict)
     """Sections of this file, with only the keys that differ at this scale."""
 

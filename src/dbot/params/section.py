@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 
+from dbot.base.files import filled_in
 from dbot.params.source import KeyPath, Origin, dotted
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 ProperFraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+FilledPath = Annotated[str, AfterValidator(filled_in)]
+"""A path in which `~` and `$NAMES` of environment variables are filled in."""
 Pair = Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
 Betas = Annotated[list[Rate], Field(min_length=2, max_length=2)]
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from dbot.params.load import validated
 from dbot.params.scales import Resources
-from dbot.params.section import Section
+from dbot.params.section import FilledPath, Section
 from dbot.params.source import Tree, read_yaml
 
 FILE = Path("site.yaml")
@@ -64,10 +64,10 @@ class Site(Section):
     """Ask for memory (`--mem`). False where the site gives it by cores or GPUs and refuses the option."""
     setup: list[str] = Field(default_factory=list)
     """Shell lines that every job begins with: `module load cuda/12.8`. One that fails ends the job."""
-    container: str | None = None
+    container: FilledPath | None = None
     """Image that jobs run in, when Snakemake is started with `--software-deployment-method apptainer`."""
     scratch: str | None = None
-    """Folder on a disk of the node itself; `$NAMES` of environment variables are filled in. Prepared data are copied there once."""
+    """Folder on a disk of the node itself; `~` and `$NAMES` of environment variables are filled in. Prepared data are copied there once."""
 
     @field_validator("gpu_model")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from dbot.params.section import Section
+from dbot.params.section import FilledPath, Section
 
 
 class Architecture(Section):
@@ -84,7 +84,7 @@ class ReleasedFile(Section):
 class Released(Section):
     """Weights that others released; a row that says `released: <file>` starts from one instead of training."""
 
-    weights_folder: str | None
+    weights_folder: FilledPath | None
     """A folder that holds such files, or the URL of one (a mirror). Null: they are downloaded from where they were published."""
     files: dict[str, ReleasedFile]
     """The files by name."""
@@ -132,7 +132,7 @@ class TimmTeacher(Section):
     kind: Literal["timm"]
     model: str
     """Name in timm's registry, with its tag: `vit_base_patch16_224.dino`."""
-    weights: str
+    weights: FilledPath
     """`hub`: timm fetches them. `random`: it was never trained. Anything else: a local file with them."""
     image_size: PositiveInt
     """Side of the images the teacher sees, in pixels; chosen so that its grid equals the student's."""
@@ -156,7 +156,7 @@ class PackageTeacher(Section):
     """Dotted path of the class or function that builds it: `package.module.Network.create`."""
     arguments: dict[str, Any]
     """What it is called with."""
-    weights: str | None
+    weights: FilledPath | None
     """A file of weights, or the dotted path of a function that gives one's path. Null: it was never trained."""
     module: str
     """Name of the module inside it whose output is taken: a map, or tokens."""
@@ -180,7 +180,7 @@ class FileTeacher(Section):
     """The network of a local file: this project's checkpoints, the published ones, MAE, DINO, DeiT, BEiT, CLIP, timm's."""
 
     kind: Literal["file"]
-    path: str
+    path: FilledPath
     """The file."""
     layout: Layout | None
     """How it names its tensors. Null: its names show it."""

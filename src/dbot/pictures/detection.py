@@ -46,7 +46,7 @@ def detection_gallery(
 
     def tile(one: Ranked) -> Tile:
         path = manifest.root / paths[one.place]
-        image, found = read_image(path), by_image.get(int(objects.image_ids[one.place]), [])
+        image, found = read_image(path, manifest.upright), by_image.get(int(objects.image_ids[one.place]), [])
         pair = (true_objects(objects, one.place), found_objects(found, label_of))
         return Tile([draw_objects(image, part, manifest.classes, SIDE) for part in pair], path.name, f"F1 {one.score:.2f}")
 

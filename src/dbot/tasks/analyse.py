@@ -68,7 +68,9 @@ def _batches(
 ) -> Iterator[Tensor]:
     """This process's share of the validation images, as pixels in 0..1: (B, 3, H, W)."""
     samples = manifest.samples("validation")
-    images = LabelledPixels(manifest.root, samples, some(len(samples), config.images)[processes.rank :: processes.world])
+    if not len(samples):
+        raise UserError(f"{manifest.title!r} has no validation images, which are looked at; name another set under uses.cls")
+    images = LabelledPixels(manifest.root, samples, some(len(samples), config.images)[processes.rank :: processes.world], manifest.upright)
     transform = evaluation_transform(image_size, config.evaluation_resize)
     rounds = [range(start, min(start + batch_per_process, len(images))) for start in range(0, len(images), batch_per_process)]
     pace = Pace(len(images), progress_seconds if processes.leads else float("inf"), "analysed")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
+from dbot.data.folders import images_below
 from dbot.data.images import read_ahead, read_image
-from dbot.data.layouts.imagefolder import SUFFIXES
 from dbot.data.transforms import Transform
 from dbot.params.probes import Pooling
 from dbot.params.scales import Normalisation
@@ -25,20 +25,6 @@ class Features:
     """Of the images, relative to the folder, with ``/``."""
     unreadable: list[str]
     """A line for each image that doesn't decode."""
-
-
-def images_below(folder: Path) -> list[str]:
-    """The image files in a folder and all below it, relative to it, in the order of their names.
-
-    Raises:
-        UserError: it is no folder, or holds none.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: is not a folder; name one that holds images")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()]
-    if not found:
-        raise UserError(f"{folder}: holds no image ({', '.join(SUFFIXES)}); name a folder that does")
-    return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 @torch.no_grad()

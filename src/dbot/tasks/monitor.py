@@ -46,7 +46,7 @@ def monitor(
         samples = manifest.samples(part)
         if (samples.labels < 0).any():
             raise UserError(f"monitor needs the classes of its images, and {manifest.title!r} has none; set monitor to null in the recipe")
-        return LabelledPixels(manifest.root, samples, evenly(samples.labels, about / len(samples), seed))
+        return LabelledPixels(manifest.root, samples, evenly(samples.labels, about / len(samples), seed), manifest.upright)
 
     train, validation = some("train", config.train_images), some("validation", config.validation_images)
     require_neighbours([config.k], len(train), "monitor.k")

@@ -26,13 +26,14 @@ def probe(
     and `linear_converged`, 0 if the solver was cut off before its tolerance was met.
 
     Raises:
-        UserError: the data set has too few training images for the configuration.
+        UserError: the data set has too few training images for the configuration, or images without classes.
     """
+    manifest.require_labels("probe")
     require_neighbours(config.knn.k, manifest.counts["train"], "probes.knn.k")
     train, validation = (
         features(
             describer,
-            LabelledPixels(manifest.root, samples, np.arange(len(samples))),
+            LabelledPixels(manifest.root, samples, np.arange(len(samples)), manifest.upright),
             config.evaluation_resize,
             config.precision,
             processes,

@@ -46,9 +46,9 @@ class CocoSet:
     def __init__(self, folder: Path, declare: Callable[..., Dataset], picture: Callable[..., Path]) -> None:
         self.folder = folder
         self.declare = declare
-        for part in ("train", "val"):
+        for first, part in ((0, "train"), (100, "val")):
             for image in content()["images"]:
-                picture(folder / "set" / part / image["file_name"], size=(WIDTH, HEIGHT), seed=image["id"])
+                picture(folder / "set" / part / image["file_name"], size=(WIDTH, HEIGHT), seed=first + image["id"])
             self.write(part, content())
 
     def write(self, part: str, written: dict[str, Any]) -> None:

@@ -65,4 +65,4 @@ def test_set_without_boxes_is_refused(coco: CocoSet) -> None:
     from dataclasses import replace
 
     with pytest.raises(UserError, match="detection needs layout coco"):
-        read_objects(replace(coco.prepare(), layout="imagefolder"), "train")
+        read_objects(replace(coco.prepare(), layout="imagefolder", annotation_files={}), "train")

@@ -17,6 +17,8 @@ BROKEN: dict[str, dict[str, Any]] = {
     "empty box": {"bbox": [2, 3, 6, 0]},
     "box outside its image": {"bbox": [-9, 3, 6, 6]},
     "undecodable mask": {"segmentation": {"size": [12, 16], "counts": [5, 5]}},
+    "mask without a pixel": {"segmentation": {"size": [12, 16], "counts": [192]}},
+    "box or mask as shares": {"bbox": [0.1, 0.2, 0.3, 0.4], "segmentation": [[0.1, 0.2, 0.4, 0.2, 0.4, 0.6, 0.1, 0.6]]},
 }
 
 
@@ -136,3 +138,98 @@ def test_what_is_no_annotation_is_named(coco: CocoSet, entry: Any) -> None:
     coco.write("train", {**content(), "annotations": [entry]})
     with pytest.raises(UserError, match=r"train\.json: is not a COCO annotation file"):
         coco.prepare("skip")
+
+
+class TestShares:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"bbox": [0.1, 0.2, 0.3, 0.4], "segmentation": [[0.1, 0.2, 0.4, 0.2, 0.4, 0.6, 0.1, 0.6]]},
+            {"bbox": [0.0, 0.0, 1.0, 1.0]},
+            {"segmentation": [[0.1, 0.2, 0.4, 0.2, 0.4, 0.6, 0.1, 0.6]]},
+        ],
+        ids=["both", "the box", "the polygon"],
+    )
+    def test_are_asked_about_and_never_learnt_in_silence(self, coco: CocoSet, changes: dict[str, Any]) -> None:
+        written = content()
+        written["annotations"] = [annotation(entry["id"], entry["image_id"], **changes) for entry in written["annotations"]]
+        coco.write("train", written)
+        with pytest.raises(UserError, match="of the image\\?") as error:
+            coco.prepare()
+        assert "\n" not in str(error.value)
+        with pytest.raises(UserError, match=r"train\.json has no usable object"):
+            coco.prepare("skip")
+
+    def test_a_speck_is_counted_and_evaluated(self, coco: CocoSet, capsys: pytest.CaptureFixture[str]) -> None:
+        written = content()
+        written["annotations"].append(annotation(77, 3, bbox=[4.1, 5.1, 0.3, 0.3], segmentation=[[4.1, 5.1, 4.4, 5.1, 4.4, 5.4]]))
+        coco.write("train", written)
+        manifest = coco.prepare()
+        assert manifest.defects == {}
+        assert len(ground_truth(manifest, "train")["annotations"]) == 7
+        assert "train.json: 1 masks are too small to have a pixel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("segmentation", [[], [[]], {}, None, [[10, 10, 12, 12]]])
+@pytest.mark.parametrize("annotations", ["refuse", "skip"])
+def test_boxes_alone_are_refused_for_what_they_are(coco: CocoSet, segmentation: Any, annotations: str) -> None:
+    written = content()
+    written["annotations"] = [{**entry, "segmentation": segmentation} for entry in written["annotations"]]
+    coco.write("train", written)
+    with pytest.raises(UserError, match=r"train\.json: none of the 6 annotations has a mask, only boxes, and the detector learns masks"):
+        coco.prepare(annotations)
+
+
+def test_nothing_but_crowds_is_said(coco: CocoSet) -> None:
+    written = content()
+    written["annotations"] = [{**entry, "iscrowd": 1} for entry in written["annotations"]]
+    coco.write("train", written)
+    with pytest.raises(UserError, match="all 6 usable annotations are crowds"):
+        coco.prepare()
+
+
+class TestNumbersInQuotes:
+    def quoted(self, coco: CocoSet, **keys: tuple[str, ...]) -> None:
+        for part in ("train", "val"):
+            written = content()
+            for section, names in keys.items():
+                written[section] = [{**entry, **{key: str(entry[key]) for key in names}} for entry in written[section]]
+            coco.write(part, written)
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {"images": ("id",), "annotations": ("image_id",)},
+            {"annotations": ("image_id",)},
+            {"annotations": ("category_id",)},
+            {"categories": ("id",)},
+            {"images": ("height", "width")},
+        ],
+    )
+    def test_are_numbers(self, coco: CocoSet, keys: dict[str, tuple[str, ...]]) -> None:
+        sound = coco.prepare(out="sound")
+        objects, truth = read_objects(sound, "train"), ground_truth(sound)
+        self.quoted(coco, **keys)
+        manifest = coco.prepare()
+        assert manifest.rows("train", "validation") == sound.rows("train", "validation")
+        assert read_objects(manifest, "train").boxes.tolist() == objects.boxes.tolist()
+        assert read_objects(manifest, "train").labels.tolist() == objects.labels.tolist()
+        assert ground_truth(manifest) == truth
+
+    def test_sizes_as_floats_are_sizes(self, coco: CocoSet) -> None:
+        written = content()
+        written["images"] = [{**image, "height": float(image["height"]), "width": float(image["width"])} for image in written["images"]]
+        coco.write("train", written)
+        assert coco.prepare().defects == {}
+
+    @pytest.mark.parametrize(
+        ("number", "said"), [("IMG_7", "ids are text, such as 'IMG_7'"), (2**63 + 5, "larger than 64 bits hold"), (1.5, "1.5")]
+    )
+    def test_what_is_no_number_is_said(self, coco: CocoSet, number: Any, said: str) -> None:
+        written = content()
+        written["images"][0]["id"] = number
+        coco.write("train", written)
+        with pytest.raises(UserError, match=said) as error:
+            coco.prepare()
+        assert len(error.value.problems) == 1
+        assert "\n" not in str(error.value)

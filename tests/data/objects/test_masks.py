@@ -66,6 +66,7 @@ def test_no_object_no_mask() -> None:
         ([[1, 1, 3, 1e9, 2, 2]], "far beyond the image"),
         ({"counts": "04"}, "for None"),
         ({"size": [4, 5], "counts": [16]}, "for [4, 5]"),
+        ({"size": [4, 4], "counts": "b'04'"}, "Python's text of bytes"),
         ({"size": [4, 4], "counts": 7}, "neither a string"),
         ({"size": [4, 4], "counts": [1.5, 14.5]}, "neither a string"),
         ({"size": [4, 4], "counts": [20, -4]}, "cover 16 pixels"),
@@ -79,6 +80,24 @@ def test_no_object_no_mask() -> None:
 def test_what_cannot_be_decoded_says_why(segmentation: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         masks.compressed(segmentation, 4, 4)
+
+
+def test_sizes_as_floats_are_sizes() -> None:
+    assert masks.compressed({"size": [4.0, 6.0], "counts": [3, 2, 19]}, 4, 6) == masks.compressed(
+        {"size": [4, 6], "counts": [3, 2, 19]}, 4, 6
+    )
+
+
+def test_exchanged_sides_are_said() -> None:
+    with pytest.raises(ValueError, match="height and width are exchanged"):
+        masks.compressed({"size": [6, 4], "counts": [24]}, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "has"), [(None, 0), ([], 0), ([[]], 0), ({}, 0), ([[1, 1, 9, 9]], 0), ([[0] * 6], 1), ({"size": 1}, 1)]
+)
+def test_a_box_alone_has_no_outline(segmentation: Any, has: int) -> None:
+    assert masks.has_outline(segmentation) == bool(has)
 
 
 @given(st.binary(max_size=12))

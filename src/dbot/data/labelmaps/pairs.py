@@ -27,6 +27,7 @@ class Pairs:
         samples = manifest.samples(part)
         chosen = np.arange(len(samples)) if chosen is None else chosen
         self.root = manifest.root
+        self.upright = manifest.upright
         self.paths = samples.paths[chosen]
         self.maps = samples.annotations[chosen]
         self.label_maps = manifest.label_maps or LabelMaps()
@@ -50,7 +51,7 @@ class Pairs:
 
     def _read(self, number: int) -> Pair:
         path = self.root / self.maps[number]
-        image, values_HW = read_image(self.root / self.paths[number]), read_label_map(path)
+        image, values_HW = read_image(self.root / self.paths[number], self.upright), read_label_map(path)
         if values_HW.shape != image.shape[1:]:
             raise UserError(f"{path}: has {tuple(values_HW.shape)} pixels, its image {tuple(image.shape[1:])}; mend or remove the pair")
         return image, classes_of(values_HW, self.label_maps, self.classes, path)

@@ -14,7 +14,7 @@ TEST_FLAG = {"train": 0, "test": 1}
 
 
 def needs(dataset: Dataset) -> str:
-    return f"{ANNOTATIONS} beside the folder of images that it names"
+    return f"{ANNOTATIONS}, which lists both parts, beside the folder of images that it names (the devkit's two files are another release)"
 
 
 def fits(root: Path, dataset: Dataset) -> bool:

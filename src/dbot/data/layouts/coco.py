@@ -1,10 +1,11 @@
-"""Layout `coco`: a folder of images and a JSON file of objects for each part (COCO 2017)."""
+"""Layout `coco`: a folder of images and a JSON file of objects for each part (COCO 2017), unpacked or in the zips of the download."""
 
 from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_json, understood
+from dbot.data.layouts.annotations import by_id, read_coco, require_own_files, understood
+from dbot.data.layouts.files import Files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -15,10 +16,7 @@ def needs(dataset: Dataset) -> str:
 
 
 def fits(root: Path, dataset: Dataset) -> bool:
-    splits = (dataset.train, dataset.validation)
-    return all(
-        (root / split.images).is_dir() and split.annotations is not None and (root / split.annotations).is_file() for split in splits
-    )
+    return _found(root, dataset) is not None
 
 
 def read(place: Place) -> Listing:
@@ -26,24 +24,35 @@ def read(place: Place) -> Listing:
 
     What the annotations say, and whether the images are there, `dbot.data.objects.audit` looks at.
     """
+    found = _found(place.root, place.dataset) or Files(place.root)
     classes: dict[Part, dict[int, str]] = {}
     samples: dict[Part, list[Sample]] = {}
     files = {part: place.annotations(part) for part in PARTS}
     for part in PARTS:
-        path, folder = place.root / files[part], place.split(part).images
-        content = read_json(path, ("images", "annotations", "categories"))
+        path, folder = found.root / files[part], place.split(part).images
+        content = read_coco(path, found.read(files[part]))
         images = by_id(content["images"], "images", path)
+        require_own_files(images, path)
         categories = by_id(content["categories"], "categories", path)
         with understood(path, "a COCO annotation file"):
             classes[part] = {number: str(category["name"]) for number, category in categories.items()}
             samples[part] = [
-                Sample(f"{folder}/{image['file_name']}", NO_LABEL, str(number), _stated_size(image)) for number, image in images.items()
+                Sample(f"{folder}/{image['file_name']}", NO_LABEL, str(number), stated_size(image)) for number, image in images.items()
             ]
     if classes["train"] != classes["validation"]:
-        raise UserError(f"{place.root / files['validation']}: lists other categories than {place.root / files['train']}; restore both")
-    return Listing(list(classes["train"].values()), samples, annotation_files=files)
+        raise UserError(f"{found.root / files['validation']}: lists other categories than {found.root / files['train']}; restore both")
+    packed = found.packed([*files.values(), *(sample.path for part in PARTS for sample in samples[part])])
+    return Listing(list(classes["train"].values()), samples, annotation_files=files, packed=packed, below=found.base)
 
 
-def _stated_size(image: dict[str, Any]) -> tuple[int, int] | None:
+def _found(root: Path, dataset: Dataset) -> Files | None:
+    splits = (dataset.train, dataset.validation)
+    if any(split.annotations is None for split in splits):
+        return None
+    return Files.holding(root, lambda files: all(files.has_folder(split.images) and files.has(split.annotations or "") for split in splits))
+
+
+def stated_size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width in pixels that COCO's entry of an image states, if it does."""
     height, width = image.get("height"), image.get("width")
     return (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_json, understood
+from dbot.data.layouts.annotations import by_id, read_json, require_own_files, understood, whole
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -25,10 +25,11 @@ def read(place: Place) -> Listing:
         path = place.root / place.annotations(part)
         content = read_json(path, ("images", "annotations", "categories"))
         images = by_id(content["images"], "images", path)
+        require_own_files(images, path)
         with understood(path, "an annotation file of iNaturalist"):
             classes[part] = {number: str(entry["name"]) for number, entry in by_id(content["categories"], "categories", path).items()}
             position = {number: label for label, number in enumerate(classes[part])}
-            label_of = {int(entry["image_id"]): position[int(entry["category_id"])] for entry in content["annotations"]}
+            label_of = {whole(entry["image_id"]): position[whole(entry["category_id"])] for entry in content["annotations"]}
             samples[part] = [Sample(str(image["file_name"]), label_of[number]) for number, image in images.items()]
     if classes["train"] != classes["validation"]:
         raise UserError(

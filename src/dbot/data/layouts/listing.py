@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,10 @@ class Sample(NamedTuple):
     """Label map, relative to the root, or COCO's image id."""
     size: tuple[int, int] | None = None
     """Height and width in pixels, where an annotation file states them."""
+
+
+Read = Callable[[], bytes]
+"""Gives the bytes of a file that lies inside an archive; safe to call from several threads."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,13 @@ class Listing:
     label_maps: bool = False
     """Whether `annotation` names a label map."""
     packed: Mapping[str, Any] = field(default_factory=dict)
-    """Images that lie inside an archive, by path: uint8 arrays (H, W, 3). They need a prepared copy."""
+    """Files that lie inside an archive, or were converted, by path: uint8 images (H, W, 3), or a `Read`. They need a prepared copy."""
+    below: str = ""
+    """Folder below the root that all paths are relative to, where the set lies deeper than its root says."""
+    parts: tuple[Part, ...] = PARTS
+    """The parts that must have images: images without labels may lack a validation part."""
+    left_out: list[str] = field(default_factory=list)
+    """What was passed over in the folders, a line each."""
 
 
 def limited(samples: list[Sample], limit: int | None) -> list[Sample]:

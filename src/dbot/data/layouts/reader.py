@@ -1,12 +1,33 @@
 """Finding the reader of what lies at a root."""
 
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Protocol
 
 from dbot.base.errors import UserError
-from dbot.data.layouts import cars, cifar, coco, flowers, imagefolder, inat, labelmaps
-from dbot.data.layouts.listing import PARTS, Listing, Place
-from dbot.params.datasets import Dataset, Layout
+from dbot.data.folders import SUFFIXES, is_utf8
+from dbot.data.layouts import (
+    cars,
+    cifar,
+    coco,
+    coco_roboflow,
+    flowers,
+    imagefolder,
+    imagenet_kaggle,
+    imagenet_tars,
+    images,
+    inat,
+    labelmaps,
+    parquet,
+    tiny_imagenet,
+    voc,
+    webdataset,
+    yolo,
+)
+from dbot.data.layouts.hints import folders, hint, kind_of
+from dbot.data.layouts.listing import PARTS, Listing, Part, Place
+from dbot.params.datasets import Dataset, Layout, Split
 
 
 class Reader(Protocol):
@@ -23,6 +44,11 @@ class Reader(Protocol):
 
 
 READERS: dict[Layout, Reader] = {
+    "tiny-imagenet": tiny_imagenet,
+    "imagenet-kaggle": imagenet_kaggle,
+    "coco-roboflow": coco_roboflow,
+    "yolo": yolo,
+    "voc": voc,
     "imagefolder": imagefolder,
     "coco": coco,
     "labelmaps": labelmaps,
@@ -30,7 +56,63 @@ READERS: dict[Layout, Reader] = {
     "cars": cars,
     "flowers": flowers,
     "inat": inat,
+    "imagenet-tars": imagenet_tars,
+    "parquet": parquet,
+    "webdataset": webdataset,
+    "images": images,
 }
+"""Those that are told by more signs stand before those that would take the same for theirs; in this order they are tried where a
+declaration names no layouts."""
+LAST: Layout = "images"
+"""Fits any folder."""
+ANNOTATED: tuple[Layout, ...] = ("coco", "labelmaps", "inat")
+"""Layouts that read what `annotations` of a part names; the others would pass over it."""
+
+Folders = Mapping[Part, str]
+"""`images` of the parts."""
+PART_FOLDERS: Mapping[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev", "test"),
+}
+"""How the folders of parts are called, in any case, where a declaration doesn't say."""
+SUBSETS: Mapping[Layout, tuple[Folders, ...]] = {
+    "cifar": ({"train": "train", "validation": "test"},),
+    "cars": ({"train": "train", "validation": "test"},),
+    "flowers": ({"train": "trnid+valid", "validation": "tstid"},),
+    "voc": ({"train": "Segmentation/train", "validation": "Segmentation/val"}, {"train": "train", "validation": "val"}),
+    "parquet": ({"train": "train", "validation": "val"}, {"train": "train", "validation": "test"}),
+    "webdataset": ({"train": "train", "validation": "val"}, {"train": "train", "validation": "test"}),
+}
+"""How layouts whose files name the parts may call them, the likeliest first."""
+
+
+class _Fit(NamedTuple):
+    """A layout that fits."""
+
+    layout: Layout
+    dataset: Dataset
+    """The declaration, with those folders of parts that it doesn't state."""
+
+
+class _Found(NamedTuple):
+    """What reads a data set, and from where."""
+
+    layout: Layout
+    place: Place
+    below: str
+    """Where that lies below the root that is declared."""
+
+
+def found_out(name: str, dataset: Dataset) -> Dataset:
+    """A declaration with layouts and folders that it doesn't name as they are found at its root.
+
+    Raises:
+        UserError: there is no root, or nothing there fits.
+    """
+    if dataset.embedded is not None:
+        return dataset
+    found = _found(name, dataset)
+    return found.place.dataset if dataset.layouts else found.place.dataset.model_copy(update={"layouts": [found.layout]})
 
 
 def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
@@ -39,6 +121,20 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
     Raises:
         UserError: there is no root, nothing there fits, or it isn't what params.yaml says.
     """
+    layout, place, below = _found(name, dataset)
+    if below:
+        print(f"{dataset.root}: what {place.key()} names lies one level down, in {below}/, and is read from there", flush=True)
+    try:
+        listing = READERS[layout].read(place)
+    except UserError as error:
+        other = kind_of(place, READERS) if layout == "imagefolder" else None
+        raise UserError(f"{error}; or, since this looks like {other}") if other else error from None
+    listing = replace(listing, below=str(PurePosixPath(below, listing.below)) if below else listing.below)
+    _check(place, listing)
+    return layout, listing
+
+
+def _found(name: str, dataset: Dataset) -> _Found:
     if dataset.root is None:
         raise UserError(
             f"datasets.{name}.root is null: get {dataset.title} from {dataset.source}; "
@@ -49,15 +145,69 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
         raise UserError(
             f"{place.root}: is no folder, but {place.key('root')} names it; get the data from {dataset.source}, or mend the key"
         )
-    for layout in dataset.layouts:
-        if READERS[layout].fits(place.root, dataset):
-            listing = READERS[layout].read(place)
-            _check(place, listing)
-            return layout, listing
-    wanted = "; or ".join(f"{READERS[layout].needs(dataset)} (layout {layout})" for layout in dataset.layouts)
-    raise UserError(
-        f"{place.root}: doesn't hold what {place.key()} needs, which is {wanted}; get it from {dataset.source}, or mend {place.key('root')}"
-    )
+    fit, below = _fitting(place.root, dataset), ""
+    # Without labels anything would do, so where no layout is named it is worth a look whether labels lie in the one folder there.
+    if fit is None or (not dataset.layouts and fit.layout == LAST and _holds_one_folder(place.root)):
+        deeper = _one_level_down(place.root, dataset)
+        below, fit = deeper if deeper is not None else (below, fit)
+    if fit is None:
+        known = replace(place, dataset=_with_parts(dataset, _usual(place.root)))
+        wanted = "; or ".join(f"{READERS[layout].needs(known.dataset)} (layout {layout})" for layout in _meant(dataset))
+        raise UserError(f"{place.root}: {hint(known, READERS)}; {place.key()} needs {wanted}; get it from {dataset.source}")
+    return _Found(fit.layout, replace(place, root=place.root / below, dataset=fit.dataset), below)
+
+
+def _fitting(root: Path, dataset: Dataset) -> _Fit | None:
+    """The first layout that fits what lies there."""
+    for layout in _meant(dataset):
+        for filled in _filled(root, layout, dataset):
+            if READERS[layout].fits(root, filled) and (dataset.layouts or _shows_labels(root, layout, filled)):
+                return _Fit(layout, filled)
+    return None
+
+
+def _meant(dataset: Dataset) -> Sequence[Layout]:
+    """The layouts to try. Where none is named, all are; with annotations, none that would pass over them."""
+    stated = any(split.annotations for split in (dataset.train, dataset.validation))
+    return dataset.layouts or (ANNOTATED if stated else list(READERS))
+
+
+def _shows_labels(root: Path, layout: Layout, dataset: Dataset) -> bool:
+    """Whether a layout that nobody named has what it takes to be read: flat folders of parts are images without labels."""
+    if layout == "imagefolder":
+        return imagefolder.has_class_folders(root, dataset)
+    return layout != "imagenet-kaggle" or imagenet_kaggle.has_solution(root)
+
+
+def _filled(root: Path, layout: Layout, dataset: Dataset) -> list[Dataset]:
+    """A declaration with the folders of the parts that it doesn't state, as a layout may call them, the likeliest first.
+
+    Which folders there are decides nothing for images without labels: all are read, but those that are stated apart.
+    """
+    return [dataset] if layout == LAST else [_with_parts(dataset, called) for called in SUBSETS.get(layout) or [_usual(root)]]
+
+
+def _usual(root: Path) -> Folders:
+    """The folders of a root that are called as those of parts are."""
+    below = {name.lower(): name for name in folders(root)}
+    known = {part: [below[name] for name in PART_FOLDERS[part] if name in below] for part in PARTS}
+    return {part: names[0] for part, names in known.items() if names}
+
+
+def _with_parts(dataset: Dataset, called: Folders) -> Dataset:
+    unstated = {part: folder for part, folder in called.items() if part not in dataset.model_fields_set}
+    return dataset.model_copy(update={part: Split(images=folder) for part, folder in unstated.items()})
+
+
+def _one_level_down(root: Path, dataset: Dataset) -> tuple[str, _Fit] | None:
+    """The folder of the root in which the set lies, if there is exactly one; where no layout is named, with labels."""
+    fits = [(name, fit) for name in folders(root) if (fit := _fitting(root / name, dataset))]
+    found = [(name, fit) for name, fit in fits if dataset.layouts or fit.layout != LAST]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds_one_folder(root: Path) -> bool:
+    return len(folders(root)) == 1 and not any(path.name.lower().endswith(SUFFIXES) for path in root.iterdir())
 
 
 def _check(place: Place, listing: Listing) -> None:
@@ -74,7 +224,7 @@ def _check(place: Place, listing: Listing) -> None:
                 f"{place.root / split.images}: {part} has {len(samples)} images, {place.key(part, 'count')} says {split.count}; "
                 f"complete the data from {place.dataset.source}, or set {place.key(part, 'count')}: null if another number is meant"
             )
-        if not samples:
+        if not samples and part in listing.parts:
             raise UserError(f"{place.root / split.images}: {part} has no images; get them from {place.dataset.source}")
         for sample in samples:
             _check_name(place, sample.path)
@@ -82,15 +232,7 @@ def _check(place: Place, listing: Listing) -> None:
 
 def _check_name(place: Place, path: str) -> None:
     """Names go into a table of lines and tabs, and below the folder of a prepared copy."""
-    if any(character in path for character in "\t\n\r") or not _is_utf8(path):
+    if any(character in path for character in "\t\n\r") or not is_utf8(path):
         raise UserError(f"{place.root}: the file name {path!r} holds a tab, a line break or bytes that are not UTF-8; rename it")
     if path.startswith("/") or ".." in path.split("/"):
         raise UserError(f"{place.root}: an annotation names the image {path!r}, which leads out of the root; mend the annotation")
-
-
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -11,13 +11,11 @@ import torch
 
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_json
+from dbot.data.layouts.annotations import by_id, read_coco
 from dbot.data.layouts.listing import Part
 from dbot.data.manifest import Manifest
 from dbot.data.objects import masks
 from dbot.data.objects.transforms import Target
-
-SECTIONS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True)
@@ -132,10 +130,10 @@ def ground_truth(manifest: Manifest, part: Part = "validation") -> dict[str, Any
 
 
 def _content(manifest: Manifest, part: Part) -> dict[str, list[dict[str, Any]]]:
-    if manifest.layout != "coco":
+    if part not in manifest.annotation_files:
         raise UserError(f"{manifest.folder}: is a data set of layout {manifest.layout}, which has no boxes; detection needs layout coco")
     path = _path(manifest, part)
-    content = read_json(path, SECTIONS)
+    content = read_coco(path)
     if file_digest(path) != manifest.annotation_files[part]["sha256"]:
         raise UserError(f"{path}: has changed since the data set was prepared; run `dbot prepare` again")
     return content

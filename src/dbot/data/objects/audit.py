@@ -1,11 +1,14 @@
 """What is wrong with a COCO file, found before any GPU hour is spent on it."""
 
+from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dbot.data.layouts.annotations import read_json, understood
+from dbot.base.errors import UserError
+from dbot.data.layouts.annotations import read_coco, understood
 from dbot.data.layouts.listing import Part, Sample
 from dbot.data.objects import masks
 
@@ -20,7 +23,12 @@ Kind = Literal[
     "empty box",
     "box outside its image",
     "undecodable mask",
+    "mask without a pixel",
+    "box or mask as shares",
 ]
+
+SPECK = 2.0
+"""Pixels up to which a box may be wide or high whose mask has no pixel: sets have objects so small, which count in evaluation."""
 
 
 class Defect(NamedTuple):
@@ -45,17 +53,23 @@ class Audit:
     """Annotations of the images at hand that are usable and cover many objects."""
     without: int
     """Images at hand that have no target."""
+    by_class: list[int]
+    """The objects of each class, in the order of category ids."""
+    specks: int
+    """Annotations among them that are too small for their mask to have a pixel: no training learns them."""
 
 
-def usable_images(root: Path, file: str, part: Part, samples: list[Sample]) -> tuple[list[Sample], list[Defect]]:
-    """The images that are there and whose size the file states, and what is wrong with the others."""
+def usable_images(
+    root: Path, file: str, part: Part, samples: list[Sample], packed: Container[str] = ()
+) -> tuple[list[Sample], list[Defect]]:
+    """The images that are there, on disk or ``packed`` into archives, and whose size the file states, and what is wrong with the others."""
     there: dict[Path, set[str]] = {}
     usable, defects = [], []
     for sample in samples:
         path = root / sample.path
         if path.parent not in there:
             there[path.parent] = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set()
-        if path.name not in there[path.parent]:
+        if path.name not in there[path.parent] and sample.path not in packed:
             defects.append(Defect("missing image", part, f"{path}: is missing, but image {sample.annotation} of {file} names it"))
         elif sample.size is None:
             defects.append(Defect("image without size", part, f"{root / file}: image {sample.annotation} states no height and width"))
@@ -64,7 +78,7 @@ def usable_images(root: Path, file: str, part: Part, samples: list[Sample]) -> t
     return usable, defects
 
 
-def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
+def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes | None = None) -> Audit:
     """Look at every annotation of these images, and at those of images that the file doesn't list.
 
     Args:
@@ -72,35 +86,53 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample]) -> Audit:
         file: the annotation file, below the root.
         part: whose file it is.
         samples: the images at hand, each with its size.
+        raw: the file's bytes, where it isn't on disk.
 
     A box may reach over the border of its image, where it is cut; something of it must lie inside.
 
     Raises:
-        UserError: the file can't be read.
+        UserError: the file can't be read, or none of its annotations has a mask.
     """
-    content = read_json(root / file, ("images", "annotations", "categories"))
-    defects, objects, crowds, with_target = list[Defect](), 0, 0, set[int]()
+    content = read_coco(root / file, raw)
+    defects, crowds, with_target = list[Defect](), 0, set[int]()
+    by_category = Counter[int]()
     with understood(root / file, "a COCO annotation file"):
         known = _Known(
-            listed={int(image["id"]) for image in content["images"]},
-            categories={int(category["id"]) for category in content["categories"]},
+            listed={image["id"] for image in content["images"]},
+            categories={category["id"] for category in content["categories"]},
             sizes={int(sample.annotation): sample.size for sample in samples if sample.size is not None},
         )
         for position, entry in enumerate(content["annotations"]):
-            image = entry.get("image_id")
+            image: Any = entry.get("image_id")
             if image in known.listed and image not in known.sizes:
                 continue
             fault = _first_fault(entry, known)
             if fault is not None:
-                kind, reason = fault
                 where = f"{root / file}: annotation {entry.get('id')} of image {image} (place {position} of the list)"
-                defects.append(Defect(kind, part, f"{where} {reason}", position))
+                where += f", from {entry['origin']}," if "origin" in entry else ""
+                defects.append(Defect(fault.kind, part, f"{where} {fault.reason}", position))
             elif entry.get("iscrowd"):
                 crowds += 1
             else:
-                objects += 1
-                with_target.add(int(entry["image_id"]))
-    return Audit(defects, objects, crowds, len(samples) - len(with_target))
+                by_category[entry["category_id"]] += 1
+                with_target.add(image)
+        _require_masks(root / file, content["annotations"])
+    return Audit(
+        defects,
+        by_category.total(),
+        crowds,
+        len(samples) - len(with_target),
+        [by_category[number] for number in sorted(known.categories)],
+        len(known.specks),
+    )
+
+
+def _require_masks(path: Path, annotations: list[dict[str, Any]]) -> None:
+    if annotations and not any(masks.has_outline(entry.get("segmentation")) for entry in annotations):
+        raise UserError(
+            f"{path}: none of the {len(annotations)} annotations has a mask, only boxes, and the detector learns masks: "
+            "export them as polygons or run lengths, or have a segmenter draw them from the boxes"
+        )
 
 
 def skipped_annotations(defects: list[Defect]) -> dict[str, list[int]]:
@@ -123,37 +155,61 @@ class _Known:
     """By id, height and width of the images at hand."""
     ids: set[Any] = field(default_factory=set)
     """Ids of the annotations before."""
+    specks: list[Any] = field(default_factory=list)
+    """Ids of those among them that are too small for their mask to have a pixel."""
 
 
-def _first_fault(entry: dict[str, Any], known: _Known) -> tuple[Kind, str] | None:
+class _Fault(NamedTuple):
+    kind: Kind
+    reason: str
+
+
+def _first_fault(entry: dict[str, Any], known: _Known) -> _Fault | None:
     """What is wrong with an annotation, if anything, and why."""
     image, category, number = entry.get("image_id"), entry.get("category_id"), entry.get("id")
     if image not in known.listed:
-        return "unknown image", "names an image that the file doesn't list"
+        return _Fault("unknown image", "names an image that the file doesn't list")
     if category not in known.categories:
-        return "unknown category", f"is of category {category}, which the file doesn't list"
+        return _Fault("unknown category", f"is of category {category}, which the file doesn't list")
     if number in known.ids:
-        return "duplicate id", "has the id of one before it"
+        return _Fault("duplicate id", "has the id of one before it")
     if number is not None:
         known.ids.add(number)
-    height, width = known.sizes[int(image)]
+    height, width = known.sizes[image]
     fault = _box_fault(entry.get("bbox"), height, width)
     if fault is not None:
         return fault
     try:
-        masks.compressed(entry.get("segmentation"), height, width)
+        counts = masks.compressed(entry.get("segmentation"), height, width)
     except ValueError as error:
-        return "undecodable mask", f"has a mask that can't be decoded: {error}"
+        return _Fault("undecodable mask", f"has a mask that can't be decoded: {error}")
+    area = masks.area(counts, height, width)
+    fault = _place_fault(entry["bbox"], entry["segmentation"], area)
+    if fault is None and not area:
+        known.specks.append(number)
+    return fault
+
+
+def _place_fault(box: list[float], segmentation: Any, area: int) -> _Fault | None:
+    """What is wrong with a box and its mask of so many pixels, each of which is sound by itself."""
+    if max(box) <= 1 and area != 1:
+        return _Fault("box or mask as shares", f"has the box {box}: is this a share of the image? Boxes are in pixels")
+    if area:
+        return None
+    if isinstance(segmentation, list) and all(0 <= float(value) <= 1 for polygon in segmentation for value in polygon):
+        return _Fault("box or mask as shares", "has a polygon from 0 to 1: are these shares of the image? Polygons are in pixels")
+    if min(box[2:]) > SPECK:
+        return _Fault("mask without a pixel", f"has a mask without a pixel, and the box {box}")
     return None
 
 
-def _box_fault(box: Any, height: int, width: int) -> tuple[Kind, str] | None:
+def _box_fault(box: Any, height: int, width: int) -> _Fault | None:
     numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) and isfinite(side) for side in box)
     if not numbers:
-        return "broken box", f"has the box {box}; four numbers make one: left, top, width, height"
+        return _Fault("broken box", f"has the box {box}; four numbers make one: left, top, width, height")
     left, top, box_width, box_height = box
     if box_width <= 0 or box_height <= 0:
-        return "empty box", f"has the box {box}, whose width or height is not above 0"
+        return _Fault("empty box", f"has the box {box}, whose width or height is not above 0")
     if left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0:
-        return "box outside its image", f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels"
+        return _Fault("box outside its image", f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels")
     return None

@@ -43,7 +43,7 @@ class TrainingObjects(Dataset[tuple[Tensor, Target]]):
         self.chosen = self.objects.with_targets()
         if not len(self.chosen):
             raise UserError(f"{manifest.root / manifest.annotation_files['train']['path']}: no training image has an object")
-        self.pixels = LabelledPixels(manifest.root, manifest.samples("train"), self.chosen)
+        self.pixels = LabelledPixels(manifest.root, manifest.samples("train"), self.chosen, manifest.upright)
         self.transform = training_transform(augmentation)
         self.seed = seed
 
@@ -68,7 +68,7 @@ class ValidationViews(Dataset[tuple[Tensor, Origin]]):
     def __init__(self, manifest: Manifest, inference: DetectInference, rank: int = 0, world: int = 1) -> None:
         samples = manifest.samples("validation")
         chosen = np.arange(rank, len(samples), world)
-        self.pixels = LabelledPixels(manifest.root, samples, chosen)
+        self.pixels = LabelledPixels(manifest.root, samples, chosen, manifest.upright)
         self.image_ids = samples.annotations[chosen]
         self.inference = inference
 

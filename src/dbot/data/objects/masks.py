@@ -55,6 +55,13 @@ def area(counts: bytes, height: int, width: int) -> int:
     return int(coco.area({"size": [height, width], "counts": counts}))
 
 
+def has_outline(segmentation: Any) -> bool:
+    """Whether there is anything that could be a mask: run lengths, or a polygon of three points or more."""
+    if isinstance(segmentation, list):
+        return any(not isinstance(polygon, list) or len(polygon) >= 6 for polygon in segmentation)
+    return bool(segmentation)
+
+
 def _check_polygon(polygon: Any, height: int, width: int) -> None:
     try:
         points = np.array(polygon, dtype=np.float64)
@@ -71,7 +78,10 @@ def _check_polygon(polygon: Any, height: int, width: int) -> None:
 def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> bytes:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if size != [height, width]:
-        raise ValueError(f"its run lengths are for {size} (height, width), the image has {[height, width]}")
+        exchanged = "; height and width are exchanged" if size == [width, height] else ""
+        raise ValueError(f"its run lengths are for {size} (height, width), the image has {[height, width]}{exchanged}")
+    if isinstance(counts, str) and counts.startswith(("b'", 'b"')):
+        raise ValueError("its counts are Python's text of bytes (b'...'); decode them before they are written")
     if isinstance(counts, str | bytes):
         text = counts.encode() if isinstance(counts, str) else counts
         runs = _run_lengths(text)
@@ -83,7 +93,7 @@ def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> bytes:
         raise ValueError(f"its run lengths cover {sum(runs)} pixels, the image has {height * width}")
     if text is not None:
         return text
-    encoded: bytes = coco.frPyObjects({"size": size, "counts": counts}, height, width)["counts"]
+    encoded: bytes = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
     return encoded
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from dbot.base.errors import UserError
+from dbot.data.folders import images_below
 from dbot.data.images import read_ahead, read_image
-from dbot.tasks.embed import images_below
 from dbot.tasks.features import Pace
 
 SIDE = 1024

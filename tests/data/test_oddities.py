@@ -1,0 +1,202 @@
+"""What is sound in form and odd in meaning is refused or said, and taken back by the key that the line names."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dbot.base.errors import UserError
+from dbot.data.prepare import Prepared, prepared
+from dbot.params.datasets import Check, Dataset, LabelMaps, Oddity, Split
+
+Declare = Callable[..., Dataset]
+Picture = Callable[..., Path]
+Read = Callable[..., Prepared]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def run(dataset: Dataset, *meant: Oddity) -> Prepared:
+        check = dataset.check.model_copy(update={"meant": list(meant)})
+        return prepared("it", dataset.model_copy(update={"check": check}), tmp_path / "out", tmp_path / "copy", 2, 1e9)
+
+    return run
+
+
+@pytest.fixture
+def refusal(read: Read) -> Callable[..., str]:
+    def run(dataset: Dataset, *meant: Oddity) -> str:
+        with pytest.raises(UserError) as error:
+            read(dataset, *meant)
+        assert len(error.value.problems) == 1
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return run
+
+
+@pytest.fixture
+def maps(tmp_path: Path, declare: Declare, picture: Picture) -> Callable[..., Dataset]:
+    """A set of label maps of two images a part: quarters of these values, which may differ by part."""
+
+    def build(train: list[int], val: list[int] | None = None, **settings: Any) -> Dataset:
+        for number, (part, values) in enumerate((("train", train), ("val", val or train))):
+            for image in range(2):
+                picture(tmp_path / f"set/images/{part}/{image}.jpg", size=(32, 32), seed=10 * number + image)
+                quarters = np.kron(np.array(values, dtype=np.uint8).reshape(2, 2), np.ones((16, 16), dtype=np.uint8))
+                (tmp_path / "set/maps" / part).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(quarters).save(tmp_path / f"set/maps/{part}/{image}.png")
+        splits = {part: Split(images=f"images/{part}", annotations=f"maps/{part}") for part in ("train", "val")}
+        given = {"classes": 3, "label_maps": LabelMaps(first_class=0, void=[255]), **settings}
+        return declare(tmp_path / "set", "labelmaps", train=splits["train"], validation=splits["val"], **given)
+
+    return build
+
+
+@pytest.fixture
+def boxes(tmp_path: Path, declare: Declare, picture: Picture) -> Callable[..., Dataset]:
+    """Objects of these categories in training and in validation, one an image."""
+
+    def build(train: list[int], val: list[int], categories: tuple[int, ...] = (1, 2), **settings: Any) -> Dataset:
+        for number, (part, objects) in enumerate((("train", train), ("val", val))):
+            content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": n, "name": f"c{n}"} for n in categories]}
+            for image, category in enumerate(objects):
+                picture(tmp_path / f"set/{part}/{image}.png", size=(20, 16), seed=10 * number + image)
+                content["images"].append({"id": image, "file_name": f"{image}.png", "height": 16, "width": 20})
+                mask = {"bbox": [2, 2, 8, 8], "segmentation": [[2, 2, 10, 2, 10, 10, 2, 10]]}
+                content["annotations"].append({"id": image, "image_id": image, "category_id": category, **mask})
+            (tmp_path / f"set/{part}.json").write_text(json.dumps(content))
+        splits = {part: Split(images=part, annotations=f"{part}.json") for part in ("train", "val")}
+        return declare(tmp_path / "set", "coco", train=splits["train"], validation=splits["val"], **settings)
+
+    return build
+
+
+class TestCounts:
+    def test_images_are_counted_by_class(self, declare: Declare, folders: Path, read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+        found = read(declare(folders))
+        said = capsys.readouterr().out
+        assert "train, images by class: cat 3, wild döge 3\n" in said
+        assert "validation, images by class: cat 1, wild döge 1\n" in said
+        assert "warning" not in said
+        assert found.census.results() == {}, "samples.tsv has them"
+
+    def test_objects_are_counted_by_class(self, boxes: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+        kept = read(boxes([1, 2, 2], [2, 1])).census.results()
+        assert "train, objects by class: c1 1, c2 2\n" in capsys.readouterr().out
+        assert {key: kept[f"train_{key}"] for key in ("objects", "classes", "fewest", "most")} == {
+            "objects": 3,
+            "classes": 2,
+            "fewest": 1,
+            "most": 2,
+        }
+
+    def test_pixels_are_counted_by_class_with_the_share_of_void(
+        self, maps: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        kept = read(maps([0, 1, 2, 255])).census.results()
+        assert "train, pixels by class: 0 512, 1 512, 2 512; without a class 25.0% of the pixels\n" in capsys.readouterr().out
+        assert kept["train_void"] == kept["validation_void"] == 0.25
+        assert kept["train_pixels"] == 3 * 512
+
+    def test_of_many_classes_the_rarest_and_the_most_frequent_are_said(
+        self, boxes: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        read(boxes([7] * 3, [7], categories=tuple(range(300))))
+        said = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("train, objects"))
+        assert "300 classes" in said
+        assert "c7 3" in said
+        assert len(said) < 300
+
+    def test_nothing_of_it_is_in_the_manifest(self, maps: Callable[..., Dataset], read: Read, tmp_path: Path) -> None:
+        read(maps([0, 1, 2, 255]))
+        stored = json.loads((tmp_path / "out/manifest.json").read_text())
+        assert not {"census", "upright", "meant"} & stored.keys()
+
+
+class TestClasses:
+    def test_asked_for_and_not_taught_is_refused(self, boxes: Callable[..., Dataset], read: Read, refusal: Callable[..., str]) -> None:
+        dataset = boxes([1, 1], [1, 2])
+        said = refusal(dataset)
+        assert "train has no objects of class c2, which validation has" in said
+        assert "add unseen-classes to datasets.it.check.meant" in said
+        assert read(dataset, "unseen-classes").manifest.counts == {"train": 2, "validation": 2}
+
+    def test_a_limit_may_well_leave_some_out(self, boxes: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+        read(boxes([1, 1], [1, 2], limit=2))
+        assert "warning: datasets.it: train has no objects of class c2" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("validation", "categories", "said"),
+        [
+            ([1], (1, 2), "validation has no objects of class c2, so its figures leave them out"),
+            ([1, 2], (1, 2, 9), "there are no objects of class c9"),
+        ],
+    )
+    def test_others_are_said(
+        self,
+        boxes: Callable[..., Dataset],
+        read: Read,
+        capsys: pytest.CaptureFixture[str],
+        validation: list[int],
+        categories: tuple[int, ...],
+        said: str,
+    ) -> None:
+        dataset = boxes([1, 2], validation, categories)
+        read(dataset)
+        assert f"warning: datasets.it: {said}; if this is meant" in capsys.readouterr().out
+        read(dataset, "unseen-classes")
+        assert "warning" not in capsys.readouterr().out
+
+    def test_foreground_that_is_void_leaves_one_class(
+        self, maps: Callable[..., Dataset], refusal: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        said = refusal(maps([0, 0, 255, 0], classes=2))
+        assert "all pixels of train are of class 0" in said
+        assert "add one-class" in said
+        assert "there are no pixels of class 1" in capsys.readouterr().out
+
+    def test_one_folder_of_images_is_said(self, declare: Declare, tmp_path: Path, picture: Picture, read: Read, capsys: Any) -> None:
+        for number, part in enumerate(("train", "val")):
+            picture(tmp_path / "set" / part / "all/a.png", seed=number)
+        read(declare(tmp_path / "set"))
+        assert "all images of train are of class all" in capsys.readouterr().out
+
+    def test_a_sample_of_the_maps_refuses_nothing(self, maps: Callable[..., Dataset], read: Read, capsys: Any) -> None:
+        read(maps([0, 0, 255, 0], [1, 1, 0, 0], check=Check(decode=3, unreadable="refuse")))
+        assert "there are no pixels of the 3 label maps that were looked at of class 2" in capsys.readouterr().out
+
+
+def test_mostly_void_is_refused(maps: Callable[..., Dataset], read: Read, refusal: Callable[..., str]) -> None:
+    dataset = maps([0, 0, 1, 2], label_maps=LabelMaps(first_class=1, void=[0]), classes=2)
+    assert read(dataset).census.void_share("train") == 0.5
+    dataset = maps([0, 1, 2, 2], [0, 0, 0, 1], label_maps=LabelMaps(first_class=1, void=[0]), classes=2)
+    said = refusal(dataset)
+    assert "75% of the pixels of validation have no class" in said
+    assert "add mostly-void to datasets.it.check.meant" in said
+    assert read(dataset, "mostly-void", "unseen-classes").manifest.counts["train"] == 2
+
+
+class TestSharedImages:
+    def test_are_refused(self, declare: Declare, folders: Path, read: Read, refusal: Callable[..., str]) -> None:
+        twin = folders / "train/cat/ein bild 2.png"
+        (folders / "val/cat/ein bild 0.png").write_bytes(twin.read_bytes())
+        said = refusal(declare(folders))
+        assert "1 of 2 validation images are training images too, such as val/cat/ein bild 0.png (train/cat/ein bild 2.png)" in said
+        assert read(declare(folders), "shared-images").manifest.counts["train"] == 6
+
+    def test_a_few_are_said(self, declare: Declare, folders: Path, read: Read, picture: Picture, capsys: Any) -> None:
+        for number in range(30):
+            picture(folders / f"val/cat/{number}.png", seed=200 + number)
+        (folders / "val/cat/x.png").write_bytes((folders / "train/cat/ein bild 0.png").read_bytes())
+        read(declare(folders))
+        assert "warning: datasets.it: 1 of 33 validation images are training images too" in capsys.readouterr().out
+
+
+def test_receipts_from_before_there_was_the_key_hold() -> None:
+    assert "meant" not in Check(decode="all", unreadable="refuse").model_dump()
+    assert Check(decode="all", unreadable="refuse", meant=["one-class"]).model_dump()["meant"] == ["one-class"]
