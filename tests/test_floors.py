@@ -23,6 +23,7 @@ FLOORS = (
     "pictures",
     "tasks",
     "flops",
+    "memory",
     "jobs",
     "plan",
     "lineage",

@@ -71,10 +71,11 @@ CLIP_PROJECTIONS = {"base": 512, "large": 768}
 
 @dataclass(frozen=True)
 class Frozen:
-    """A network that is only run forward, and the width of its tokens."""
+    """A network that is only run forward, the width of its tokens, and how many weights it has (0: not known)."""
 
     cost: Cost
     width: int
+    weights: int = 0
 
 
 def encoder(architecture: Architecture, patches: int, seen: int | None = None, depth: int | None = None) -> Cost:
@@ -133,13 +134,15 @@ def foreign_teacher(teacher: Teacher, image_size: int | None = None) -> Frozen |
     found = TIMM.search(teacher.model)
     projection = CLIP_PROJECTIONS.get(found[1], architecture.width) if found and "clip" in teacher.model else architecture.width
     if not teacher.projection:
-        return Frozen(encoder(architecture, patches), architecture.width)
-    return Frozen(encoder(architecture, patches) + Cost(inner=linear(1 + patches, architecture.width, projection)), projection)
+        return Frozen(encoder(architecture, patches), architecture.width, encoder_weights(architecture, False, False, True))
+    cost = encoder(architecture, patches) + Cost(inner=linear(1 + patches, architecture.width, projection))
+    return Frozen(cost, projection, encoder_weights(architecture, False, False, True))
 
 
 def student_teacher(architecture: Architecture, grid: int, depth: int | None = None) -> Frozen:
     """A student's encoder, or as much of it as a random teacher keeps, on the patches of a grid."""
-    return Frozen(encoder(architecture, grid**2, depth=depth), architecture.width)
+    kept = architecture if depth is None else architecture.model_copy(update={"depth": depth})
+    return Frozen(encoder(kept, grid**2), architecture.width, encoder_weights(kept, False, False, True))
 
 
 def random_teacher(architecture: Architecture, teacher: RandomTeacher) -> Frozen:

@@ -3,6 +3,7 @@
 Snakemake's rules, the command line, the judge, dvc.yaml and the table all ask here, so they can't disagree.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,8 @@ from dbot.jobs.experiment import Experiment
 from dbot.jobs.kind import METRICS, MODEL, RECEIPT, RESULTS, Job, Kind, kinds
 from dbot.jobs.probe import PROBE
 from dbot.jobs.transfer import TRANSFER
+from dbot.jobs.work import Estimate
+from dbot.memory import GIGA, Footprint
 from dbot.params.rows import Column
 from dbot.params.scales import Resources
 from dbot.params.section import Problem, lines
@@ -170,7 +173,34 @@ class Plan(Experiment):
 
     def resources(self, job: Job) -> Resources:
         """What a job asks for."""
-        return self.asked(job.verb, job.architecture)
+        asked = self.asked(job.verb, job.architecture)
+        return asked if asked.batch_per_process != "auto" else asked.model_copy(update={"batch_per_process": self._fitting(job, asked)})
+
+    def gpu_memory(self, job: Job) -> float | None:
+        """GB that a job is estimated to keep on its GPU at most. None: it has none, or there is no telling."""
+        asked = self.resources(job)
+        footprint = self._footprint(job, asked) if asked.gpus else None
+        return None if footprint is None else footprint.peak(asked.batch, bool(asked.checkpointing)) / GIGA
+
+    def _footprint(self, job: Job, asked: Resources) -> Footprint | None:
+        return job.kind.work(Estimate(self.params, defaultdict(lambda: None), asked), job).memory
+
+    def _fitting(self, job: Job, asked: Resources) -> int:
+        """Images in a forward pass with which a job is estimated to fit the hardware's memory.
+
+        Raises:
+            UserError: there is no telling, or it fits with none.
+        """
+        here, hardware = f"resources.{job.verb}: batch_per_process is auto", self.params.hardware
+        footprint = self._footprint(job, asked)
+        memory = hardware.kinds[hardware.use].memory_gb
+        if footprint is None:
+            raise UserError(f"{here}, but the memory of a {job.verb} job is not estimated; state a number")
+        if memory is None:
+            raise UserError(f"{here}, but hardware.kinds.{hardware.use}.memory_gb is null; state it, or a number of images")
+        if not (found := footprint.largest_batch(memory, bool(asked.checkpointing))):
+            raise UserError(f"{here}, and {job.name} is estimated not to fit {memory:g} GB with any; set checkpointing: true")
+        return found
 
     def asked(self, rule: str, architecture: str = "any") -> Resources:
         """What a rule's jobs ask for: its `any`, with the architecture's own figures laid on top."""

@@ -121,7 +121,9 @@ def machine(verb):
     def said(wildcards, resources):
         asked = wanted(verb, wildcards)
         memory = (resources.get("mem_mb") or asked.memory_gb * 1000) / 1000
-        return f"{asked.nodes} node(s), {asked.nodes * asked.gpus} GPU(s), {memory:g} GB, {resources.runtime} min"
+        kept = PLAN.gpu_memory(job(verb, wildcards)) if verb in kinds() else None
+        each = "" if kept is None else f" with some {kept:.0f} GB taken of each"
+        return f"{asked.nodes} node(s), {asked.nodes * asked.gpus} GPU(s){each}, {memory:g} GB, {resources.runtime} min"
 
     return said
 

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         rehearsal = Rehearsal(plan, Path(folder), alone)
         for kind, job in kinds(works, plan.jobs(jobs_of(plan, args.target))).items():
             # What was drawn is square; FLOPs are those of the images that it is measured on.
-            work, batch = squares.of(job), plan.resources(job).batch_per_process or 1
+            work, batch = squares.of(job), plan.resources(job).batch
             try:
                 pace = throughput(rehearsal.task(job), alone, execution, batch, args.seconds)
             except (UserError, MemoryError, OutOfMemoryError) as error:

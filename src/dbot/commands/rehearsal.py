@@ -82,7 +82,7 @@ class Rehearsal:
         assert isinstance(job.kind, Training), f"{job.name} trains nothing"
         resources = self.plan.resources(job)
         manifest = self._images(job.inputs["data"].key["dataset"], job.kind.layout)
-        given = RehearsedJob(self._params, job, self.processes, manifest, resources.batch_per_process or 1)
+        given = RehearsedJob(self._params, job, self.processes, manifest, resources.batch)
         task = job.kind.build(given).task
         if resources.checkpointing:
             checkpoint_blocks(task.model)

@@ -188,7 +188,7 @@ def training(
         if (scratch := load_site().scratch) is not None:
             manifest = stage(manifest, scratch)
             group.barrier()  # another node's copy may take hours, which a GPU would not wait for
-        batch, checkpointing = resources.batch_per_process or 1, bool(resources.checkpointing)
+        batch, checkpointing = resources.batch, bool(resources.checkpointing)
         garbage.as_usual()
         yield TrainingJob(plan, run, group, manifest, batch, checkpointing, feed)
         group.barrier()

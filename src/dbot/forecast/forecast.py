@@ -1,7 +1,7 @@
 """The forecast of a plan: what every job will take, what those that have run took, and how far off the forecast was."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 
@@ -11,7 +11,8 @@ from dbot.forecast.work import Works
 from dbot.jobs.work import Work
 from dbot.lineage.executions import Execution
 from dbot.lineage.judge import Judge
-from dbot.params.scales import HardwareKind
+from dbot.memory import GIGA, USABLE
+from dbot.params.scales import HardwareKind, Resources
 from dbot.plan import Job, Plan
 
 HOUR = 3600.0
@@ -34,6 +35,8 @@ class JobForecast:
     """Of the job that has run, and need not run again."""
     corrected: float | None = None
     """Wall seconds, for a job that has not run, once others of its rule have."""
+    asked: Resources = field(default_factory=Resources)
+    """What it asks for."""
     again: bool = False
     """Whether it is to be done even if it has run; then it will take what it took."""
 
@@ -72,6 +75,13 @@ class JobForecast:
         if self.execution is not None:
             return Basis.MEASURED
         return Basis.CORRECTED if self.corrected is not None else self.basis
+
+    @property
+    def gpu_memory(self) -> float | None:
+        """Bytes that it is estimated to keep on its GPU at most. None: it has none, or there is no telling."""
+        if self.work.memory is None or not self.asked.gpus:
+            return None
+        return self.work.memory.peak(self.asked.batch, bool(self.asked.checkpointing))
 
     @property
     def allocations(self) -> int | None:
@@ -220,6 +230,12 @@ class Forecast:
         """Bytes of the largest job's training states, while it runs."""
         return max((one.work.state * self.plan.params.execution.states_kept for one in self.jobs), default=0)
 
+    @property
+    def too_large(self) -> list[JobForecast]:
+        """Jobs that are estimated not to fit the memory of a device, as far as that is stated."""
+        room = (self.hardware.memory_gb or float("inf")) * USABLE * GIGA
+        return [one for one in self.jobs if (one.gpu_memory or 0.0) > room]
+
     def money(self, hours: float | None) -> float | None:
         """The price of some device-hours; None: there is no price."""
         return None if hours is None or self.hardware.price is None else hours * self.hardware.price
@@ -256,7 +272,7 @@ def _one(plan: Plan, works: Works, rates: Rates, job: Job, ran: Execution | None
     devices = (asked.nodes or 1) * max(1, asked.gpus or 0)
     known = rates.seconds(job, work)
     seconds, basis = (None, Basis.UNKNOWN) if known is None else (rates.hardware.startup_seconds + known[0] / devices, known[1])
-    return JobForecast(job, work, devices, asked.minutes or 1, seconds, basis, ran)
+    return JobForecast(job, work, devices, asked.minutes or 1, seconds, basis, ran, asked=asked)
 
 
 def _corrected(jobs: list[JobForecast]) -> Iterable[JobForecast]:

@@ -54,13 +54,35 @@ def summary(forecast: Forecast) -> str:
     if total.left_hours is None:
         return f"{counted}; {disk}\n  no telling how long they take on {_device(forecast)}: `snakemake calibrate` measures it; {more}\n"
     hours = f"{_at_least(total)}{amount(total.left_hours)} {unit}"
-    return "\n".join(
-        [
-            f"{counted}, {hours} on {_device(forecast)} ({_bases(total)}){_cost(forecast, total.left_hours)}",
-            f"  at least {durations.rough(forecast.wall)} from end to end; a job takes up to {total.allocations} time limits; {disk}",
-            f"  {unit} by rule: {by_rule}; {more}\n",
-        ]
+    return (
+        "\n".join(
+            [
+                f"{counted}, {hours} on {_device(forecast)} ({_bases(total)}){_cost(forecast, total.left_hours)}",
+                f"  at least {durations.rough(forecast.wall)} from end to end; a job takes up to {total.allocations} time limits; {disk}",
+                f"  {unit} by rule: {by_rule}; {more}",
+                *(f"  {line}" for line in _too_large(forecast)),
+            ]
+        )
+        + "\n"
     )
+
+
+def _too_large(forecast: Forecast) -> Iterator[str]:
+    """For each rule and architecture whose jobs are estimated not to fit their GPU, a line that says what would."""
+    total, told = forecast.hardware.memory_gb or 0.0, set[tuple[str, str]]()
+    for one in forecast.too_large:
+        place = (one.job.verb, one.job.architecture)
+        if place in told or one.work.memory is None:
+            continue
+        told.add(place)
+        remedies = []
+        if fits := one.work.memory.largest_batch(total, bool(one.asked.checkpointing)):
+            remedies.append(f"batch_per_process: {fits}")
+        if not one.asked.checkpointing and one.work.memory.largest_batch(total, True):
+            remedies.append("checkpointing: true")
+        what = f"{one.job.name} is estimated to take {size(round(one.gpu_memory or 0))} of a GPU's {total:g} GB"
+        mend = f"set resources.{'.'.join(place)}.{' or '.join(remedies)}" if remedies else "it fits in no way; take a GPU with more"
+        yield f"warning: {what}: {mend}"
 
 
 def _head(forecast: Forecast) -> Iterator[str]:
@@ -89,13 +111,14 @@ def _planned(forecast: Forecast, title: str, sums: Sequence[Sums]) -> list[list[
         *(["kWh"] if hardware.watts else []),
         *([str(hardware.currency)] if hardware.price else []),
     ]
-    rows = [[*heads, "until", *(["limits"] if title == "rule" else []), "disk", "from"]]
+    rows = [[*heads, "until", *(["limits", "GPU"] if title == "rule" else []), "disk", "from"]]
     for one in sums:
         hours, unknown = one.hours, one.hours is None
         cells = [one.name, str(len(one.jobs)), si(one.images), si(one.flops), amount(hours)]
         cells += [amount(figure) for figure in (forecast.energy(hours), forecast.money(hours)) if figure is not None]
         cells += [NOTHING] * (len(heads) - len(cells))
-        limits = [str(one.allocations or NOTHING)] if title == "rule" else []
+        memory = max((each.gpu_memory for each in one.jobs if each.gpu_memory is not None), default=None)
+        limits = [str(one.allocations or NOTHING), NOTHING if memory is None else size(round(memory))] if title == "rule" else []
         rows.append(
             [*cells, NOTHING if unknown else durations.rough(forecast.chain(one.jobs)), *limits, size(one.checkpoints), _bases(one)]
         )
@@ -152,6 +175,9 @@ def _foot(forecast: Forecast) -> Iterator[str]:
     yield "A row's line holds the jobs that carry its name; what they need of other rows stands in theirs."
     yield "hours: of one device, which one process uses. until: end of the longest chain of jobs that leads here, queues aside."
     yield "limits: time limits (resources.minutes) that the longest of the jobs needs, one after the other."
+    if any(one.gpu_memory for one in forecast.jobs):
+        yield "GPU: memory that the largest of a rule's trainings is estimated to take of one device."
+    yield from _too_large(forecast)
     if left_out := sorted({name for one in forecast.jobs for name in one.work.left_out}):
         yield f"Not in the FLOPs: {', '.join(left_out)}."
     if unknown := total.unknown:
@@ -207,6 +233,7 @@ def _record(forecast: Forecast, kind: str, name: str, sums: Sums, one: JobForeca
         "chain_seconds": _rounded(forecast.chain(sums.jobs)),
         "seconds": _rounded(one.seconds) if one is not None else None,
         "devices": one.devices if one is not None else None,
+        "gpu_memory_bytes": _rounded(one.gpu_memory) if one is not None else None,
         "allocations": sums.allocations or None,
         "checkpoint_bytes": sums.checkpoints,
         "money": _rounded(forecast.money(sums.hours)),

@@ -8,6 +8,7 @@ from dbot.flops import encoder_weights
 from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun, Job, Training
 from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
+from dbot.memory import of_classifier
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricFinetune, SymmetricFinetune
 
@@ -83,6 +84,7 @@ class Classification(Training):
             recipe.design,
             BYTES * numbers * self.checkpoints,
             BYTES * numbers * (2 + MOMENTS),  # the best weights so far are part of it
+            memory=of_classifier(architecture, symmetric, numbers),
         )
 
 

@@ -10,6 +10,7 @@ from dbot.jobs.fetch import FETCH
 from dbot.jobs.kind import DATA, METRICS, ROW, Beginning, Begun, Input, Job, Key, Model, Running, Training
 from dbot.jobs.prepare import PREPARE
 from dbot.jobs.work import BYTES, MOMENTS, Estimate, Work
+from dbot.memory import of_student
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.teachers import RandomTeacher, RowTeacher
@@ -122,6 +123,7 @@ class Distill(Training):
             BYTES * numbers * (1 + MOMENTS),
             () if teacher is not None else (f"teacher {name}",),
             {"teacher": name if teacher is None else None},
+            of_student(architecture, recipe, numbers, 0.0 if teacher is None else teacher.weights),
         )
 
     def model(self, job: Job, params: Params) -> Model:

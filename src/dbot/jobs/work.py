@@ -7,6 +7,7 @@ from typing import Any
 from dbot.base.digest import data_digest
 from dbot.data.layouts.listing import Part
 from dbot.flops import PLAIN_ASPECT, Flops, Frozen, foreign_teacher, student_teacher
+from dbot.memory import Footprint
 from dbot.params.document import Params
 from dbot.params.recipes import Training
 from dbot.params.scales import Resources
@@ -46,6 +47,8 @@ class Work:
     """Bytes of the checkpoints that it leaves."""
     state: int = 0
     """Bytes of one training state while it runs."""
+    memory: Footprint | None = None
+    """What it keeps on its GPU. None: it trains nothing, or that is not estimated."""
     kind: str = ""
     """Digest of what decides how long an image takes to train: equal for jobs whose training steps are alike. Empty: it trains nothing."""
 
@@ -132,6 +135,7 @@ class Estimate:
         state: int,
         left_out: tuple[str, ...] = (),
         more: Mapping[str, Any] | None = None,
+        memory: Footprint | None = None,
     ) -> Work:
         """The work of a training.
 
@@ -147,6 +151,7 @@ class Estimate:
             state: bytes of one training state.
             left_out: what is not in the FLOPs.
             more: what else decides how long an image takes.
+            memory: what it keeps on its GPU.
         """
         decides = {
             "verb": verb,
@@ -155,7 +160,7 @@ class Estimate:
             "flops": {name: round(value) for name, value in flops.by_precision.items()},
             "precision": recipe.precision,
             "compile": recipe.compile,
-            "batch": min(self.resources.batch_per_process or 1, recipe.batch_size),
+            "batch": min(self.resources.batch, recipe.batch_size),
             **(more or {}),
         }
         read = None if images is None else images + (inference.images if inference is not None else 0)
@@ -166,6 +171,7 @@ class Estimate:
             left_out,
             checkpoints,
             state,
+            memory,
             data_digest(decides)[:16],
         )
 

@@ -17,14 +17,20 @@ class Resources(Section):
     """GPUs on each; one process a GPU. 0: one process on the CPU."""
     threads: PositiveInt | None = None
     """CPU cores of the job on each node."""
-    batch_per_process: PositiveInt | None = None
-    """Images in one forward pass of one process; the batch is completed by accumulation."""
+    batch_per_process: PositiveInt | Literal["auto"] | None = None
+    """Images in one forward pass of one process; the batch is completed by accumulation. `auto`: as many as are estimated to fit the
+    memory of the hardware that is forecast for; for trainings of classifiers and students alone."""
     checkpointing: bool | None = None
     """Compute transformer blocks again in the backward pass instead of keeping their insides: less GPU memory, more time."""
     memory_gb: PositiveFloat | None = None
     """Main memory on each node, in GB."""
     minutes: PositiveInt | None = None
     """Wall-time limit of one job, in minutes; a job that is cut goes on where it was."""
+
+    @property
+    def batch(self) -> int:
+        """`batch_per_process`, where a plan has settled it."""
+        return self.batch_per_process if isinstance(self.batch_per_process, int) else 1
 
 
 class ExecutionSettings(Section):
@@ -113,6 +119,8 @@ class HardwareKind(Section):
     """Peak of one device in matrix products, by the recipes' precision, in TFLOP/s, without sparsity. Empty: not known."""
     source: str | None = None
     """Where the peaks stand."""
+    memory_gb: PositiveFloat | None = None
+    """Memory of one device, in GB. Null: whether jobs fit is not looked at."""
     share: dict[str, Share] = Field(default_factory=dict)
     """Share of the peak that a job is assumed to reach, by rule; `any` for rules that are not named.
     A forecast that rests on it says "assumed"."""

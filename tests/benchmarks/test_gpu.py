@@ -1,0 +1,70 @@
+"""The minutes in which a GPU is lent: what is done in them, what is left for the next, and what packages come along."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+from benchmarks.gpu import Part
+
+
+def part(name: str, how: str, seconds: int = 0) -> Part:
+    return Part(name, "does it?", "tests.benchmarks.writes_page", (how,), seconds)
+
+
+@pytest.fixture
+def lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Gives the exit status, what was said, and the pages there are, of some parts in so many minutes."""
+
+    def run(parts: list[Part], minutes: str = "5", *more: str) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(gpu, "parts", lambda *args: parts)
+        monkeypatch.setattr(sys, "argv", ["gpu", "--cpu", "--minutes", minutes, "--output", str(tmp_path), *more])
+        status = gpu.main()
+        return status, capfd.readouterr().out, sorted(path.name for path in tmp_path.iterdir())
+
+    return run
+
+
+def test_a_part_that_fails_leaves_no_page_and_the_others_go_on(lent) -> None:
+    status, said, pages = lent([part("one", "works"), part("two", "fails"), part("three", "works")])
+    assert (status, pages) == (1, ["gpu-one.md", "gpu-three.md"])
+    assert "two: failed after" in said
+
+
+def test_started_again_it_goes_on_with_what_has_no_page(lent) -> None:
+    parts = [part("one", "works"), part("two", "works", seconds=3600)]
+    assert "two: not begun" in lent(parts)[1]
+    status, said, pages = lent(parts, "120")
+    assert (status, pages) == (0, ["gpu-one.md", "gpu-two.md"])
+    assert "one: has a page" in said
+    assert "one: done" in lent(parts, "120", "--again")[1]
+
+
+def test_a_part_that_takes_too_long_is_cut_off(lent) -> None:
+    status, said, pages = lent([part("one", "slow")], "0.05")
+    assert (status, pages) == (1, [])
+    assert "one: out of time after" in said
+
+
+def test_wheels_serve_what_is_not_installed_alone(tmp_path: Path) -> None:
+    for package in ("nowhere_to_be_found", "pytest"):
+        with zipfile.ZipFile(tmp_path / f"{package}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{package}/__init__.py", "found = True\n")
+            wheel.writestr(f"{package}-1.0.dist-info/METADATA", "")
+    (folder,) = gpu.unpack(tmp_path, tmp_path / "unpacked")
+    subprocess.run([sys.executable, "-c", "import nowhere_to_be_found"], env={"PYTHONPATH": folder}, check=True)
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    assert gpu.main() == 2
+    assert capsys.readouterr().err == "benchmarks.gpu: torch sees no GPU here; run it where there is one, or try it with --cpu\n"
+
+
+def test_the_most_valuable_parts_come_first() -> None:
+    names = [part.name for part in gpu.parts(["B", "L"], "128", "bf16", None, Path("photographs"))]
+    assert names == ["tests", "step-B", "determinism", "step-L", "compiled-B", "profile", "wait"]

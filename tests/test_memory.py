@@ -1,0 +1,84 @@
+"""What trainings are estimated to keep on their GPUs, beside what rehearsed ones kept."""
+
+from pathlib import Path
+
+import pytest
+
+from dbot.base.errors import UserError
+from dbot.forecast.forecast import forecast
+from dbot.forecast.show import summary
+from dbot.memory import GIGA, USABLE, Footprint
+from dbot.params.load import load
+from dbot.plan import Plan
+from tests.conftest import PROJECT
+from tests.gpu_rehearsal.cases import CASES, Case
+from tests.gpu_rehearsal.peaks import written
+from tests.params_text import params_text
+
+KINDS = ("distill", "finetune", "transfer")
+ESTIMATED = [case for case in CASES if case.verb in KINDS and case.name in written() and not case.note]
+
+
+@pytest.fixture(scope="module")
+def paper() -> Plan:
+    return Plan(load(PROJECT / "params.yaml", "paper"))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in ESTIMATED])
+def test_the_estimate_is_near_what_was_rehearsed(paper: Plan, case: Case) -> None:
+    assert paper.gpu_memory(case.job(paper)) == pytest.approx(written()[case.name] / GIGA, rel=0.12)
+
+
+def footprint() -> Footprint:
+    return Footprint(weights=1e9, frozen=1e9, image=1e9, inside=0.8e9, widest=0.1e9, recomputed=0.05e9)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_largest_batch_fits_and_one_more_does_not(checkpointing: bool) -> None:
+    found = footprint().largest_batch(20, checkpointing)
+    room = 20 * USABLE * GIGA
+    assert footprint().peak(found, checkpointing) <= room < footprint().peak(found + 1, checkpointing)
+
+
+def test_what_does_not_fit_with_any_batch_says_so() -> None:
+    assert footprint().largest_batch(5, True) == 0
+
+
+def test_gradients_count_where_they_outweigh_the_images() -> None:
+    assert footprint().peak(0, False) == footprint().peak(1, False) == 5e9
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    text = params_text()
+    assert text.count(old) >= 1
+    file = tmp_path / "params.yaml"
+    file.write_text(text.replace(old, new, 1))
+    return file
+
+
+def test_a_job_that_will_not_fit_is_named_with_what_would(paper: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = changed(tmp_path, "H: {batch_per_process: 64}", "H: {batch_per_process: 512}")
+    plan = Plan(load(file, "paper"))
+    monkeypatch.chdir(tmp_path)
+    (line,) = [line.strip() for line in summary(forecast(plan)).splitlines() if "warning" in line]
+    assert line.startswith("warning: distill")
+    assert "of a GPU's 80 GB: set resources.distill.H.batch_per_process: " in line
+    fits = int(line.split("batch_per_process: ")[1].split()[0])
+    assert 64 <= fits < 512
+    assert line.endswith("or checkpointing: true")
+
+
+def test_auto_takes_as_many_as_fit(paper: Plan, tmp_path: Path) -> None:
+    plan = Plan(load(changed(tmp_path, "H: {batch_per_process: 64}", "H: {batch_per_process: auto}"), "paper"))
+    job = plan.job("distill", row="H-CLIP", stage="1")
+    found = plan.resources(job).batch
+    assert found > paper.resources(job).batch
+    assert (plan.gpu_memory(job) or 0) <= 80 * USABLE
+
+
+def test_auto_is_refused_where_nothing_is_estimated(tmp_path: Path) -> None:
+    plan = Plan(
+        load(changed(tmp_path, "batch_per_process: 2, checkpointing: true", "batch_per_process: auto, checkpointing: true"), "paper")
+    )
+    with pytest.raises(UserError, match=r"resources\.detect: batch_per_process is auto, but the memory of a detect job is not estimated"):
+        plan.resources(plan.job("detect", row="B-B", seed="0"))
