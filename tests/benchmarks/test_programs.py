@@ -40,6 +40,13 @@ def test_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_determinism(tmp_path: Path) -> None:
+    found = page(tmp_path, "determinism", "--size", "tiny", "--batch", "2", "--precision", "fp32", "--steps", "4")
+    assert "| true | the same bits | the same bits |" in found
+    assert "| false | the same bits | the same bits |" in found  # on a CPU
+
+
+@pytest.mark.slow
 def test_dense(tmp_path: Path) -> None:
     found = page(tmp_path, "dense", "--size", "tiny", "--side", "32", "--proposals", "4")
     for task in ("detect", "segment"):

@@ -30,6 +30,7 @@ def states(copy: Copy) -> set[str]:
     return {path.name for path in (copy.folder / "state").rglob("step-*.pt")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["det", "seg"])
 def test_a_killed_training_ends_like_an_undisturbed_one(tmp_path, column):
     disturbed = Copy.made(tmp_path / "disturbed")

@@ -19,7 +19,7 @@ def outcome(copy: Copy) -> dict[str, str]:
     return {job.name: receipts.read(copy.folder / job.receipt).id for job in copy.plan.jobs(cells)}
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path, kills):
     whole = Copy.made(tmp_path / "whole")
     whole.run("workflow/run", "--cores", "2", *TARGETS)

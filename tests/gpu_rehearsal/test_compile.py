@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from dbot.params.architectures import Architecture
 from torch import Tensor, distributed, nn
 from torch._dynamo.utils import counters
 from torch.nn.parallel import DistributedDataParallel
@@ -19,7 +18,7 @@ from dbot.models.stochastic_depth import SubsetDropPath
 from dbot.models.teachers.networks import timm_teacher
 from dbot.models.teachers.package import ModuleTeacher
 from dbot.params.recipes import Decoder
-from dbot.params.teachers import PackageTeacher, TimmTeacher
+from dbot.params.teachers import Architecture, PackageTeacher, TimmTeacher
 from dbot.tasks.classify import classifier_for
 from dbot.tasks.segment import begin_segmenter
 from tests.tasks import small_segmentation

@@ -17,6 +17,7 @@ from dbot.data.labelmaps.values import IGNORE
 from dbot.data.manifest import read_manifest
 from dbot.data.transforms import normalise
 from dbot.models.segmenter import build_segmenter, enlarged, initialise_heads
+from dbot.params.datasets import Check
 from dbot.params.load import load
 from dbot.tasks.confusion import confusion, scores
 from dbot.tasks.segment import begin_segmenter, evaluate_segmentation, pixel_loss, segment_task
@@ -149,7 +150,8 @@ def test_truth_as_prediction_is_perfect(manifest):
 
 def test_a_set_without_any_class_is_named(demo, tmp_path):
     root = write_maps(tmp_path / "set", {"train": [(16, 16)], "val": [(1, 8)]})  # a rim is all there is
-    manifest = prepared(declared(root), tmp_path / "prepared")
+    meant = Check(decode="all", unreadable="refuse", meant=["mostly-void", "unseen-classes"])
+    manifest = prepared(declared(root, check=meant), tmp_path / "prepared")
     with pytest.raises(UserError, match="no pixel of the validation label maps has a class"):
         evaluate_segmentation(drawn(recipe()).eval(), recipe(), manifest, demo.normalisation, ALONE, 4)
 

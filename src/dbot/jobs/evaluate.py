@@ -107,7 +107,7 @@ def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
     params, declared = context.params, context.params.rows[row]
     architecture, recipe = params.architectures[declared.architecture], params.recipes.finetune[declared.recipe]
     size = recipe.image_size or architecture.image_size
-    context.manifest.require_labels("evaluate")
+    context.manifest.require_labels("an evaluation")
     network = classifier_for(architecture, recipe, len(context.manifest.classes), model.weights)
     load_classifier(network, model.weights, model.source)
     network.to(context.processes.device).eval()

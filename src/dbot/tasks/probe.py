@@ -28,7 +28,7 @@ def probe(
     Raises:
         UserError: the data set has too few training images for the configuration, or images without classes.
     """
-    manifest.require_labels("probe")
+    manifest.require_labels("a probe")
     require_neighbours(config.knn.k, manifest.counts["train"], "probes.knn.k")
     train, validation = (
         features(
