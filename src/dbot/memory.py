@@ -2,7 +2,8 @@
 
 At the end of the forward pass there are weights, the optimizer's moments, what frozen networks hold, and what the backward pass
 will need of every image; at the step itself there are all gradients, and no image any more. The bytes that an image leaves are fitted
-to trainings of the paper's scale that were rehearsed tensor by tensor (`tests/gpu_rehearsal/peaks.json`), and a test holds them there.
+to distillations of the paper's scale that were rehearsed tensor by tensor (`tests/gpu_rehearsal/peaks.json`), and a test holds them
+there; fine-tuning is taken to leave the same.
 They are those of bf16 or fp16 without torch.compile, which only saves; float32 takes up to twice as much.
 """
 

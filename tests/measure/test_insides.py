@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbot.base.errors import UserError
-from dbot.measure.insides import DISTANCES, SHARES, Insides, Similarity, read_insides, read_similarity, write_insides, write_similarity
+from dbot.measure.insides import DISTANCES, SHARES, Insides, Similarity, read_insides, write_insides, write_similarity
 
 FOUND = Insides(distances=((1.5, 2.25, 0.1), (4.0, 1 / 3, 16.0)), shares=((0.1, 0.2), (0.25, 1.0)))
 
@@ -23,7 +23,8 @@ def test_reading_gives_the_same_bits(tmp_path_factory, distances, shares, cka):
     write_insides(folder, Insides(distances, shares))
     assert read_insides(folder) == Insides(distances, shares)
     write_similarity(folder / "cka.csv", Similarity(cka))
-    assert read_similarity(folder / "cka.csv") == Similarity(cka)
+    _, *lines = (folder / "cka.csv").read_text().splitlines()
+    assert [float(line.split(",")[2]) for line in lines] == [value for row in cka for value in row]
 
 
 def test_columns(tmp_path):

@@ -1,4 +1,4 @@
-"""Files and folders that this project writes: there whole or not at all, and no folder in place of somebody else's."""
+"""Files and folders that this project writes, whole or not at all and never in place of somebody else's; and locks held on them."""
 
 import errno
 import fcntl

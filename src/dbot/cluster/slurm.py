@@ -1,4 +1,4 @@
-"""Slurm, asked with patience: a busy controller answers late or not at all, and a container may lack its commands."""
+"""Slurm, asked with patience: a busy controller answers late, a container may lack its commands; and how long to wait for a job."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What `dbot calibrate` has measured: the throughput of one device for each kind of training."""
+"""What `dbot calibrate` has measured, and how long a device takes for a job's work by that, by what is given, or by its peak."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What declarations of jobs ask of a scale's parameters: its rows and their networks, and the settings that jobs share."""
+"""What declarations of jobs ask of a scale's parameters: its rows, their networks and what these start from, shared settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -56,15 +56,6 @@ def write_similarity(path: Path, similarity: Similarity) -> None:
     _write(path, ("layer_a", "layer_b", "cka"), similarity.cka)
 
 
-def read_similarity(path: Path) -> Similarity:
-    """Read what `write_similarity` wrote, to the same bits.
-
-    Raises:
-        UserError: the file is missing or holds something else.
-    """
-    return Similarity(_read(path, ("layer_a", "layer_b", "cka")))
-
-
 def _write(path: Path, names: Sequence[str], grid: Grid, second_from: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as stream:

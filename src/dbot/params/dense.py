@@ -1,4 +1,4 @@
-"""What the recipes of detection and segmentation share: a ViT whose blocks are tapped at four depths."""
+"""Recipes of detection (Cascade Mask R-CNN) and segmentation (UperNet) on a ViT tapped at four depths, and all recipes by kind."""
 
 from typing import Annotated, Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Probes of frozen features: after pre-training, and as a monitor while it runs."""
+"""What is measured beside the table: probes of frozen features, insides of networks, and transfer to sets not seen before."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Scales, and what a job may ask of the machine."""
+"""Scales, what a job may ask of the machine, and the hardware that forecasts reckon with."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""The base of every typed section of params.yaml, and which of them stands at a place."""
+"""The base of every typed section of params.yaml, kinds of numbers they share, and what is wrong there that no type can tell."""
 
 import types
 from collections.abc import Iterable, Iterator, Mapping

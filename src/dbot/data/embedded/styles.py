@@ -1,4 +1,4 @@
-"""Style `digits`: one digit fills the image, for classification."""
+"""The styles of embedded data: one digit an image, its outline, textures of photographs, and scenes of several digits."""
 
 from dataclasses import dataclass
 

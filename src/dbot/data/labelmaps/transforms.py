@@ -1,4 +1,4 @@
-"""Training crops of images with label maps, on uint8 images; pixel statistics are applied to whole batches on the device."""
+"""Training crops of images with label maps, and random colours, on uint8 images; pixel statistics are applied on the device."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""A detector's output as COCO results: https://cocodataset.org/#format-results."""
+"""A detector's output as COCO results (https://cocodataset.org/#format-results), and COCO's scores of them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a lineage consists of: jobs that were done, and what came from outside, with its licence."""
+"""What a lineage consists of: jobs that were done, what came from outside with its licence, and the people whom git names."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
