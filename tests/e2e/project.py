@@ -12,6 +12,7 @@ import yaml
 from dbot.params.load import load
 from dbot.plan import Plan
 from tests.conftest import PROJECT
+from tests.processes import PROGRAMS, run_program
 
 TOP = (
     *("params.yaml", "params", "environment.yml", "dvc.yaml", "workflow", "slurm"),
@@ -73,7 +74,10 @@ class Copy:
         file.write_text(yaml.safe_dump(document, sort_keys=False))
 
     def run(self, *command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=900, check=False)
+        if command[0] in PROGRAMS and self.env["PYTHONPATH"] == str(PROJECT / "src"):
+            done = run_program(command, self.folder, self.env, seconds=900)
+        else:
+            done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == status, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -1,12 +1,10 @@
 """`dbot` in processes that can be killed: at a moment, or in the middle of a write.
 
-The processes are forked from one that has loaded the heavy libraries and done nothing with them, so
-that a start takes a moment. A write is anything that changes what lies on the disk below the
+A write is anything that changes what lies on the disk below the
 project: a file opened for writing, a rename, a removal, an fsync. A process that is to die at a
 write leaves half of the file behind, as one does that is cut off while it writes.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -15,10 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    ["dbot.commands.training", "dbot.tasks.pretrain", "timm", "torchvision.transforms.v2", "dvc.repo", "mlflow"]
-)
+from tests.processes import PROCESSES
+
 CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 ANSWER_SECONDS = 300
 """A hanging process fails the test."""

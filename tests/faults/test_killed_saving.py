@@ -14,7 +14,8 @@ from dbot.params.load import load
 from dbot.train import state
 from dbot.train.saving import Saver
 from tests.conftest import PROJECT
-from tests.faults.killing import ANSWER_SECONDS, PROCESSES
+from tests.faults.killing import ANSWER_SECONDS
+from tests.processes import PROCESSES
 from tests.train.small import Noise, execution_like, recipe_like, run, task_of, without_times
 
 BYTES = (0.0, 0.001, 0.4, 0.9)

@@ -10,8 +10,8 @@ from dbot.base.errors import UserError
 from dbot.measure import knn as module
 from dbot.measure.knn import LabelledFeatures, knn, require_neighbours
 from tests.measure.data import blobs
+from tests.processes import together
 from tests.train.small import ALONE
-from tests.train.test_distributed import together
 
 
 def by_hand(train: LabelledFeatures, validation: LabelledFeatures, k: int, temperature: float, classes: int) -> np.ndarray:

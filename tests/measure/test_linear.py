@@ -12,8 +12,8 @@ from dbot.measure.knn import LabelledFeatures
 from dbot.measure.linear import accuracy, fit, linear_probe, split
 from dbot.params.probes import Linear
 from tests.measure.data import blobs
+from tests.processes import together
 from tests.train.small import ALONE
-from tests.train.test_distributed import together
 
 FIGURES = Linear(strengths=[1.0, 1e-2, 1e-4], holdout=0.2, seed=0, tolerance=1e-5, iterations=1000)
 

@@ -22,7 +22,7 @@ from dbot.params.dense import Dense
 from dbot.params.recipes import Decoder, Optimizer
 from dbot.params.teachers import Architecture
 from dbot.train.optimizer import build_optimizer
-from tests.train.test_distributed import together
+from tests.processes import together
 
 THREE = Architecture(title="three blocks", image_size=32, patch_size=8, width=16, depth=3, heads=2, mlp_ratio=2)
 CPU = torch.device("cpu")

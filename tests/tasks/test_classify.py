@@ -13,8 +13,8 @@ from dbot.models.symmetric import Positions, SymmetricStudent
 from dbot.params.load import load
 from dbot.tasks.classify import classifier_for, evaluate, finetune_task, initialise_classifier
 from tests.conftest import PROJECT
+from tests.processes import together
 from tests.train.small import ALONE, ARCHITECTURE, execution_like, run
-from tests.train.test_distributed import together
 
 
 def classifier(seed: int = 0, size: int = 16):

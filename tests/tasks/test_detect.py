@@ -10,9 +10,9 @@ from dbot.params.load import load
 from dbot.tasks.detect import detect_task, evaluate_detection
 from tests.conftest import PROJECT
 from tests.models.detector.small import detector, small
+from tests.processes import together
 from tests.tasks.shapes import CATEGORY_IDS, Pictures, Views, average_precision, ground_truth, picture
 from tests.train.small import ALONE, execution_like, run
-from tests.train.test_distributed import together
 
 SIDE = 48
 

@@ -19,9 +19,9 @@ from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.load import load
 from dbot.tasks.features import by_encoder, by_teacher, by_timm, features, pool
 from tests.conftest import PROJECT
+from tests.processes import together
 from tests.tasks.test_pretrain import Colours
 from tests.train.small import ALONE, ARCHITECTURE
-from tests.train.test_distributed import together
 
 
 def encoder():

@@ -18,9 +18,9 @@ from dbot.tasks.features import by_encoder
 from dbot.tasks.monitor import monitor
 from dbot.tasks.pretrain import pretrain_task
 from tests.conftest import PROJECT
+from tests.processes import together
 from tests.tasks.test_features import found
 from tests.train.small import ALONE, ARCHITECTURE, RANDOM, execution_like, recipe_like, run, without_times
-from tests.train.test_distributed import together
 
 FIGURES = Monitor(every_epochs=2, train_images=36, validation_images=15, pooling="average", k=5, temperature=0.07)
 

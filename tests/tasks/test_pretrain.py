@@ -14,8 +14,8 @@ from dbot.distill.samples import MaskedViews
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.recipes import Blocks
 from dbot.tasks.pretrain import pretrain_task
+from tests.processes import together
 from tests.train.small import ALONE, ARCHITECTURE, AS_THEY_ARE, RANDOM, execution_like, recipe_like, run, without_times
-from tests.train.test_distributed import together
 
 BLOCKS = Blocks(patches=6, minimum=2, aspect=0.3)
 

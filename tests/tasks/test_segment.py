@@ -24,9 +24,9 @@ from dbot.tasks.segment import begin_segmenter, evaluate_segmentation, pixel_los
 from dbot.train.loop import Interrupted
 from tests.conftest import PROJECT
 from tests.models.stand_in_pyramid import StandInPyramid
+from tests.processes import together
 from tests.tasks.small_segmentation import CLASSES, declared, prepared, recipe, write_maps
 from tests.train.small import ALONE, ARCHITECTURE, execution_like, run, without_times
-from tests.train.test_distributed import together
 
 VALIDATION = [(16, 16), (10, 30), (20, 12), (16, 25), (40, 40)]
 

@@ -1,5 +1,6 @@
-"""A verb of `dbot` whose training fails in one process of several; `python -m tests.train.failing CASE RANK WORLD PORT FOLDER`."""
+"""A verb of `dbot` whose training fails in one process of several."""
 
+import atexit
 import os
 import signal
 import sys
@@ -58,21 +59,28 @@ def verb(case: str, rank: int, folder: Path) -> None:
         train(case, folder, group, group.rank == rank)
 
 
-def main(case: str, rank: str, world: str, port: str, folder: str) -> int:
+def main(case: str, rank: int, world: int, port: str, folder: Path) -> None:
     """Fork the processes, write their statuses by rank, and in each of them be `dbot`."""
-    module: Any = SimpleNamespace(__doc__="Fails.", arguments=lambda parser: None, run=lambda args: verb(case, int(rank), Path(folder)))
+    module: Any = SimpleNamespace(__doc__="Fails.", arguments=lambda parser: None, run=lambda args: verb(case, rank, folder))
     sys.modules[f"dbot.commands.{VERB}"] = module
     cli.OTHERS[VERB] = "fails"
     started = []
-    for number in range(int(world)):
+    for number in range(world):
         if (child := os.fork()) == 0:
-            os.environ.update(RANK=f"{number}", LOCAL_RANK=f"{number}", WORLD_SIZE=world, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-            return cli.main([VERB])
+            os.environ.update(RANK=f"{number}", LOCAL_RANK=f"{number}", WORLD_SIZE=f"{world}", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+            _be_dbot()
         started.append(child)
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in started]
     Path(folder, "statuses").write_text(" ".join(map(str, statuses)))
-    return 0
 
 
-if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+def _be_dbot() -> None:
+    """End this process as the command would end."""
+    try:
+        status = cli.main([VERB])
+    except Exception:  # noqa: BLE001 (the interpreter would do the same)
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    atexit._run_exitfuncs()
+    sys.stderr.flush()
+    os._exit(status)

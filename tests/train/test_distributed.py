@@ -1,40 +1,16 @@
 """Two gloo processes against one."""
 
 import itertools
-import os
-import socket
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from torch import multiprocessing
 
 from dbot.distill.boundary import Promoted, begin_stage
 from dbot.params.load import load
-from dbot.train.distributed import processes
 from tests.conftest import PROJECT
+from tests.processes import together
 from tests.train.small import ARCHITECTURE, AS_THEY_ARE, Noise, execution_like, recipe_like, run, task_of
-
-
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
-
-
-def together(work, folder: Path, world: int = 2) -> list[dict]:
-    """Run ``work(group, folder)`` in as many processes; what each returned, by rank."""
-    folder.mkdir(parents=True, exist_ok=True)
-    multiprocessing.spawn(_process, (world, free_port(), work, folder), nprocs=world)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
-
-
-def _process(rank, world, port, work, folder):
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-    with processes("cpu", 1) as group:
-        torch.manual_seed(1000 + rank)  # whatever the processes did before, they must agree
-        torch.save(work(group, folder), folder / f"{rank}.pt")
 
 
 def recipe(**changes):

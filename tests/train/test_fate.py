@@ -2,15 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT
-from tests.train.test_distributed import free_port
+from tests.processes import PROCESSES, free_port
+from tests.train import failing
 
 GUARD_SECONDS = 300
 """Processes that wait for one another for ever fail the test, and no sooner."""
@@ -19,16 +17,23 @@ GUARD_SECONDS = 300
 def ended(case: str, rank: int, folder: Path, world: int) -> tuple[list[int], str]:
     """Statuses by rank, and what all have said on standard error, of processes of which one fails."""
     folder.mkdir()
-    environment = {**os.environ, "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"}
-    command = [sys.executable, "-m", "tests.train.failing", case, str(rank), str(world), free_port(), str(folder)]
-    with (folder / "said").open("w") as said:
-        started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True)
-        try:
-            started.wait(GUARD_SECONDS)
-        finally:
-            with suppress(ProcessLookupError):  # all have ended
-                os.killpg(started.pid, signal.SIGKILL)
+    started = PROCESSES.Process(target=_failing, args=(case, rank, world, folder))
+    started.start()
+    assert started.pid is not None
+    try:
+        started.join(GUARD_SECONDS)
+        assert started.exitcode == 0
+    finally:
+        with suppress(ProcessLookupError):  # all have ended
+            os.killpg(started.pid, signal.SIGKILL)
     return [int(status) for status in (folder / "statuses").read_text().split()], (folder / "said").read_text()
+
+
+def _failing(case: str, rank: int, world: int, folder: Path) -> None:
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(folder / "said", os.O_WRONLY | os.O_CREAT), 2)
+    failing.main(case, rank, world, free_port(), folder)
 
 
 @pytest.mark.parametrize("world", [2, pytest.param(4, marks=pytest.mark.slow)])

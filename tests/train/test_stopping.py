@@ -11,8 +11,8 @@ import torch
 from dbot.params.load import load
 from dbot.train.stopping import END_OF_ALLOCATION, Interrupted
 from tests.conftest import PROJECT
+from tests.processes import together
 from tests.train.small import Noise, execution_like, recipe_like, run, task_of
-from tests.train.test_distributed import together
 
 IMAGES = 20
 

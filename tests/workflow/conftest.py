@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes import FakeProject
 from tests.few_rows import params_with_few_rows
+from tests.processes import run_program
 
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -29,10 +30,7 @@ def surroundings(**more: str) -> dict[str, str]:
 
 def snakemake(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a copy of the project; its messages, errors included, are in ``stdout``."""
-    command = ["snakemake", "--nocolor", *arguments]
-    return subprocess.run(
-        command, cwd=project, env=surroundings(**environment), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120
-    )
+    return run_program(("snakemake", "--nocolor", *arguments), project, surroundings(**environment), seconds=120, merged=True)
 
 
 def copy_of_project(folder: Path) -> Path:

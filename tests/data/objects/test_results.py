@@ -7,7 +7,7 @@ from pycocotools import mask as coco
 
 from dbot.data.objects.loading import Origin
 from dbot.data.objects.results import coco_results, in_order, pasted, write_results
-from tests.train.test_distributed import together
+from tests.processes import together
 
 ORIGIN = Origin(image_id=42, height=40, width=60, view_height=80, view_width=120)
 
