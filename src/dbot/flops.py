@@ -204,8 +204,10 @@ def pyramid(architecture: Architecture, recipe: Dense, height: float, width: flo
     return encoder(architecture, patches) + Cost(inner=6 * doubled), patches
 
 
-def detector(architecture: Architecture, recipe: Detect, classes: int, height: float, width: float, training: bool) -> Cost:
-    """A Cascade Mask R-CNN on one image; all above the pyramid is float32."""
+def detector(
+    architecture: Architecture, recipe: Detect, classes: int, height: float, width: float, training: bool, masks: bool = True
+) -> Cost:
+    """A Cascade Mask R-CNN, or Cascade R-CNN without mask heads, on one image; all above the pyramid is float32."""
     cost, patches = pyramid(architecture, recipe, height, width)
     channels, anchors = recipe.channels, len(recipe.proposals.anchor_ratios)
     places = patches * sum(LEVELS)
@@ -217,8 +219,8 @@ def detector(architecture: Architecture, recipe: Detect, classes: int, height: f
         masked = samples * recipe.cascade.positive_fraction
     else:
         samples, masked = recipe.proposals.kept.inference, recipe.inference.detections
-    stages = len(recipe.cascade.stages)
-    return cost + Cost(full=neck + proposing + stages * (samples * _box_head(recipe, classes) + masked * _mask_head(recipe, classes)))
+    heads = samples * _box_head(recipe, classes) + (masked * _mask_head(recipe, classes) if masks else 0)
+    return cost + Cost(full=neck + proposing + len(recipe.cascade.stages) * heads)
 
 
 def _box_head(recipe: Detect, classes: int) -> float:
@@ -281,18 +283,19 @@ def pyramid_weights(architecture: Architecture, recipe: Dense, image_size: int) 
     return own + scales + 3 * (4 * width**2 + width) + 4 * width
 
 
-def detector_weights(architecture: Architecture, recipe: Detect, classes: int) -> int:
-    """Numbers in a detector's checkpoint."""
+def detector_weights(architecture: Architecture, recipe: Detect, classes: int, masks: bool = True) -> int:
+    """Numbers in a detector's checkpoint, with mask heads or without."""
     width, channels, anchors = architecture.width, recipe.channels, len(recipe.proposals.anchor_ratios)
     neck = len(LEVELS) * (channels * (width + 1) + channels * (9 * channels + 1))
     proposing = channels * (9 * channels + 1) + 5 * anchors * (channels + 1)
-    boxes, masks = recipe.boxes, recipe.masks
+    boxes = recipe.boxes
     outputs = (classes + 1) + 4 * (1 if boxes.class_agnostic else classes + 1)
     box = (
         boxes.convolutions * (9 * channels**2 + 4 * channels) + boxes.hidden * (channels * boxes.size**2 + 1) + outputs * (boxes.hidden + 1)
     )
-    mask = masks.convolutions * channels * (9 * channels + 1) + channels * (4 * channels + 1) + (classes + 1) * (channels + 1)
-    return pyramid_weights(architecture, recipe, recipe.image_size) + neck + proposing + len(recipe.cascade.stages) * (box + mask)
+    mask = recipe.masks.convolutions * channels * (9 * channels + 1) + channels * (4 * channels + 1) + (classes + 1) * (channels + 1)
+    heads = len(recipe.cascade.stages) * (box + (mask if masks else 0))
+    return pyramid_weights(architecture, recipe, recipe.image_size) + neck + proposing + heads
 
 
 def segmenter_weights(architecture: Architecture, recipe: Segment, classes: int) -> int:

@@ -76,13 +76,18 @@ def test_folders_of_somebody_else_are_left_alone(photos: Path, capsys: pytest.Ca
     assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
 
 
-def test_a_segmenter_end_to_end(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("said", [{"values": [0, 7, 9]}, {}], ids=["values", "older"])
+def test_a_segmenter_end_to_end(photos: Path, capsys: pytest.CaptureFixture[str], said: dict[str, list[int]]) -> None:
     recipe = small_segmentation.recipe()
     torch.manual_seed(0)
     segmenter = build_segmenter(build_pyramid(ARCHITECTURE, recipe, recipe.augmentation.crop), recipe, len(CLASSES))
     about = {"kind": "segmenter", "architecture": ARCHITECTURE.model_dump(), "recipe": recipe.model_dump(), "classes": CLASSES}
-    checkpoint.save(Path("segmenter.safetensors"), segmenter.state_dict(), about)
+    checkpoint.save(Path("segmenter.safetensors"), segmenter.state_dict(), {**about, **said})
     assert main(["predict", "photos", "--checkpoint", "segmenter.safetensors", "--output", "found"]) == 0
-    assert "wrote found/maps: 2 label maps of 2 images; pictures in found/pictures\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "wrote found/maps: 2 label maps of 2 images; pictures in found/pictures\n" in out
+    assert ("segmenter.safetensors: doesn't say the values of its classes" in out) != bool(said)
+    values = {int(value) for path in Path("found/maps").rglob("*.png") for value in numpy.unique(numpy.array(Image.open(path)))}
+    assert values <= set(said.get("values", (1, 2, 3)))
     written = sorted(path.relative_to("found").as_posix() for path in Path("found").rglob("*.*") if path.is_file())
     assert written == [".dbot-predict", "classes.txt", "maps/1.png", "maps/below/2.png", "pictures/1.jpg", "pictures/below/2.jpg"]

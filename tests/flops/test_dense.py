@@ -33,17 +33,18 @@ def test_a_segmenter(demo: Params, one_thread: None) -> None:
     assert numbers(made) == segmenter_weights(architecture, recipe, CLASSES)
 
 
-def test_a_detector(demo: Params, one_thread: None) -> None:
+@pytest.mark.parametrize("masks", [True, False], ids=["with masks", "boxes only"])
+def test_a_detector(demo: Params, one_thread: None, masks: bool) -> None:
     """How many proposals and positives there are differs from image to image; the forecast takes as many as may be."""
     architecture, recipe = demo.architectures["B"], demo.recipes.detect["asymmetric-B"]
-    made = new_detector(architecture, recipe, CLASSES)
+    made = new_detector(architecture, recipe, CLASSES, masks)
     images, targets = zip(*(picture(number, 64) for number in range(2)), strict=True)
     pixels = [image.float() / 255 for image in images]
     seen = [{name: value for name, value in target.items() if isinstance(value, Tensor)} for target in targets]
     found = counted(lambda: torch.stack(list(made.train()(pixels, seen).values())).sum()) / 2
-    cost = detector(architecture, recipe, CLASSES, 64, 64, training=True)
+    cost = detector(architecture, recipe, CLASSES, 64, 64, training=True, masks=masks)
     assert cost.training("bf16").by_precision["bf16"] < found < 1.02 * cost.training("bf16").total
-    assert numbers(made) == detector_weights(architecture, recipe, CLASSES)
+    assert numbers(made) == detector_weights(architecture, recipe, CLASSES, masks)
 
 
 def test_checkpointing_computes_the_blocks_once_more(demo: Params) -> None:

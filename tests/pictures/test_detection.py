@@ -136,3 +136,10 @@ def test_the_same_bytes_whatever_the_order_of_images(seven):
 def test_no_results_and_images_without_objects_are_drawn(coco):
     picture = Image.open(io.BytesIO(detection_gallery(coco.prepare(), [], IDS)))
     assert picture.width > 640
+
+
+def test_a_legend_names_the_classes_that_are_shown(coco, monkeypatch):
+    entries = []
+    monkeypatch.setattr(detection, "sheet", lambda title, columns, groups, legend=(): entries.append(legend) or Image.new("RGB", (1, 1)))
+    detection_gallery(coco.prepare(), [], IDS)
+    assert [name for name, _ in entries[0]] == ["person", "stop sign", "toothbrush"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dbot.pictures.objects import FILL, LINE, Seen, draw_objects
+from dbot.pictures.objects import CROWDED, FILL, LINE, Seen, _readable, _tag, draw_objects
 from dbot.pictures.palette import colour
 
 GREY = 90
@@ -65,7 +65,7 @@ def test_better_ones_are_on_top():
 
 
 def test_a_long_name_ends_at_the_border():
-    pixels = np.array(draw_objects(canvas(), [Seen(1, (80, 40, 99, 90), score=0.87)], ["a very long name of a class"], 100))
+    pixels = np.array(draw_objects(canvas(), [Seen(1, (80, 40, 99, 90), score=0.87)], ["a very long name of a class", "dog"], 100))
     tagged = np.nonzero((pixels[28:40] != GREY).any(axis=2))[1]
     assert 0 <= tagged.min() < 10
     assert tagged.max() == 99
@@ -74,3 +74,50 @@ def test_a_long_name_ends_at_the_border():
 def test_a_narrow_image_has_no_tag_but_its_box():
     pixels = drawn(canvas(200, 4), Seen(1, (0, 50, 4, 150), score=0.87), side=200)
     assert pixels[100, 0].tolist() == list(colour(0))
+
+
+def crowd(count, seed=0, labels=2, size=(240, 320)):
+    """Found objects that lie over and beside each other, as on a shelf or in a swarm."""
+    draws = np.random.default_rng(seed)
+    seen = []
+    for _ in range(count):
+        x, y = draws.uniform(0, 0.95 * size[1]), draws.uniform(0, 0.95 * size[0])
+        wide, high = draws.uniform(8, 40, 2)
+        seen.append(
+            Seen(int(draws.integers(1, labels + 1)), (x, y, min(x + wide, size[1]), min(y + high, size[0])), score=draws.uniform(0.3, 1))
+        )
+    return seen
+
+
+def tags_of(seen, classes, size=(240, 320)):
+    """The labels that are drawn, best first."""
+    order = [_tag(one, tuple(map(int, one.box)), classes, size) for one in seen]
+    return _readable(order, size)
+
+
+def test_where_objects_crowd_labels_leave_each_other_and_the_image_to_be_seen():
+    tags = tags_of(crowd(200), CLASSES)
+    assert 10 < len(tags) < 60
+    covered = np.zeros((240, 320), dtype=int)
+    for left, top, right, bottom in (tag.place for tag in tags):
+        covered[top : bottom + 1, left : right + 1] += 1
+    assert covered.max() == 1
+    assert covered.mean() <= CROWDED
+    assert tags[0].rank[0] == max(one.score for one in crowd(200))
+
+
+def test_of_equal_scores_the_largest_has_its_label():
+    seen = [Seen(1, (20, 40, 30, 50)), Seen(2, (21, 40, 90, 90)), Seen(1, (22, 40, 40, 60))]
+    assert [tag.text for tag in tags_of(seen, CLASSES)] == ["dog"]
+    assert [tag.text for tag in tags_of(seen[::-1], CLASSES)] == ["dog"]
+
+
+def test_objects_apart_have_all_their_labels():
+    seen = [Seen(1, (20, 40, 60, 90), score=0.5), Seen(2, (120, 40, 160, 90), score=0.5), Seen(2, (20, 140, 60, 190), score=0.9)]
+    assert sorted(tag.text for tag in tags_of(seen, CLASSES)) == ["cat 0.50", "dog 0.50", "dog 0.90"]
+
+
+def test_of_one_class_there_are_no_labels():
+    pixels = np.array(draw_objects(canvas(), [Seen(1, (20, 40, 60, 90), score=0.9)], ["cat"], 100)).astype(int)
+    assert (pixels[:40] == GREY).all()
+    assert pixels[40, 30].tolist() == list(colour(0))

@@ -1,7 +1,8 @@
 """What a detector or a segmenter finds on any folder of images: a COCO file or label maps, and pictures.
 
 detections.json is a COCO file of which every annotation has a score; its `annotations` alone are
-COCO results. Label maps are PNG with one channel, classes from 1 on; classes.txt names them.
+COCO results. Of a detector without mask heads they are boxes alone. Label maps are PNG with one
+channel, in the values that the label maps of the training data had; classes.txt names them.
 """
 
 import argparse
@@ -56,8 +57,11 @@ def run(args: argparse.Namespace) -> None:
 
             segmenter, segment = segmenter_of(weights, about, str(args.checkpoint))
             segmenter.to(alone.device)
-            count = predict_maps(segmenter, segment, about["classes"], images, statistics, alone.device, output)
+            named = (about["classes"], about.get("values"))
+            count = predict_maps(segmenter, segment, *named, images, statistics, alone.device, output)
             wrote = f"{args.output / 'maps'}: {count} label maps"
+            if about.get("values") is None:
+                print(f"{args.checkpoint}: doesn't say the values of its classes, as it is of an older dbot; they are numbered from 1 on")
     for line in images.unreadable:
         print(f"left out: {line}")
     left = f"; {len(images.unreadable)} left out" if images.unreadable else ""

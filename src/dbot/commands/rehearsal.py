@@ -99,12 +99,13 @@ class Rehearsal:
 
     def _images(self, name: str, layout: Layout) -> Manifest:
         style = "digits" if layout == "imagefolder" else "scenes"
-        return self._with_classes(self._drawn(style, layout, self._side(name)), name)
+        return self._as_declared(self._drawn(style, layout, self._side(name)), name)
 
-    def _with_classes(self, manifest: Manifest, name: str) -> Manifest:
-        """As many classes as the set has, though only ten are drawn."""
+    def _as_declared(self, manifest: Manifest, name: str) -> Manifest:
+        """As many classes as the set has, though only ten are drawn, and masks if it has any."""
         more = range(len(manifest.classes), self._classes(name))
-        return replace(manifest, classes=[*manifest.classes, *(f"class {number}" for number in more)])
+        classes = [*manifest.classes, *(f"class {number}" for number in more)]
+        return replace(manifest, classes=classes, masks=not self.plan.params.datasets[name].boxes_only)
 
     def _classes(self, name: str) -> int:
         return self.plan.params.datasets[name].classes or 10

@@ -88,6 +88,8 @@ class Manifest:
     """What the pixels of label maps stand for; None: the images have none."""
     upright: bool = True
     """Whether images are read as their EXIF orientation turns them; False: as they are stored."""
+    masks: bool = True
+    """Whether the objects of its annotation files have masks; False: boxes are all there is of them."""
 
     def samples(self, split: str) -> Samples:
         """The images of `train` or `validation`.
@@ -170,6 +172,7 @@ def write_manifest(
     skipped: dict[str, list[int]] | None = None,
     label_maps: LabelMaps | None = None,
     upright: bool = True,
+    masks: bool = True,
 ) -> Manifest:
     """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
     skipped = skipped or {}
@@ -182,7 +185,7 @@ def write_manifest(
         licence=licence,
         source=source,
         layout=layout,
-        digest=content_digest(rows, classes, annotations | left_out, label_maps, upright),
+        digest=content_digest(rows, classes, annotations | left_out, label_maps, upright, masks),
         counts={part: sum(row.split == part for row in rows) for part in PARTS},
         annotation_files=annotation_files,
         unreadable=unreadable,
@@ -192,14 +195,14 @@ def write_manifest(
         skipped=skipped,
         label_maps=label_maps,
         upright=upright,
+        masks=masks,
     )
     table = "".join("\t".join(map(str, row)) + "\n" for row in [Row._fields, *rows])
     write_whole(folder / SAMPLES, table.encode())
     stored = {**asdict(manifest), "root": root}
-    del stored["folder"], stored["label_maps"], stored["upright"]
-    write_whole(
-        folder / MANIFEST, (json.dumps({**stored, **_where_said(label_maps, upright)}, indent=1, ensure_ascii=False) + "\n").encode()
-    )
+    del stored["folder"], stored["label_maps"], stored["upright"], stored["masks"]
+    said = _where_said(label_maps, upright, masks)
+    write_whole(folder / MANIFEST, (json.dumps({**stored, **said}, indent=1, ensure_ascii=False) + "\n").encode())
     return manifest
 
 
@@ -209,17 +212,20 @@ def content_digest(
     annotation_files: dict[str, str],
     label_maps: LabelMaps | None = None,
     upright: bool = True,
+    masks: bool = True,
 ) -> str:
     """SHA-256 of a data set's content, whatever the order of the rows."""
-    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files, **_where_said(label_maps, upright)}))
+    said = _where_said(label_maps, upright, masks)
+    digest = hashlib.sha256(canonical({"classes": classes, "annotation_files": annotation_files, **said}))
     for row in sorted(rows):
         digest.update(b"\n" + "\t".join((row.split, row.path, str(row.label), row.digest, row.annotation, row.annotation_digest)).encode())
     return digest.hexdigest()
 
 
-def _where_said(label_maps: LabelMaps | None, upright: bool) -> dict[str, Any]:
+def _where_said(label_maps: LabelMaps | None, upright: bool, masks: bool) -> dict[str, Any]:
+    """What is not as usual; all else says nothing, as before there were these keys."""
     maps = {} if label_maps is None else {"label_maps": label_maps.model_dump()}
-    return maps if upright else {**maps, "upright": False}
+    return {**maps, **({} if upright else {"upright": False}), **({} if masks else {"masks": False})}
 
 
 def _read(path: Path) -> bytes:

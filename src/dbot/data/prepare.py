@@ -80,6 +80,8 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
     copies = dataset.short_side is not None or bool(listing.packed)
     if dataset.short_side is not None and (listing.annotation_files or listing.label_maps):
         raise UserError(f"datasets.{name}.short_side is {dataset.short_side}: annotations would not fit shrunk images; set it to null")
+    if dataset.boxes_only and not listing.annotation_files:
+        raise UserError(f"datasets.{name}.masks is none, and a set of layout {layout} has no objects; remove the key, or mend the layout")
     root = Path(dataset.root or "", listing.below)
     usable, defects = dict(listing.samples), list[Defect]()
     written = {file: listing.packed[file]() for file in listing.annotation_files.values() if file in listing.packed}
@@ -93,7 +95,9 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
     if listing.annotation_files:
         audits = {}
         for part, file in listing.annotation_files.items():
-            audits[part] = audit(root, file, part, [s for of, s in work if of == part], written.get(file))
+            samples = [s for of, s in work if of == part]
+            audits[part] = audit(root, file, part, samples, written.get(file), not dataset.boxes_only)
+            _settle_masks(name, dataset, root / file, audits[part])
         defects += [defect for part in PARTS for defect in audits[part].defects]
         _settle(name, dataset, defects)
         _say_objects(name, listing, audits)
@@ -145,8 +149,21 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         skipped=skipped_annotations(defects),
         label_maps=dataset.label_maps if listing.label_maps else None,
         upright=dataset.annotated == "upright",
+        masks=not dataset.boxes_only,
     )
     return Prepared(manifest, census)
+
+
+def _settle_masks(name: str, dataset: Dataset, file: Path, found: Audit) -> None:
+    """Refuse a file of boxes alone unless params.yaml says so, and say that masks are passed over where it does."""
+    if dataset.boxes_only and found.outlined:
+        masks = f"{found.outlined} of {found.annotations} annotations have masks"
+        print(f"{file}: {masks}, which are passed over, since datasets.{name}.masks is none", flush=True)
+    if found.annotations and not found.outlined and not dataset.boxes_only:
+        raise UserError(
+            f"{file}: none of the {found.annotations} annotations has a mask, only boxes; write datasets.{name}.masks: none to train a "
+            "detector of boxes alone, or get the set with polygons or run lengths for one that learns masks"
+        )
 
 
 def _say_objects(name: str, listing: Listing, audits: dict[Part, Audit]) -> None:

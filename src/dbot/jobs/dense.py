@@ -13,6 +13,7 @@ from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
 from dbot.params.dense import Detect, Segment
 from dbot.params.document import Params
 from dbot.params.rows import Column
+from dbot.params.source import KeyPath
 
 R = TypeVar("R", Detect, Segment)
 
@@ -29,6 +30,20 @@ class DenseTraining(Training, Generic[R]):
     @abstractmethod
     def recipe(self, params: Params, row: str) -> R:
         """How a row's network is trained and measured."""
+
+    def of_data(self, params: Params) -> dict[str, Any]:
+        """What the declaration of its data says that decides which network is trained; nothing where that is as usual."""
+        return {}
+
+    def unused(self, params: Params) -> dict[str, Any]:
+        """What of its recipe decides nothing on its data, as pydantic's `exclude`."""
+        return {}
+
+    def with_data(self, experiment: Experiment, settings: dict[str, Any]) -> list[KeyPath]:
+        """Put what the data decide among the settings of a job; returns where that was read from."""
+        said = self.of_data(experiment.params)
+        settings |= said
+        return [("datasets", getattr(experiment.params.uses, self.column), field) for field in said]
 
     @abstractmethod
     def training_cost(self, estimate: Estimate, row: str) -> Cost:
@@ -50,10 +65,11 @@ class DenseTraining(Training, Generic[R]):
             inputs["start"] = FETCH.declare(experiment, declared.released)
         elif declared.stages is not None:
             inputs["start"] = DISTILL.declare(experiment, row, getattr(declared.stages, self.column))
-        recipe = self.recipe(experiment.params, row).model_dump(exclude={"inference"})
+        recipe = self.recipe(experiment.params, row).model_dump(exclude={**self.unused(experiment.params), "inference": True})
         settings, sources = experiment.of_recipe(declared, self.name, recipe)
         settings["seed"] = whole_number("seed", seed)
         sources += with_teacher(experiment, declared, settings)
+        sources += self.with_data(experiment, settings)
         key = {"row": row, "seed": str(seed)}
         return Job(self, experiment.scale, key, inputs, settings, tuple(sources), (MODEL, METRICS), declared.architecture)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dbot.base.errors import UserError
 from dbot.flops import classifier as classifier_cost
 from dbot.jobs.dense import DenseTraining
 from dbot.jobs.detect import DETECT
@@ -56,11 +57,14 @@ class Evaluate(Measurement):
         inputs = {"data": PREPARE.declare(experiment, getattr(params.uses, column))}
         if column in DENSE:
             inputs["model"] = DENSE[column].declare(experiment, row, seed)
-            section, recipe = DENSE[column].name, DENSE[column].recipe(params, row).model_dump(exclude=TRAINING_ONLY)
+            unused = dict.fromkeys(TRAINING_ONLY, True) | DENSE[column].unused(params)
+            section, recipe = DENSE[column].name, DENSE[column].recipe(params, row).model_dump(exclude=unused)
         else:
             inputs["model"] = classifier(experiment, row, seed)
             section, recipe = FINETUNE.name, params.recipes.finetune[declared.recipe].model_dump(include=MEASURED_WITH)
         settings, sources = experiment.of_recipe(declared, section, recipe)
+        if column in DENSE:
+            sources += DENSE[column].with_data(experiment, settings)
         key = {"row": row, "column": column, "seed": str(seed)}
         artifacts = (MEASURED, *PICTURED.get(column, ()))
         return Job(self, experiment.scale, key, inputs, settings, tuple(sources), artifacts, declared.architecture)
@@ -116,23 +120,26 @@ def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
 
 
 def _detector(context: Running, model: Checkpoint, row: str) -> "Metrics":
-    """COCO's average precisions of boxes and masks; beside them the detections, the figures by category and a gallery."""
+    """COCO's average precisions of boxes and of masks, if there are any; beside them detections, figures by category and a gallery."""
     from dbot.base.files import write_whole
     from dbot.data.objects.annotations import ground_truth
     from dbot.data.objects.loading import ValidationViews
-    from dbot.data.objects.results import score, write_results
+    from dbot.data.objects.results import overlaps_of, score, write_results
     from dbot.pictures.detection import detection_gallery
     from dbot.tasks.detect import detector_of, evaluate_detection
 
     params, folder, processes = context.params, context.job.folder, context.processes
     detector, _ = detector_of(*model)
+    if detector.has_masks != context.manifest.masks:
+        which, which_not = ("masks", "boxes alone") if detector.has_masks else ("boxes alone", "masks too")
+        raise UserError(f"{model.source}: is a detector of {which}, and {context.manifest.folder} has {which_not}; train one on that set")
     recipe = DETECT.recipe(params, row)
     views = ValidationViews(context.manifest, recipe.inference, processes.rank, processes.world)
     detector.to(processes.device)
     found = evaluate_detection(detector, recipe, views, params.normalisation, model.about["category_ids"], processes)
     if not processes.leads:
         return {}
-    scores = score(ground_truth(context.manifest), found)
+    scores = score(ground_truth(context.manifest), found, overlaps_of(context.manifest.masks))
     write_results(folder / "detections.json", found)
     write_whole(folder / GALLERY, detection_gallery(context.manifest, found, model.about["category_ids"]))
     _write_categories(folder, scores.categories)

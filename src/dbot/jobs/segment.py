@@ -5,6 +5,7 @@ from dbot.jobs.dense import DenseTraining
 from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun
 from dbot.jobs.work import Estimate
+from dbot.params.datasets import LabelMaps
 from dbot.params.dense import Segment as Recipe
 from dbot.params.document import Params
 
@@ -25,6 +26,7 @@ class Segment(DenseTraining[Recipe]):
     def build(self, given: Beginning) -> Begun:
         from torch import nn
 
+        from dbot.data.labelmaps.values import values_of
         from dbot.models.pyramid import dense_groups
         from dbot.tasks.segment import begin_segmenter, evaluate_segmentation, segment_task
         from dbot.train.task import Metrics
@@ -41,7 +43,8 @@ class Segment(DenseTraining[Recipe]):
 
         groups = dense_groups(made, "pyramid", recipe.optimizer)
         task = segment_task(f"segment {row}", made, recipe, seed, given.manifest, statistics, groups, measure)
-        return Begun(task, made, self.about(given))
+        values = values_of(given.manifest.label_maps or LabelMaps(), len(given.manifest.classes))
+        return Begun(task, made, {**self.about(given), "values": values})
 
     def training_cost(self, estimate: Estimate, row: str) -> Cost:
         recipe, classes = self.recipe(estimate.params, row), estimate.classes(estimate.params.uses.seg)

@@ -182,6 +182,9 @@ class Dataset(Section):
     annotated: Literal["upright", "stored"] = "upright"
     """Which pixels boxes, masks and label maps were drawn on where an image has an EXIF orientation. `upright`: on those that viewers
     show. `stored`: on those that lie in the file; the orientation is then passed over, in training and in evaluation too."""
+    masks: Literal["learnt", "none"] = "learnt"
+    """What its objects are, if it has any. `learnt`: boxes and masks. `none`: boxes alone; masks are passed over, the detector has no mask
+    heads, and box AP is all that is measured of it."""
     limit: PositiveInt | None = None
     """Use only this many images of each part, drawn evenly over the classes. Null: all."""
     short_side: PositiveInt | None = None
@@ -195,10 +198,15 @@ class Dataset(Section):
     @property
     def unused(self) -> set[str]:
         """Fields that nothing is prepared by, the others being what they are."""
-        as_ever = {"annotated"} if self.annotated == "upright" else set()
+        as_ever = {field for field, usual in (("annotated", "upright"), ("masks", "learnt")) if getattr(self, field) == usual}
         if self.short_side is None:
             return as_ever | {"copies", "jpeg"}
         return as_ever | {"jpeg"} if self.copies == "pixels" else as_ever
+
+    @property
+    def boxes_only(self) -> bool:
+        """Whether its objects are boxes alone."""
+        return self.masks == "none"
 
     @property
     def has_no_labels(self) -> bool:

@@ -12,6 +12,7 @@ from dbot.data.objects.annotations import Objects, read_objects
 from dbot.data.objects.masks import pixels
 from dbot.data.objects.results import Result
 from dbot.pictures.objects import Seen, draw_objects
+from dbot.pictures.segmentation import legend
 from dbot.pictures.sheet import Ranked, Tile, chosen, jpeg, sheet
 
 SIDE = 320
@@ -44,18 +45,23 @@ def detection_gallery(
         if result["score"] >= score:
             by_image.setdefault(int(result["image_id"]), []).append(result)
 
+    shown = set[int]()
+
     def tile(one: Ranked) -> Tile:
         path = manifest.root / paths[one.place]
         image, found = read_image(path, manifest.upright), by_image.get(int(objects.image_ids[one.place]), [])
         pair = (true_objects(objects, one.place), found_objects(found, label_of))
+        shown.update(seen.label - 1 for part in pair for seen in part)
         return Tile([draw_objects(image, part, manifest.classes, SIDE) for part in pair], path.name, f"F1 {one.score:.2f}")
 
-    groups = chosen(ranked(objects, by_image, label_of), each)
+    groups = {name: [tile(one) for one in members] for name, members in chosen(ranked(objects, by_image, label_of), each).items()}
     title = (
         f"{manifest.title}, validation. F1 of an image: of its boxes with a score of {score:g} or more, "
         f"those are right that overlap an object of their class with an IoU of {OVERLAP:g} or more."
     )
-    return jpeg(sheet(title, ("truth", "prediction"), {name: [tile(one) for one in members] for name, members in groups.items()}))
+    # Where objects crowd not each has its label.
+    entries = legend(shown, manifest.classes) if len(manifest.classes) > 1 else ()
+    return jpeg(sheet(title, ("truth", "prediction"), groups, entries))
 
 
 def ranked(objects: Objects, by_image: Mapping[int, Sequence[Result]], label_of: Mapping[int, int]) -> list[Ranked]:
@@ -82,13 +88,15 @@ def labels(category_ids: Sequence[int]) -> dict[int, int]:
 
 
 def true_objects(objects: Objects, place: int, masks: bool = True) -> list[Seen]:
-    """The objects of an image, crowds included; masks are decoded if asked for."""
+    """The objects of an image, crowds included; masks are decoded if asked for and there."""
     members = range(objects.starts[place], objects.starts[place + 1])
     height, width = objects.sizes[place].tolist()
     found = []
     for member in members:
-        runs = objects.runs[objects.run_starts[member] : objects.run_starts[member + 1]]
-        mask = pixels([runs], height, width)[0] > 0 if masks else None
+        mask = None
+        if masks and objects.has_masks:
+            runs = objects.runs[objects.run_starts[member] : objects.run_starts[member + 1]]
+            mask = pixels([runs], height, width)[0] > 0
         left, top, right, bottom = objects.boxes[member].tolist()
         found.append(Seen(int(objects.labels[member]), (left, top, right, bottom), mask, crowd=bool(objects.crowd[member])))
     return found
@@ -100,13 +108,13 @@ def found_objects(results: Sequence[Result], label_of: Mapping[int, int], masks:
     Args:
         results: those of the image.
         label_of: labels by category id.
-        masks: whether masks are decoded.
+        masks: whether masks are decoded, where there are any.
     """
     found = []
     for result in results:
         left, top, width, height = result["bbox"]
-        area = result["segmentation"]
-        mask = pixels([area["counts"].encode("ascii")], *area["size"])[0] > 0 if masks else None
+        area = result.get("segmentation") if masks else None
+        mask = None if area is None else pixels([area["counts"].encode("ascii")], *area["size"])[0] > 0
         found.append(Seen(label_of[result["category_id"]], (left, top, left + width, top + height), mask, result["score"]))
     return found
 

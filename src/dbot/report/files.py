@@ -122,7 +122,7 @@ def _further(lines: Sequence[Line], column: Column, names: Sequence[str]) -> str
 
 def _measured(cell: Cell) -> str:
     if cell.measured is not None:
-        return words.measured(cell.measured, cell.sd) + (" (released weights)" if cell.released else "")
+        return words.measured(cell.measured, cell.sd) + (f" ({', '.join(cell.notes)})" if cell.notes else "")
     return f"*{cell.status}*" if cell.exists else cell.status
 
 

@@ -69,9 +69,19 @@ class Cell:
     """Empty where the row has no such column."""
     published: float | None
     comparable: bool
-    """Whether the column is measured on the data set of the published numbers, all of it."""
+    """Whether the column is measured on the data set of the published numbers, all of it, masks included."""
     released: bool = False
     """Whether it starts from weights that others released, and not from a training of ours alone."""
+
+    @property
+    def boxes_only(self) -> bool:
+        """Whether its number is that of a detector without mask heads."""
+        return any(found.receipt is not None and found.receipt.settings.get("masks") == "none" for found in self.findings)
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said beside its number."""
+        return ["released weights"] * self.released + ["boxes only"] * self.boxes_only
 
     @property
     def exists(self) -> bool:
@@ -123,6 +133,7 @@ class Cell:
             return str(self.state)
         missing = [f"seed {seed.seed} {seed.state}" for seed in self.seeds if seed.value is None]
         measured = "measured from released weights" if self.released else "measured"
+        measured += ", boxes only" if self.boxes_only else ""
         return measured if self.complete else f"{measured} ({len(self.values)} of {len(self.seeds)} seeds: {', '.join(missing)})"
 
     @property
@@ -301,13 +312,14 @@ def cell_of(plan: Plan, judge: Judge, name: str, column: Column) -> Cell:
     params = plan.resolved.params
     row = params.rows[name]
     used = getattr(params.uses, column)
+    declared = params.datasets[used]
     seeds = tuple(_seed(plan, judge, name, column, seed) for seed in params.build.seeds) if column in params.columns(name) else ()
     return Cell(
         row=name,
         column=column,
         seeds=seeds,
         published=getattr(row.published, column) if row.published else None,
-        comparable=used == PUBLISHED_ON[column] and params.datasets[used].limit is None,
+        comparable=used == PUBLISHED_ON[column] and declared.limit is None and not declared.boxes_only,
         released=any(job.kind is FETCH for seed in seeds if seed.found is not None for job in seed.found.job.ancestors()),
     )
 

@@ -61,7 +61,9 @@ def standing(table: Table) -> str:
     """What the measured numbers may be compared with."""
     uses, datasets = table.params.uses, table.params.datasets
     foreign = [column for column in COLUMNS if getattr(uses, column) != PUBLISHED_ON[column]]
-    partial = [column for column in COLUMNS if column not in foreign and datasets[getattr(uses, column)].limit is not None]
+    own = {column: datasets[getattr(uses, column)] for column in COLUMNS if column not in foreign}
+    partial = [column for column, declared in own.items() if declared.limit is not None]
+    boxes = [column for column, declared in own.items() if declared.limit is None and declared.boxes_only]
     said = [f"They were measured on the whole of {PUBLISHED_SETS}."]
     if foreign:
         benchmarks = _listed([BENCHMARKS[column] for column in foreign], "or")
@@ -71,6 +73,8 @@ def standing(table: Table) -> str:
         )
     if partial:
         said.append(f"Scale {table.scale} measures {_listed(partial)} on a part of those data: no difference is given there.")
+    if boxes:
+        said.append(f"Scale {table.scale} measures {_listed(boxes)} with a detector of boxes alone: no difference is given there.")
     if table.comparable:
         said.append("Where a difference is given, both are on the same data: measured less published, in points.")
     return " ".join(said)

@@ -1,4 +1,4 @@
-"""Detection: Cascade Mask R-CNN as a task of the training loop, and its findings as COCO results."""
+"""Detection: Cascade Mask R-CNN (of a set without masks Cascade R-CNN) as a task of the training loop, its findings as COCO results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,16 +25,22 @@ from dbot.train.precision import autocast_type
 from dbot.train.task import Metrics, Step, Task
 
 Batch = tuple[list[Tensor], list[Target]]
-"""uint8 images (3, H_i, W_i), and for each its `boxes`, `labels` and `masks`."""
+"""uint8 images (3, H_i, W_i), and for each its `boxes`, `labels` and, where the set has them, `masks`."""
 
 
-def new_detector(architecture: Architecture, recipe: Detect, classes: int) -> Detector:
-    """A detector of a recipe, on an architecture's encoder; its weights are torch's."""
-    return build_detector(build_pyramid(architecture, recipe, recipe.image_size), recipe, classes)
+def new_detector(architecture: Architecture, recipe: Detect, classes: int, masks: bool = True) -> Detector:
+    """A detector of a recipe, on an architecture's encoder, with mask heads or without; its weights are torch's."""
+    return build_detector(build_pyramid(architecture, recipe, recipe.image_size), recipe, classes, masks)
 
 
 def begin_detector(
-    architecture: Architecture, recipe: Detect, classes: int, seed: int, student: dict[str, Tensor] | None, source: str
+    architecture: Architecture,
+    recipe: Detect,
+    classes: int,
+    seed: int,
+    student: dict[str, Tensor] | None,
+    source: str,
+    masks: bool = True,
 ) -> Detector:
     """The detector with which a training begins.
 
@@ -45,11 +51,12 @@ def begin_detector(
         seed: of the weights that are drawn.
         student: weights of a student; None: the encoder is random too.
         source: what messages call them.
+        masks: whether it has mask heads.
 
     Raises:
         UserError: the student doesn't fit the recipe.
     """
-    detector = new_detector(architecture, recipe, classes)
+    detector = new_detector(architecture, recipe, classes, masks)
     initialise_pyramid(detector.pyramid, generator(seed, "pyramid"))
     initialise_heads(detector, generator(seed, "heads"))
     if student is not None:
@@ -65,8 +72,8 @@ def detector_of(weights: Mapping[str, Tensor], about: Mapping[str, Any], source:
     """
     if about.get("kind") != "detector":
         raise UserError(f"{source}: holds no detector (its kind is {about.get('kind')}); name the model of a `detect` job")
-    recipe = Detect.model_validate(about["recipe"])
-    detector = new_detector(Architecture.model_validate(about["architecture"]), recipe, len(about["classes"]))
+    recipe, masks = Detect.model_validate(about["recipe"]), about.get("masks") != "none"
+    detector = new_detector(Architecture.model_validate(about["architecture"]), recipe, len(about["classes"]), masks)
     fill(detector, dict(weights), source, set())
     return detector.eval(), recipe
 

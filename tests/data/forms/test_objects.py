@@ -147,7 +147,9 @@ class TestRoboflow:
     def test_boxes_alone_are_refused_in_a_line(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         files = {name: file.replace(json.dumps([SQUARE]).encode(), b"[]") for name, file in self.files().items()}
         said = refusal(prepared, declare(write(tmp_path / "set", files), "coco-roboflow", validation=Split(images="valid")))
-        assert "4 objects are boxes without masks, and the detector of this table learns masks" in said
+        assert "4 objects are boxes without masks; write datasets.it.masks: none to train a detector of boxes alone" in said
+        manifest = prepared(declare(tmp_path / "set", "coco-roboflow", validation=Split(images="valid"), masks="none"))
+        assert read_objects(manifest, "train").target(0)["boxes"].tolist() == [[2, 3, 8, 9]]
 
     def test_asked_for_as_coco_it_is_recognised(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         split = Split(images="train2017", annotations="annotations/a.json")
@@ -185,6 +187,15 @@ class TestYolo:
     def test_boxes_alone_are_refused_in_a_line(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         said = refusal(prepared, declare(write(tmp_path / "set", self.files(self.BOX)), "yolo"))
         assert "2 objects are boxes without masks" in said
+        manifest = prepared(declare(tmp_path / "set", "yolo", masks="none"))
+        assert read_objects(manifest, "train").boxes.tolist() == [[6, 3, 10, 9]]
+
+    def test_without_masks_a_polygon_is_its_box(
+        self, declare: Declare, tmp_path: Path, prepared: Prepared, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        manifest = prepared(declare(write(tmp_path / "set", self.files(self.POLYGON, self.BOX)), "yolo", masks="none"))
+        assert read_objects(manifest, "train").boxes.tolist() == [[2, 3, 8, 9], [6, 3, 10, 9]]
+        assert "1 of 2 annotations have masks, which are passed over" in capsys.readouterr().out
 
     def test_a_box_among_polygons_is_named_by_its_line_or_left_out(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         declared = declare(write(tmp_path / "set", self.files(self.POLYGON, self.BOX)), "yolo")
@@ -251,7 +262,25 @@ class TestVoc:
         assert [entry["iscrowd"] for entry in ground_truth(manifest)["annotations"]] == [0, 1]
 
     def test_boxes_alone_are_refused_in_a_line(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        assert "4 objects are boxes without masks" in refusal(prepared, self.dataset(declare, write(tmp_path / "set", self.files(False))))
+        declared = self.dataset(declare, write(tmp_path / "set", self.files(False)))
+        assert "4 objects are boxes without masks; write datasets.it.masks: none" in refusal(prepared, declared)
+        manifest = prepared(declared.model_copy(update={"masks": "none"}))
+        target = read_objects(manifest, "train").target(0)
+        assert target["boxes"].tolist() == [[2, 3, 8, 9], [2, 3, 8, 9]]
+        assert target["labels"].tolist() == [2, 1]
+        assert [entry["iscrowd"] for entry in ground_truth(manifest)["annotations"]] == [0, 1]
+
+    def test_without_masks_all_images_with_boxes_are_found(
+        self, declare: Declare, tmp_path: Path, prepared: Prepared, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Where nobody names the lists: not only those with masks, whose maps are not read."""
+        lists = {f"ImageSets/Main/{part}.txt": name for part, name in (("train", b"a\nb\n"), ("val", b"b\n"))}
+        root = write(tmp_path / "set", {**self.files(), **lists, "ImageSets/Segmentation/val.txt": b"b\n"})
+        write(root, {"SegmentationObject/a.png": b"broken"})
+        found = Dataset(root=str(root), masks="none", check=Check(decode="all", meant=["shared-images"]))
+        assert prepared(found).counts == {"train": 2, "validation": 1}
+        assert "SegmentationObject: the masks there are passed over: datasets.it.masks is none" in capsys.readouterr().out
+        assert "SegmentationObject/a.png" in refusal(prepared, found.model_copy(update={"masks": "learnt"}))
 
     def test_damaged_xml_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         root = write(tmp_path / "set", {**self.files(), "Annotations/a.xml": b"<annotation><size>"})

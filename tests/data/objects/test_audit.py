@@ -176,7 +176,7 @@ def test_boxes_alone_are_refused_for_what_they_are(coco: CocoSet, segmentation: 
     written = content()
     written["annotations"] = [{**entry, "segmentation": segmentation} for entry in written["annotations"]]
     coco.write("train", written)
-    with pytest.raises(UserError, match=r"train\.json: none of the 6 annotations has a mask, only boxes, and the detector learns masks"):
+    with pytest.raises(UserError, match=r"train\.json: none of the 6 annotations has a mask, only boxes; write datasets\.it\.masks: none"):
         coco.prepare(annotations)
 
 

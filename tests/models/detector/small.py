@@ -125,9 +125,11 @@ class ConvPyramid(nn.Module):
         return maps
 
 
-def detector(recipe: Detect | None = None, classes: int = 3, seed: int = 0, patch: int = 8, channels: int = 16) -> Detector:
+def detector(
+    recipe: Detect | None = None, classes: int = 3, seed: int = 0, patch: int = 8, channels: int = 16, masks: bool = True
+) -> Detector:
     torch.manual_seed(seed)
-    built = build_detector(ConvPyramid(patch, channels), recipe or small(), classes)
+    built = build_detector(ConvPyramid(patch, channels), recipe or small(), classes, masks)
     initialise_heads(built, torch.Generator().manual_seed(seed))
     return built
 

@@ -5,10 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from dbot.base.errors import UserError
 from dbot.data.images import read_image, read_label_map
 from dbot.data.labelmaps.pairs import ValidationPairs
+from dbot.data.labelmaps.values import values_of
 from dbot.models.pyramid import build_pyramid
 from dbot.models.segmenter import build_segmenter
+from dbot.params.datasets import Check, LabelMaps, Split
 from dbot.tasks.predict.folder import ImageFolder
 from dbot.tasks.predict.maps import predict_maps
 from dbot.tasks.windows import label_image
@@ -29,11 +32,11 @@ def segmenter():
     return built.eval(), figures
 
 
-def run(segmenter, folder, demo, output):
-    return predict_maps(*segmenter, CLASSES, ImageFolder(folder, 1e9), demo.normalisation, CPU, output)
+def run(segmenter, folder, demo, output, values=None):
+    return predict_maps(*segmenter, CLASSES, values, ImageFolder(folder, 1e9), demo.normalisation, CPU, output)
 
 
-def test_maps_of_classes_from_one_and_pictures(segmenter, photos, demo, tmp_path):
+def test_of_an_older_checkpoint_maps_of_classes_from_one_and_pictures(segmenter, photos, demo, tmp_path):
     assert run(segmenter, photos, demo, tmp_path / "out") == 4
     assert (tmp_path / "out/classes.txt").read_text() == "number\tname\n1\tsky\n2\tbäume\n3\ta class with a very long name\n"
     model, figures = segmenter
@@ -45,6 +48,24 @@ def test_maps_of_classes_from_one_and_pictures(segmenter, photos, demo, tmp_path
         assert Image.open(tmp_path / f"out/pictures/{stem}.jpg").width >= 320
 
 
+@pytest.mark.parametrize(("values", "mode"), [([0, 1, 2], "L"), ([7, 21, 255], "L"), ([7, 256, 1000], "I;16")])
+def test_maps_in_the_values_of_the_data(segmenter, photos, demo, tmp_path, values, mode):
+    run(segmenter, photos, demo, tmp_path / "one")
+    run(segmenter, photos, demo, tmp_path / "own", values)
+    named = "".join(f"{value}\t{name}\n" for value, name in zip(values, CLASSES, strict=True))
+    assert (tmp_path / "own/classes.txt").read_text() == "value\tname\n" + named
+    for stem in ("a", "below/1"):
+        expected = np.array(values)[read_label_map(tmp_path / f"one/maps/{stem}.png").numpy() - 1]
+        assert (read_label_map(tmp_path / f"own/maps/{stem}.png").numpy() == expected).all()
+        assert Image.open(tmp_path / f"own/maps/{stem}.png").mode == mode
+        assert (tmp_path / f"own/pictures/{stem}.jpg").read_bytes() == (tmp_path / f"one/pictures/{stem}.jpg").read_bytes()
+
+
+def test_a_value_that_no_png_holds_is_a_line(segmenter, photos, demo, tmp_path):
+    with pytest.raises(UserError, match="have values up to 65536, and a PNG holds 65535 at most"):
+        run(segmenter, photos, demo, tmp_path / "out", [0, 1, 65536])
+
+
 def test_the_same_bytes_again(segmenter, photos, demo, tmp_path):
     for name in ("one", "two"):
         run(segmenter, photos, demo, tmp_path / name)
@@ -52,11 +73,14 @@ def test_the_same_bytes_again(segmenter, photos, demo, tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
-def test_a_data_set_may_consist_of_them(segmenter, demo, tmp_path):
+@pytest.mark.parametrize("label_maps", [LabelMaps(), LabelMaps(first_class=0, void=[255]), LabelMaps(first_class=300, void=[0])])
+def test_a_data_set_may_consist_of_them(segmenter, demo, tmp_path, label_maps):
     root = write_maps(tmp_path / "set", {"train": [(20, 24)], "val": [(20, 24), (30, 16)]})
-    run(segmenter, root / "images/val", demo, tmp_path / "out")
+    run(segmenter, root / "images/val", demo, tmp_path / "out", values_of(label_maps, 3))
     (root / "maps/val").rename(tmp_path / "true")
     (tmp_path / "out/maps").rename(root / "maps/val")
-    pairs = ValidationPairs(prepared(declared(root), tmp_path / "prepared"))
+    declaration = declared(root, label_maps=label_maps, train=Split(images="images/val", annotations="maps/val"))
+    meant = {"check": Check(decode="all", meant=["unseen-classes", "one-class", "shared-images"])}
+    pairs = ValidationPairs(prepared(declaration.model_copy(update=meant), tmp_path / "prepared"))
     maps = [np.array(Image.open(root / f"maps/val/{number}.png")) for number in range(2)]
-    assert all((pairs[number][1].numpy() == maps[number] - 1).all() for number in range(2))
+    assert all((pairs[number][1].numpy() == maps[number] - label_maps.first_class).all() for number in range(2))

@@ -56,6 +56,17 @@ def test_a_coco_file_and_pictures(detector, photos, demo, tmp_path):
     assert sizes == {"a": (30 * 34, 20 * 34), "below/1": (640, 1024), "below/b.c": (90 * 11, 7 * 11), "one pixel": (1024, 1024)}
 
 
+def test_boxes_alone_of_a_detector_without_mask_heads(photos, demo, tmp_path):
+    path = detector_checkpoint(tmp_path / "boxes.safetensors", masks=False)
+    assert run(detector_of(*checkpoint.load(path), str(path)), photos, demo, tmp_path / "out") > 0
+    read = COCO(tmp_path / "out/detections.json")
+    for entry in read.dataset["annotations"]:
+        assert "segmentation" not in entry
+        assert entry["area"] == pytest.approx(entry["bbox"][2] * entry["bbox"][3], abs=1e-3)
+    assert read.loadRes(read.dataset["annotations"]).anns.keys() == read.anns.keys()
+    assert (tmp_path / "out/pictures/below/1.jpg").exists()
+
+
 def test_nothing_is_drawn_below_the_score(detector, photos, demo, tmp_path):
     run(detector, photos, demo, tmp_path / "out", score=1.0)
     drawn = np.array(Image.open(tmp_path / "out/pictures/below/1.jpg")).astype(int)

@@ -14,6 +14,11 @@ IGNORE = 255
 MOST_CLASSES = IGNORE
 
 
+def values_of(label_maps: LabelMaps, classes: int) -> list[int]:
+    """The value of each class in a set's label maps: the way back from what `classes_of` gives."""
+    return list(range(label_maps.first_class, label_maps.first_class + classes))
+
+
 def classes_of(values_HW: Tensor, label_maps: LabelMaps, classes: int, path: Path) -> Tensor:
     """Classes from 0, `IGNORE` for pixels without one: uint8 (H, W).
 

@@ -42,7 +42,7 @@ def read(place: Place) -> Listing:
         contents[part]["categories"] = [category for category in categories if not _stands_for_all(category, used)]
     if contents["train"]["categories"] != contents["validation"]["categories"]:
         raise UserError(f"{files.root / names['validation']}: lists other categories than {names['train']}; export both again")
-    return listing_of(files, contents, names)
+    return listing_of(place, files, contents, names)
 
 
 def _stands_for_all(category: dict[str, Any], used: set[Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from dbot.base.errors import UserError
 from dbot.data.layouts.coco import stated_size
 from dbot.data.layouts.files import Files
-from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Read, Sample
+from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Read, Sample
 
 Content = dict[str, list[dict[str, Any]]]
 """Of a COCO file: `images`, `annotations`, `categories`."""
@@ -41,22 +41,23 @@ def content_of(
     return found
 
 
-def listing_of(files: Files, contents: dict[Part, Content], names: dict[Part, str]) -> Listing:
+def listing_of(place: Place, files: Files, contents: dict[Part, Content], names: dict[Part, str]) -> Listing:
     """What a reader of objects returns.
 
     Args:
+        place: what params.yaml says.
         files: where the images lie.
         contents: by part, what the COCO file shall hold.
         names: by part, its path in the prepared copy.
 
     Raises:
-        UserError: the objects have boxes alone.
+        UserError: the objects have boxes alone, and that isn't what params.yaml says.
     """
     entries = [entry for part in PARTS for entry in contents[part]["annotations"]]
-    if entries and not any(entry.get("segmentation") for entry in entries):
+    if entries and not place.dataset.boxes_only and not any(entry.get("segmentation") for entry in entries):
         raise UserError(
-            f"{files.root}: its {len(entries)} objects are boxes without masks, and the detector of this table learns masks; "
-            "get the set with polygons or masks"
+            f"{files.root}: its {len(entries)} objects are boxes without masks; write {place.key('masks')}: none to train a detector of "
+            "boxes alone, or get the set with polygons or masks for one that learns them"
         )
     samples: dict[Part, list[Sample]] = {
         part: [Sample(str(image["file_name"]), NO_LABEL, str(image["id"]), stated_size(image)) for image in contents[part]["images"]]

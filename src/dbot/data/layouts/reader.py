@@ -184,7 +184,11 @@ def _filled(root: Path, layout: Layout, dataset: Dataset) -> list[Dataset]:
 
     Which folders there are decides nothing for images without labels: all are read, but those that are stated apart.
     """
-    return [dataset] if layout == LAST else [_with_parts(dataset, called) for called in SUBSETS.get(layout) or [_usual(root)]]
+    if layout == LAST:
+        return [dataset]
+    ways = SUBSETS.get(layout) or (_usual(root),)
+    # Of Pascal VOC the lists of images with masks come first, and they are a part of those with boxes.
+    return [_with_parts(dataset, called) for called in (ways[::-1] if layout == "voc" and dataset.boxes_only else ways)]
 
 
 def _usual(root: Path) -> Folders:

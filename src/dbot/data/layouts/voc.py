@@ -25,7 +25,8 @@ LISTS = ("ImageSets/{}.txt", "ImageSets/Main/{}.txt")
 
 def needs(dataset: Dataset) -> str:
     lists = " and ".join(f"ImageSets/{split.images}.txt" for split in (dataset.train, dataset.validation))
-    return f"{IMAGES}/, {ANNOTATIONS}/, {MASKS}/ and {lists}"
+    masks = "" if dataset.boxes_only else f"{MASKS}/ "
+    return f"{IMAGES}/, {ANNOTATIONS}/, {masks}and {lists}"
 
 
 def fits(root: Path, dataset: Dataset) -> bool:
@@ -37,14 +38,18 @@ def read(place: Place) -> Listing:
     nor scored."""
     files = _found(place.root, place.dataset) or Files(place.root)
     paths = {from_stem(name): f"{IMAGES}/{name}" for name in files.names(IMAGES)}
-    entries = {part: {name: _entry(files, name) for name in _names(files, place.split(part).images)} for part in PARTS}
+    masked = not place.dataset.boxes_only
+    entries = {part: {name: _entry(files, name, masked) for name in _names(files, place.split(part).images)} for part in PARTS}
     classes = sorted({name for part in PARTS for _, objects in entries[part].values() for name, _ in objects})
     contents: dict[Part, Content] = {}
     for part in PARTS:
         images = [(paths.get(name, f"{IMAGES}/{name}.jpg"), size) for name, (size, _) in entries[part].items()]
         objects = [[{"category_id": classes.index(kind) + 1, **shape} for kind, shape in found] for _, found in entries[part].values()]
         contents[part] = content_of(images, objects, classes)
-    return listing_of(files, contents, {part: f"annotations/{part}.json" for part in PARTS})
+    listing = listing_of(place, files, contents, {part: f"annotations/{part}.json" for part in PARTS})
+    if place.dataset.boxes_only and files.has_folder(MASKS):
+        listing.left_out.append(f"{files.root / MASKS}: the masks there are passed over: {place.key('masks')} is none")
+    return listing
 
 
 def _found(root: Path, dataset: Dataset) -> Files | None:
@@ -65,10 +70,10 @@ def _names(files: Files, subset: str) -> list[str]:
     return [line.split()[0] for line in files.lines(_list(files, subset) or "")]
 
 
-def _entry(files: Files, name: str) -> tuple[tuple[int, int] | None, list[tuple[str, dict[str, Any]]]]:
-    """Of an image its height and width, and its objects: of each its class, and what COCO says of it."""
+def _entry(files: Files, name: str, masked: bool) -> tuple[tuple[int, int] | None, list[tuple[str, dict[str, Any]]]]:
+    """Of an image its height and width, and its objects: of each its class, and what COCO says of it, masks included if asked for."""
     path, found = f"{ANNOTATIONS}/{name}.xml", []
-    numbers = _numbers(files, name)
+    numbers = _numbers(files, name) if masked else None
     try:
         root = ElementTree.fromstring(files.read(path))
     except ElementTree.ParseError as error:

@@ -41,7 +41,7 @@ def read(place: Place) -> Listing:
         sizes = {image: _size(files, image, place.dataset) for image in images}
         objects = [[] if (size := sizes[image]) is None else _objects(files, image, size, len(classes)) for image in images]
         contents[part] = content_of(list(sizes.items()), objects, classes)
-    return listing_of(files, contents, {part: f"annotations/{part}.json" for part in PARTS})
+    return listing_of(place, files, contents, {part: f"annotations/{part}.json" for part in PARTS})
 
 
 def _found(root: Path) -> Files | None:

@@ -40,10 +40,15 @@ class Objects:
     runs: bytes
     """Compressed run lengths of all masks, one after the other."""
     run_starts: npt.NDArray[np.int64]
-    """(objects + 1,): where each mask begins in `runs`."""
+    """(objects + 1,): where each mask begins in `runs`; (0,) where boxes are all there is."""
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether its objects have masks, and not boxes alone."""
+        return len(self.run_starts) > 0
 
     def with_targets(self) -> npt.NDArray[np.int64]:
         """Numbers of the images that have an object which is no crowd."""
@@ -55,13 +60,12 @@ class Objects:
         members = np.arange(self.starts[number], self.starts[number + 1])
         members = members[~self.crowd[members]]
         height, width = self.sizes[number].tolist()
+        boxes = {"boxes": torch.from_numpy(self.boxes[members]), "labels": torch.from_numpy(self.labels[members])}
+        image = {"image_id": int(self.image_ids[number])}
+        if not self.has_masks:
+            return {**boxes, **image}
         counts = [self.runs[self.run_starts[member] : self.run_starts[member + 1]] for member in members]
-        return {
-            "boxes": torch.from_numpy(self.boxes[members]),
-            "labels": torch.from_numpy(self.labels[members]),
-            "masks": torch.from_numpy(masks.pixels(counts, height, width)),
-            "image_id": int(self.image_ids[number]),
-        }
+        return {**boxes, "masks": torch.from_numpy(masks.pixels(counts, height, width)), **image}
 
 
 def read_objects(manifest: Manifest, part: Part) -> Objects:
@@ -84,7 +88,8 @@ def read_objects(manifest: Manifest, part: Part) -> Objects:
             boxes.append((left, top, left + box_width, top + box_height))
             labels.append(label_of[entry["category_id"]])
             crowd.append(bool(entry.get("iscrowd")))
-            runs.append(masks.compressed(entry["segmentation"], height, width))
+            if manifest.masks:
+                runs.append(masks.compressed(entry["segmentation"], height, width))
     return Objects(
         image_ids=np.array(ids, dtype=np.int64),
         sizes=np.array(sizes, dtype=np.int64).reshape(-1, 2),
@@ -93,7 +98,7 @@ def read_objects(manifest: Manifest, part: Part) -> Objects:
         labels=np.array(labels, dtype=np.int64),
         crowd=np.array(crowd, dtype=np.bool_),
         runs=b"".join(runs),
-        run_starts=np.cumsum([0, *map(len, runs)], dtype=np.int64),
+        run_starts=np.cumsum([0, *map(len, runs)] if manifest.masks else [], dtype=np.int64),
     )
 
 
@@ -101,7 +106,7 @@ def ground_truth(manifest: Manifest, part: Part = "validation") -> dict[str, Any
     """What detections of a part are scored against, as the content of a COCO file: every image, crowds included.
 
     Annotations are numbered from 1 on: COCO's scoring takes an id of 0 for "not matched", and a set
-    may use ids twice. An area that the file doesn't give is that of the mask.
+    may use ids twice. An area that the file doesn't give is that of the mask, or of the box where a set has no masks.
 
     Raises:
         UserError: as `read_objects`.
@@ -119,14 +124,21 @@ def ground_truth(manifest: Manifest, part: Part = "validation") -> dict[str, Any
                     "image_id": int(image["id"]),
                     "category_id": entry["category_id"],
                     "bbox": entry["bbox"],
-                    "area": masks.area(masks.compressed(entry["segmentation"], height, width), height, width) if known is None else known,
+                    "area": _area(entry, height, width, manifest.masks) if known is None else known,
                     "iscrowd": int(bool(entry.get("iscrowd"))),
-                    "segmentation": entry["segmentation"],
+                    **({"segmentation": entry["segmentation"]} if manifest.masks else {}),
                 }
             )
     categories = by_id(content["categories"], "categories", _path(manifest, part))
     named = [{"id": number, "name": str(category["name"])} for number, category in categories.items()]
     return {"images": images, "annotations": annotations, "categories": named}
+
+
+def _area(entry: dict[str, Any], height: int, width: int, has_mask: bool) -> float:
+    if has_mask:
+        return masks.area(masks.compressed(entry["segmentation"], height, width), height, width)
+    _, _, box_width, box_height = entry["bbox"]
+    return float(box_width * box_height)
 
 
 def _content(manifest: Manifest, part: Part) -> dict[str, list[dict[str, Any]]]:

@@ -7,7 +7,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dbot.base.errors import UserError
 from dbot.data.layouts.annotations import read_coco, understood
 from dbot.data.layouts.listing import Part, Sample
 from dbot.data.objects import masks
@@ -57,6 +56,10 @@ class Audit:
     """The objects of each class, in the order of category ids."""
     specks: int
     """Annotations among them that are too small for their mask to have a pixel: no training learns them."""
+    annotations: int
+    """All of the file, usable or not."""
+    outlined: int
+    """Those of them that have anything that could be a mask."""
 
 
 def usable_images(
@@ -78,7 +81,7 @@ def usable_images(
     return usable, defects
 
 
-def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes | None = None) -> Audit:
+def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes | None = None, masked: bool = True) -> Audit:
     """Look at every annotation of these images, and at those of images that the file doesn't list.
 
     Args:
@@ -87,11 +90,12 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
         part: whose file it is.
         samples: the images at hand, each with its size.
         raw: the file's bytes, where it isn't on disk.
+        masked: whether the objects shall have masks; else nothing is asked of what there is.
 
     A box may reach over the border of its image, where it is cut; something of it must lie inside.
 
     Raises:
-        UserError: the file can't be read, or none of its annotations has a mask.
+        UserError: the file can't be read.
     """
     content = read_coco(root / file, raw)
     defects, crowds, with_target = list[Defect](), 0, set[int]()
@@ -106,7 +110,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
             image: Any = entry.get("image_id")
             if image in known.listed and image not in known.sizes:
                 continue
-            fault = _first_fault(entry, known)
+            fault = _first_fault(entry, known, masked)
             if fault is not None:
                 where = f"{root / file}: annotation {entry.get('id')} of image {image} (place {position} of the list)"
                 where += f", from {entry['origin']}," if "origin" in entry else ""
@@ -116,7 +120,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
             else:
                 by_category[entry["category_id"]] += 1
                 with_target.add(image)
-        _require_masks(root / file, content["annotations"])
+        outlined = sum(masks.has_outline(entry.get("segmentation")) for entry in content["annotations"])
     return Audit(
         defects,
         by_category.total(),
@@ -124,15 +128,9 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
         len(samples) - len(with_target),
         [by_category[number] for number in sorted(known.categories)],
         len(known.specks),
+        len(content["annotations"]),
+        outlined,
     )
-
-
-def _require_masks(path: Path, annotations: list[dict[str, Any]]) -> None:
-    if annotations and not any(masks.has_outline(entry.get("segmentation")) for entry in annotations):
-        raise UserError(
-            f"{path}: none of the {len(annotations)} annotations has a mask, only boxes, and the detector learns masks: "
-            "export them as polygons or run lengths, or have a segmenter draw them from the boxes"
-        )
 
 
 def skipped_annotations(defects: list[Defect]) -> dict[str, list[int]]:
@@ -164,8 +162,8 @@ class _Fault(NamedTuple):
     reason: str
 
 
-def _first_fault(entry: dict[str, Any], known: _Known) -> _Fault | None:
-    """What is wrong with an annotation, if anything, and why."""
+def _first_fault(entry: dict[str, Any], known: _Known, masked: bool) -> _Fault | None:
+    """What is wrong with an annotation, if anything, and why; its mask is looked at only if it shall have one."""
     image, category, number = entry.get("image_id"), entry.get("category_id"), entry.get("id")
     if image not in known.listed:
         return _Fault("unknown image", "names an image that the file doesn't list")
@@ -179,6 +177,8 @@ def _first_fault(entry: dict[str, Any], known: _Known) -> _Fault | None:
     fault = _box_fault(entry.get("bbox"), height, width)
     if fault is not None:
         return fault
+    if not masked:
+        return _share_fault(entry["bbox"]) if any(side != int(side) for side in entry["bbox"]) else None
     try:
         counts = masks.compressed(entry.get("segmentation"), height, width)
     except ValueError as error:
@@ -192,8 +192,8 @@ def _first_fault(entry: dict[str, Any], known: _Known) -> _Fault | None:
 
 def _place_fault(box: list[float], segmentation: Any, area: int) -> _Fault | None:
     """What is wrong with a box and its mask of so many pixels, each of which is sound by itself."""
-    if max(box) <= 1 and area != 1:
-        return _Fault("box or mask as shares", f"has the box {box}: is this a share of the image? Boxes are in pixels")
+    if area != 1 and (fault := _share_fault(box)) is not None:
+        return fault
     if area:
         return None
     if isinstance(segmentation, list) and all(0 <= float(value) <= 1 for polygon in segmentation for value in polygon):
@@ -201,6 +201,12 @@ def _place_fault(box: list[float], segmentation: Any, area: int) -> _Fault | Non
     if min(box[2:]) > SPECK:
         return _Fault("mask without a pixel", f"has a mask without a pixel, and the box {box}")
     return None
+
+
+def _share_fault(box: list[float]) -> _Fault | None:
+    if max(box) > 1:
+        return None
+    return _Fault("box or mask as shares", f"has the box {box}: is this a share of the image? Boxes are in pixels")
 
 
 def _box_fault(box: Any, height: int, width: int) -> _Fault | None:

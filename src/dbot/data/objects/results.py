@@ -16,15 +16,15 @@ from dbot.data.objects.loading import Origin
 from dbot.data.objects.masks import compressed_mask
 
 Result = dict[str, Any]
-"""image_id, category_id, bbox (xywh), score, segmentation (size, counts)."""
+"""image_id, category_id, bbox (xywh), score, and of a detector with mask heads segmentation (size, counts)."""
 
 
 def coco_results(detections: Mapping[str, Tensor], origin: Origin, category_ids: Sequence[int], threshold: float) -> list[Result]:
     """One image's detections in COCO's format, in the pixels of the image itself.
 
     Args:
-        detections: boxes (N, 4) xyxy in pixels of the view, scores (N,), labels (N,) from 1 on, and
-            masks (N, M, M) or (N, 1, M, M): probabilities on a grid that spans the box.
+        detections: boxes (N, 4) xyxy in pixels of the view, scores (N,), labels (N,) from 1 on, and,
+            unless the detector has none, masks (N, M, M) or (N, 1, M, M): probabilities on a grid that spans the box.
         origin: of the view.
         category_ids: ids in the order of the labels.
         threshold: probability from which on a pixel belongs to a mask.
@@ -34,21 +34,23 @@ def coco_results(detections: Mapping[str, Tensor], origin: Origin, category_ids:
     sizes = (origin.width, origin.height, origin.width, origin.height)
     views = (origin.view_width, origin.view_height, origin.view_width, origin.view_height)
     boxes_N4 = detections["boxes"].detach().double().cpu() * torch.tensor([o / v for o, v in zip(sizes, views, strict=True)])
-    grids = detections["masks"].detach().float().cpu().flatten(0, -3)
-    found = zip(boxes_N4, detections["scores"].tolist(), detections["labels"].tolist(), grids, strict=True)
-    results = []
-    for box, score, label, grid in found:
+    results: list[Result] = []
+    for box, score, label in zip(boxes_N4, detections["scores"].tolist(), detections["labels"].tolist(), strict=True):
         left, top, right, bottom = torch.minimum(box.clamp(min=0), torch.tensor(sizes)).tolist()
-        mask = pasted(grid, box, origin.height, origin.width) >= threshold
         results.append(
             {
                 "image_id": origin.image_id,
                 "category_id": category_ids[label - 1],
                 "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
                 "score": round(score, 6),
-                "segmentation": {"size": [origin.height, origin.width], "counts": compressed_mask(mask.numpy()).decode("ascii")},
             }
         )
+    if "masks" in detections:
+        grids = detections["masks"].detach().float().cpu().flatten(0, -3)
+        for result, box, grid in zip(results, boxes_N4, grids, strict=True):
+            mask = pasted(grid, box, origin.height, origin.width) >= threshold
+            counts = compressed_mask(mask.numpy()).decode("ascii")
+            result["segmentation"] = {"size": [origin.height, origin.width], "counts": counts}
     return results
 
 
@@ -98,6 +100,11 @@ class Scores(NamedTuple):
     """`box_ap`, `mask_ap50`, ... in percent: the twelve numbers of each overlap. One that has no object to be measured on is absent."""
     categories: dict[str, dict[str, float]]
     """By name, `box_ap` and `mask_ap` in percent; of a category without objects neither."""
+
+
+def overlaps_of(masks: bool) -> tuple[Overlap, ...]:
+    """What detections of a set, with masks or without, can be compared by."""
+    return ("box", "mask") if masks else ("box",)
 
 
 def score(truth: dict[str, Any], results: list[Result], overlaps: Iterable[Overlap] = ("box", "mask")) -> Scores:

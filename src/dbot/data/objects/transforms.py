@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from dbot.params.dense import DetectAugmentation, DetectInference
 
 Target = dict[str, Any]
-"""boxes (N, 4) float32 xyxy in pixels, labels (N,) int64 from 1 on, masks (N, H, W) uint8, image_id."""
+"""boxes (N, 4) float32 xyxy in pixels, labels (N,) int64 from 1 on, masks (N, H, W) uint8 unless the set has none, image_id."""
 
 TrainingTransform = Callable[[Tensor, Target], tuple[Tensor, Target]]
 """uint8 image (3, H, W) and its target to those of a training view."""
@@ -90,8 +90,10 @@ def training_transform(augmentation: DetectAugmentation) -> TrainingTransform:
     def draw(image: Tensor, target: Target) -> tuple[Tensor, Target]:
         height, width = image.shape[-2:]
         boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(height, width))
-        view, boxes, masks = policy(tv_tensors.Image(image), boxes, tv_tensors.Mask(target["masks"]))
-        return view.as_subclass(Tensor), visible({**target, "boxes": boxes.as_subclass(Tensor), "masks": masks.as_subclass(Tensor)})
+        masks = [tv_tensors.Mask(target["masks"])] if "masks" in target else []
+        view, *changed = policy(tv_tensors.Image(image), boxes, *masks)
+        plain = {name: tensor.as_subclass(Tensor) for name, tensor in zip(("boxes", "masks"), changed, strict=False)}
+        return view.as_subclass(Tensor), visible({**target, **plain})
 
     return draw
 
@@ -99,8 +101,10 @@ def training_transform(augmentation: DetectAugmentation) -> TrainingTransform:
 def visible(target: Target) -> Target:
     """A target without the objects whose box is thinner than a pixel or whose mask is empty."""
     sides_N2 = target["boxes"][:, 2:] - target["boxes"][:, :2]
-    keep_N = (sides_N2 >= SMALLEST).all(dim=1) & (target["masks"].flatten(1) > 0).any(dim=1)
-    return {**target, **{name: target[name][keep_N] for name in ("boxes", "labels", "masks")}}
+    keep_N = (sides_N2 >= SMALLEST).all(dim=1)
+    if "masks" in target:
+        keep_N &= (target["masks"].flatten(1) > 0).any(dim=1)
+    return {**target, **{name: target[name][keep_N] for name in ("boxes", "labels", "masks") if name in target}}
 
 
 def inference_view(image: Tensor, inference: DetectInference) -> Tensor:

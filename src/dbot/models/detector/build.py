@@ -26,16 +26,22 @@ class Detector(nn.Module):
         pyramid: gives four maps.
         recipe: the configuration.
         classes: number of classes, without the background.
+        masks: whether it has mask heads; without them it is Cascade R-CNN.
     """
 
-    def __init__(self, pyramid: Pyramid, recipe: Detect, classes: int) -> None:
+    def __init__(self, pyramid: Pyramid, recipe: Detect, classes: int, masks: bool = True) -> None:
         super().__init__()
         strides = tuple(pyramid.strides)
         self.divisor = int(pyramid.divisor)
         self.pyramid = pyramid
         self.neck = FeaturePyramidNetwork([pyramid.channels] * len(strides), recipe.channels, LastLevelMaxPool())
         self.proposals = ProposalNetwork(recipe.proposals, recipe.channels, (*strides, 2 * strides[-1]))
-        self.cascade = Cascade(recipe, strides, classes)
+        self.cascade = Cascade(recipe, strides, classes, masks)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it finds masks too, and not boxes alone."""
+        return self.cascade.pool_masks is not None
 
     def forward(self, images: Sequence[Tensor], targets: Sequence[Target] | None = None) -> dict[str, Tensor] | list[Detections]:
         """In training the named losses, whose sum is to be minimised; otherwise what is in each image.
@@ -43,11 +49,11 @@ class Detector(nn.Module):
         Args:
             images: normalised, (3, H_i, W_i).
             targets: of the images, in training: `boxes` (N, 4) xyxy in pixels, `labels` (N,) from 1,
-                `masks` (N, H_i, W_i).
+                and for mask heads `masks` (N, H_i, W_i).
 
         Returns:
             Losses by name, or by image `boxes` (N, 4) xyxy in its pixels, `scores` (N,), `labels` (N,)
-            from 1 and `masks` (N, M, M), probabilities within the box; the best first.
+            from 1 and, of mask heads, `masks` (N, M, M), probabilities within the box; the best first.
         """
         batch = pad(images, self.divisor)
         maps = [features.float() for features in self.pyramid(batch.tensors)]
@@ -72,15 +78,16 @@ def pad(images: Sequence[Tensor], divisor: int) -> ImageList:
     return ImageList(torch.stack(padded), sizes)
 
 
-def build_detector(pyramid: Pyramid, recipe: Detect, classes: int) -> Detector:
+def build_detector(pyramid: Pyramid, recipe: Detect, classes: int, masks: bool = True) -> Detector:
     """The detector of a recipe; its weights are torch's until `initialise_heads`.
 
     Args:
         pyramid: gives four maps of the features.
         recipe: the configuration.
         classes: number of classes, without the background.
+        masks: whether it has mask heads.
     """
-    return Detector(pyramid, recipe, classes)
+    return Detector(pyramid, recipe, classes, masks)
 
 
 def initialise_heads(detector: Detector, generator: torch.Generator) -> None:

@@ -18,10 +18,11 @@ SMALLEST = 1e-2
 """Side in pixels below which a box is dropped in training: offsets from a box without area are infinite."""
 
 Target = dict[str, Tensor]
-"""Of an image: `boxes` (N, 4) xyxy, `labels` (N,) from 1, `masks` (N, H, W)."""
+"""Of an image: `boxes` (N, 4) xyxy, `labels` (N,) from 1, and for mask heads `masks` (N, H, W)."""
 
 Detections = dict[str, Tensor]
-"""Of an image: `boxes` (N, 4) xyxy, `scores` (N,), `labels` (N,) from 1, `masks` (N, M, M), probabilities within the box."""
+"""Of an image: `boxes` (N, 4) xyxy, `scores` (N,), `labels` (N,) from 1, and of mask heads `masks` (N, M, M), probabilities within the
+box."""
 
 
 class Cascade(nn.Module):
@@ -31,18 +32,19 @@ class Cascade(nn.Module):
         recipe: the configuration.
         strides: of the maps that boxes are pooled from, in pixels.
         classes: number of classes, without the background.
+        masks: whether its stages have mask heads; without them it is Cascade R-CNN.
     """
 
-    def __init__(self, recipe: Detect, strides: Sequence[int], classes: int) -> None:
+    def __init__(self, recipe: Detect, strides: Sequence[int], classes: int, masks: bool = True) -> None:
         super().__init__()
         self.pool_boxes = Pooler(strides, recipe.boxes.size)
-        self.pool_masks = Pooler(strides, recipe.masks.size)
-        self.stages = nn.ModuleList(Stage(config, recipe, classes) for config in recipe.cascade.stages)
+        self.pool_masks = Pooler(strides, recipe.masks.size) if masks else None
+        self.stages = nn.ModuleList(Stage(config, recipe, classes, masks) for config in recipe.cascade.stages)
         self.loss, self.loss_weight = recipe.boxes.loss, recipe.boxes.loss_weight
         self.average = recipe.cascade.average
 
     def losses(self, maps: Sequence[Tensor], proposals: list[Tensor], sizes: list[Size], targets: list[Target]) -> dict[str, Tensor]:
-        """Weighted losses of every stage: `loss_class_1`, `loss_box_1`, `loss_mask_1`, ...
+        """Weighted losses of every stage: `loss_class_1`, `loss_box_1`, with mask heads `loss_mask_1`, ...
 
         Every stage adds the ground truth to its proposals. All heads take part even where no
         image has an object, so that each of their parameters gets a gradient.
@@ -66,13 +68,14 @@ class Cascade(nn.Module):
             truth_P4 = torch.cat(_picked([target["boxes"] for target in targets], objects))
             offsets_P4 = offsets_RK4[positive_R][each_P, labels_P]
             distance = box_loss(self.loss, stage.box_coder, offsets_P4, torch.cat(positives), truth_P4, len(labels_R))
-            masks_PKMM = stage.predict_masks(self.pool_masks(maps, positives))
-            mask_truth_PMM = mask_truth(positives, objects, [target["masks"] for target in targets], masks_PKMM.shape[-1])
             losses |= {
                 f"loss_class_{number}": stage.weight * class_loss(logits_RK, labels_R),
                 f"loss_box_{number}": stage.weight * self.loss_weight * distance,
-                f"loss_mask_{number}": stage.weight * mask_loss(masks_PKMM[each_P, labels_P], mask_truth_PMM),
             }
+            if self.pool_masks is not None:
+                masks_PKMM = stage.predict_masks(self.pool_masks(maps, positives))
+                mask_truth_PMM = mask_truth(positives, objects, [target["masks"] for target in targets], masks_PKMM.shape[-1])
+                losses[f"loss_mask_{number}"] = stage.weight * mask_loss(masks_PKMM[each_P, labels_P], mask_truth_PMM)
             moved = stage.refine(boxes, logits_RK, offsets_RK4, sizes, labels_R)
             proposals = [_proposed(*parts) for parts in zip(moved, boxes, targets, strict=True)]
         return losses
@@ -94,11 +97,15 @@ class Cascade(nn.Module):
             if stage is not stages[-1]:
                 boxes = stage.refine(boxes, logits_RK, offsets_RK4, sizes)
         found = stages[-1].postprocess_detections(self._averaged(torch.stack(every_RK)), offsets_RK4.flatten(1), boxes, sizes)
-        pooled = self.pool_masks(maps, found[0])
-        masks = [maskrcnn_inference(stage.predict_masks(pooled), found[2]) for stage in stages]
+        detections = [dict(zip(("boxes", "scores", "labels"), of_image, strict=True)) for of_image in zip(*found, strict=True)]
+        if self.pool_masks is None:
+            return detections
+        boxes, _, labels = found
+        pooled = self.pool_masks(maps, boxes)
+        masks = [maskrcnn_inference(stage.predict_masks(pooled), labels) for stage in stages]
         return [
-            {"boxes": boxes_N4, "scores": scores_N, "labels": labels_N, "masks": torch.stack(masks_SN1MM).mean(dim=0).squeeze(1)}
-            for boxes_N4, scores_N, labels_N, masks_SN1MM in zip(*found, zip(*masks, strict=True), strict=True)
+            {**of_image, "masks": torch.stack(masks_SN1MM).mean(dim=0).squeeze(1)}
+            for of_image, masks_SN1MM in zip(detections, zip(*masks, strict=True), strict=True)
         ]
 
     def _averaged(self, logits_SRK: Tensor) -> Tensor:

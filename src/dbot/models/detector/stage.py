@@ -44,10 +44,11 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
         config: the stage's own.
         recipe: what all stages share.
         classes: number of classes, without the background.
+        masks: whether it has a mask head.
     """
 
-    def __init__(self, config: CascadeStage, recipe: Detect, classes: int) -> None:
-        channels, boxes, masks = recipe.channels, recipe.boxes, recipe.masks
+    def __init__(self, config: CascadeStage, recipe: Detect, classes: int, masks: bool = True) -> None:
+        channels, boxes = recipe.channels, recipe.boxes
         weights = tuple(1 / std for std in config.stds)
         norm = nn.BatchNorm2d if boxes.norm == "batch" else partial(nn.GroupNorm, channels // CHANNELS_OF_A_GROUP)
         super().__init__(
@@ -62,8 +63,8 @@ class Stage(RoIHeads):  # type: ignore[misc] # torchvision is untyped
             score_thresh=recipe.inference.score,
             nms_thresh=recipe.inference.nms,
             detections_per_img=recipe.inference.detections,
-            mask_head=MaskRCNNHeads(channels, [channels] * masks.convolutions, dilation=1),
-            mask_predictor=MaskRCNNPredictor(channels, channels, classes + 1),
+            mask_head=MaskRCNNHeads(channels, [channels] * recipe.masks.convolutions, dilation=1) if masks else None,
+            mask_predictor=MaskRCNNPredictor(channels, channels, classes + 1) if masks else None,
         )
         self.box_coder = KeptWeights(weights)
         self.weight = config.weight

@@ -40,7 +40,8 @@ def predict_objects(
 
     The file is a COCO file: `images` (numbered from 1 on), `categories`, and as `annotations` all
     that was found, each with its `score`. Tools that read COCO annotations load it as it is, and
-    `COCO.loadRes` takes its `annotations`. Coordinates are those of the upright image.
+    `COCO.loadRes` takes its `annotations`. A detector without mask heads finds boxes alone: no `segmentation`.
+    Coordinates are those of the upright image.
 
     Args:
         detector: in eval mode, on the device.
@@ -76,5 +77,6 @@ def predict_objects(
 
 def _annotation(result: Result, number: int) -> Result:
     """A result with what an annotation has besides."""
-    mask = result["segmentation"]
-    return {"id": number, **result, "area": area(mask["counts"].encode("ascii"), *mask["size"]), "iscrowd": 0}
+    mask, (_, _, width, height) = result.get("segmentation"), result["bbox"]
+    covered = round(width * height, 3) if mask is None else area(mask["counts"].encode("ascii"), *mask["size"])
+    return {"id": number, **result, "area": covered, "iscrowd": 0}
