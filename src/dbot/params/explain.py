@@ -210,7 +210,8 @@ def allowed(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
         if part.get("type") == "array":
             least, most = part.get("minItems"), part.get("maxItems")
             if least is not None or most is not None:
-                words.append(f"{least} entries" if least == most else f"at least {least} entries" if least else f"at most {most} entries")
+                many = f"{least}" if least == most else f"at least {least}" if least else f"at most {most}"
+                words.append(f"{many} {'entry' if many.endswith(' 1') else 'entries'}")
             if each := allowed(part.get("items", {}), definitions):
                 words.append(f"each {each}")
     if choices:
