@@ -41,10 +41,9 @@ def run(args: argparse.Namespace, whole: Callable[[], argparse.ArgumentParser]) 
     except ImportError:
         raise UserError("shtab is not installed here, which writes the scripts; run `make environment`") from None
 
-    parser, line = whole(), {"bash": BASH, "zsh": ZSH}
+    parser, function = whole(), {"bash": BASH, "zsh": ZSH}[args.what]
     _tell(parser)
-    preamble = {shell: "\n".join(text.format(sort) for sort in NAMES) for shell, text in line.items()}
-    print(shtab.complete(parser, shell=args.what, preamble=preamble))
+    print(shtab.complete(parser, shell=args.what, preamble="\n".join(function.format(sort) for sort in NAMES)))
 
 
 def _tell(parser: argparse.ArgumentParser) -> None:
