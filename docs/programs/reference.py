@@ -66,7 +66,7 @@ def _parameters() -> Iterator[str]:
         found: dict[str, tuple[type[Section], str]] = {}
         _collect(model, title, found)
         for section, where in found.values():
-            yield from ("", f"## {section.__name__}", "", f"`{where}`", "", *_paragraph(section), "")
+            yield from ("", f"## {_name(section)}", "", f"`{where}`", "", *_paragraph(section), "")
             yield from _keys(section)
 
 
@@ -89,6 +89,11 @@ def _sections(annotation: Any) -> Iterator[type[Section]]:
         yield from _sections(each)
 
 
+def _name(section: type[Section]) -> str:
+    """``Row``; ``ByKind of str`` of a model that is made for several types."""
+    return section.__name__.replace("[", " of ").replace("]", "")
+
+
 def _paragraph(section: type[Section]) -> list[str]:
     return (section.__doc__ or "").strip().splitlines()
 
@@ -99,10 +104,10 @@ def _keys(section: type[Section]) -> Iterator[str]:
     yield from ("| key | type | allowed | default | meaning |", "|---|---|---|---|---|")
     for name, field in section.model_fields.items():
         declared = schema["properties"][name]
-        below = list(dict.fromkeys(each.__name__ for each in _sections(field.annotation)))
+        below = list(dict.fromkeys(_name(each) for each in _sections(field.annotation)))
         type_ = explain.type_of(declared, definitions)
         if below:
-            links = " or ".join(f"[{each}](#{each.lower()})" for each in below)
+            links = " or ".join(f"[{each}](#{each.lower().replace(' ', '-')})" for each in below)
             type_ = type_.replace("mapping", links, 1)
         unit = explain.unit(name)
         if unit and "number" in type_:

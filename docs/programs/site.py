@@ -3,7 +3,7 @@
 import logging
 import posixpath
 import re
-import sys
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 PROJECT = Path(__file__).parents[2]
-sys.path.insert(0, str(Path(__file__).parent))
 LOG = logging.getLogger("mkdocs.hooks.site")
 OUTSIDE = re.compile(r"(!?)\[([^\]]*)\]\(((?:\.\./)+[^)#\s]*)(#[^)\s]*)?\)")
 RUNNABLE = re.compile(r"^```(\w+) runnable\b.*$", re.MULTILINE)
@@ -19,9 +18,8 @@ RUNNABLE = re.compile(r"^```(\w+) runnable\b.*$", re.MULTILINE)
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the reference."""
-    import reference
-
-    for path, write in (("reference/verbs.md", reference.verbs), ("reference/params.md", reference.parameters)):
+    made = runpy.run_path(str(PROJECT / "docs" / "programs" / "reference.py"))
+    for path, write in (("reference/verbs.md", made["verbs"]), ("reference/params.md", made["parameters"])):
         files.append(File.generated(config, path, content=write()))
     return files
 
