@@ -34,7 +34,8 @@ def _verbs() -> Iterator[str]:
         for verb in group:
             parser = cli.parser(verb)
             yield from ("", f"### dbot {verb}", "", *(parser.description or group[verb]).strip().splitlines(), "")
-            yield from ("```", " ".join(parser.format_usage().split()).removeprefix("usage: "), "```", "")
+            usage = " ".join(parser.format_usage().split()).removeprefix("usage: ")
+            yield from ("```", usage.replace(" [-h] [--params FILE] [--scale SCALE]", ""), "```", "")
             yield from _flags([action for action in parser._actions if action.dest not in SHARED and "--json" not in action.option_strings])
 
 
@@ -101,7 +102,7 @@ def _paragraph(section: type[Section]) -> list[str]:
 def _keys(section: type[Section]) -> Iterator[str]:
     schema = section.model_json_schema()
     definitions = schema.get("$defs", {})
-    yield from ("| key | type | allowed | default | meaning |", "|---|---|---|---|---|")
+    yield from ("| key | meaning | type | allowed | default |", "|---|---|---|---|---|")
     for name, field in section.model_fields.items():
         declared = schema["properties"][name]
         below = list(dict.fromkeys(_name(each) for each in _sections(field.annotation)))
@@ -114,7 +115,7 @@ def _keys(section: type[Section]) -> Iterator[str]:
             type_ += f", in {unit}"
         default = explain.default_of(field)
         shown = "*stated*" if default is None else default if default.startswith("those") else f"`{default}`"
-        cells = (type_, explain.allowed(declared, definitions), shown, field.description or "")
+        cells = (field.description or "", type_, explain.allowed(declared, definitions), shown)
         yield f"| `{name}` | {' | '.join(map(_cell, cells))} |"
 
 

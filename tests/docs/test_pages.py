@@ -98,8 +98,8 @@ def test_the_reference_has_every_verb_and_flag(reference: dict[str, Any]) -> Non
 
 def test_the_reference_has_every_key(reference: dict[str, Any]) -> None:
     page = reference["parameters"]()
-    assert "| `mask_ratio` | number | more than 0 and less than 1 | *stated* | Share of patches that the student does not see. |" in page
-    assert "| `minutes` | whole number or null, in minutes | more than 0 | `null` | Wall-time limit of one job" in page
+    assert "| `mask_ratio` | Share of patches that the student does not see. | number | more than 0 and less than 1 | *stated* |" in page
+    assert "a job that is cut goes on where it was. | whole number or null, in minutes | more than 0 | `null` |" in page
     assert all(f"| `{name}` |" in page for name in Params.model_fields)
     heads = {head.lower().replace(" ", "-") for head in re.findall(r"^## (.+)$", page, re.MULTILINE)}
     assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= heads
