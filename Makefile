@@ -103,7 +103,7 @@ $(DOCS)/.installed: requirements-docs.lock
 	@touch $@
 
 docs: $(DOCS)/.installed ## the pages of docs/ as a site, into build/site; a broken link or a page that is missing is an error
-	$(DOCS)/bin/mkdocs build --strict --quiet && echo "wrote build/site/index.html"
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet && echo "wrote build/site/index.html"
 
 docs-table: ## the demo's table in README.md and docs/demo.md, after `cp results/demo/table.csv docs/demo-table.csv`
 	$(PYTHON) docs/programs/table.py
