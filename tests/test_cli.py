@@ -137,6 +137,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str
 
 def test_home_is_filled_in_where_the_shell_left_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text((tmp_path / "own.yaml").name + ": 1\n")
     arguments = cli._with_paths(cli.parser("params").parse_args(["--params=~/own.yaml"]))
     assert arguments.params == tmp_path / "own.yaml"
@@ -145,3 +146,43 @@ def test_home_is_filled_in_where_the_shell_left_it(monkeypatch: pytest.MonkeyPat
 def test_paths_that_are_not_utf8_are_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["embed", "ours.safetensors", os.fsdecode(b"photos\xff"), "--output", "x.npz"]) == 2
     assert "folder is 'photos\\udcff': holds bytes that are not UTF-8; rename it" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_status_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dbot.commands.params.run", interrupted)
+    assert cli.main(["params"]) == 130
+    assert capsys.readouterr().err == "dbot params: interrupted\n"
+
+
+def test_parameters_of_another_project_are_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["status", "--params", str(PROJECT / "params.yaml")]) == 2
+    assert capsys.readouterr().err == (
+        f"dbot status: {PROJECT}/params.yaml: belongs to {PROJECT}, and results would be those of {tmp_path}; "
+        f"run this there: cd {PROJECT}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("pipe.npz", "is a device, a pipe or the like"),
+        ("/proc/x.npz", "can't be written, /proc takes no file"),
+        ("a file/x.npz", "takes no file"),
+    ],
+)
+def test_outputs_that_cannot_be_written_are_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.npz")
+    Path("a file").touch()
+    assert cli.main(["embed", "ours.safetensors", "photos", "--output", output]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from dbot import __version__
 from dbot.base import garbage
 from dbot.base.disk import concerns_disk, is_misplaced, refusal
 from dbot.base.errors import UserError
-from dbot.base.files import filled_in
+from dbot.base.files import as_output, filled_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,11 +51,11 @@ OTHERS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; the exit status is 0, or 2 for a mistake that the user can mend."""
+    """Run one verb; the exit status is 0, 2 for a mistake that the user can mend, or 130 after Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
     garbage.seldom()
+    verb = arguments[0] if arguments else ""
     try:
-        verb = arguments[0] if arguments else ""
         if verb not in VIEWS and verb not in OTHERS and verb not in kinds():
             return _front(arguments)
         module, _, told = _serving(verb)
@@ -62,15 +63,18 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
-            print(f"dbot {arguments[0]}: {problem}", file=sys.stderr)
+            print(f"dbot {verb}: {problem}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"dbot {verb}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if not (concerns_disk(error) or is_misplaced(error)):
             raise
-        print(f"dbot {arguments[0]}: {refusal(error)}", file=sys.stderr)
+        print(f"dbot {verb}: {refusal(error)}", file=sys.stderr)
         return 2
     return 0
 
@@ -110,10 +114,10 @@ def groups() -> "Mapping[str, Mapping[str, str]]":
 
 
 def _with_paths(args: argparse.Namespace) -> argparse.Namespace:
-    """A command line whose paths have `~` filled in, which shells leave in `--output=~/x`, and can be shown and written down.
+    """A command line whose paths have `~` filled in, which shells leave in `--output=~/x`, and that can be shown and written to.
 
     Raises:
-        UserError: the name of a path is not UTF-8.
+        UserError: the name of a path is not UTF-8; the parameters are of another project; the output can't be written.
     """
     for name, value in vars(args).items():
         if any("\udc80" <= letter <= "\udcff" for letter in str(value)):
@@ -122,6 +126,11 @@ def _with_paths(args: argparse.Namespace) -> argparse.Namespace:
             setattr(args, name, Path(filled_in(str(value))))
         elif isinstance(value, list):
             setattr(args, name, [Path(filled_in(str(each))) if isinstance(each, Path) else each for each in value])
+    project, here = args.params.parent.resolve(), Path.cwd().resolve()
+    if args.params.is_file() and not project.is_relative_to(here):
+        raise UserError(f"{args.params}: belongs to {project}, and results would be those of {here}; run this there: cd {project}")
+    if getattr(args, "output", None) is not None:
+        args.output = as_output(args.output)
     return args
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dbot.base.errors import UserError
-from dbot.base.files import whole_folder
+from dbot.base.files import as_output, whole_folder
 
 
 def test_folder_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -45,3 +45,11 @@ def test_empty_folder_may_be_taken(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "set", "OURS"):
         pass
     assert (tmp_path / "set" / "OURS").is_file()
+
+
+def test_an_output_goes_to_where_a_link_leads_and_leaves_it(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.csv").symlink_to("there/table.csv")
+    assert as_output(tmp_path / "link.csv") == tmp_path / "there/table.csv"
+    assert as_output(tmp_path / "new/deep/table.csv") == tmp_path / "new/deep/table.csv"
+    assert not (tmp_path / "new").exists()

@@ -43,3 +43,16 @@ def test_a_receipt_goes_nowhere_else(project: Path, capsys: pytest.CaptureFixtur
     assert "--receipt is elsewhere.json: that of generate/digits goes to results/demo/" in capsys.readouterr().err
     assert not (project / "data").exists(), "nothing was done"
     assert main(["generate", "--dataset", "digits", "--receipt", str(project / RECEIPT)]) == 0, "however it is named"
+
+
+def test_results_on_another_disk_are_refused_before_any_work(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scratch = tmp_path_factory.mktemp("scratch")
+    (project / "results").symlink_to(scratch)
+    assert main(["generate", "--dataset", "digits"]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"dbot generate: results: is a link to {scratch}, and DVC keeps nothing outside of the project: "
+    )
+    assert not (project / "data").exists()
+    assert not list(scratch.iterdir())

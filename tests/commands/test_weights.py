@@ -302,6 +302,18 @@ def test_a_prepared_data_set_is_no_network(released: Path, capsys: pytest.Captur
     assert "wrote no network (generate)" in capsys.readouterr().err
 
 
+def test_a_checkpoint_is_also_named_by_its_receipt_and_its_folder(released: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "--released", "finetuned"]) == 0
+    folder = Path("results/demo/fetch/finetuned")
+    found = []
+    for name in (folder, folder / "receipt.json", folder / "model.safetensors"):
+        assert main(["embed", str(name), str(images), "--output", "x.npz"]) == 0
+        found.append(Path("x.npz").read_bytes())
+    assert found[0] == found[1] == found[2]
+    assert main(["embed", str(images), str(images), "--output", "x.npz"]) == 2
+    assert f"{images}: is a folder, and no job's: it has no receipt.json" in capsys.readouterr().err
+
+
 def test_config_is_what_timm_wants(project: Path) -> None:
     assert main(["import", str(SYMMETRIC), "--output", "s.safetensors"]) == 0
     assert main(["export", "s.safetensors", "--output", "exported"]) == 0

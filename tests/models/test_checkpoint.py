@@ -74,3 +74,9 @@ def test_a_checkpoint_is_never_run(tmp_path, form):
     with pytest.raises(UserError, match=r"x\.safetensors: is not a checkpoint that can be read"):
         checkpoint.load(file)
     assert not ran.exists()
+
+
+def test_the_group_may_read_what_the_umask_lets_it(tmp_path):
+    checkpoint.save(tmp_path / "a.safetensors", {"w": torch.zeros(2)}, {})
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode

@@ -11,7 +11,7 @@ from dbot.base.errors import UserError
 from dbot.models.asymmetric import AsymmetricStudent
 from dbot.models.classifier import build_classifier, load_classifier
 from dbot.models.encoder import encode_all
-from dbot.models.timm_form import as_timm, evaluation_resize, hub_config, statistics_of, timm_form, timm_weights
+from dbot.models.timm_form import as_timm, crop_share, evaluation_resize, hub_config, statistics_of, timm_form, timm_weights
 from dbot.params.recipes import Decoder
 
 
@@ -76,3 +76,12 @@ def test_what_is_no_network_is_refused(demo):
 
 def test_the_crop_of_the_published_evaluation():
     assert [round(size * evaluation_resize(size)) for size in (224, 448)] == [256, 448]
+
+
+@pytest.mark.parametrize("resize", [256 / 224, 1.0, 1.25])
+def test_timm_s_transform_resizes_and_crops_as_the_evaluation_does(resize):
+    for size in range(16, 513, 16):
+        share = crop_share(size, resize)
+        theirs = timm.data.create_transform((3, size, size), crop_pct=share, interpolation="bicubic", crop_mode="center")
+        assert theirs.transforms[0].size == round(size * resize), size
+        assert abs(share * resize - 1) < 0.6 / size

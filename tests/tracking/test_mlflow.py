@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,6 +95,42 @@ def test_a_broken_database_costs_one_line(project: FakeProject, capfd: pytest.Ca
     Path("mlflow.db").write_bytes(b"no database" * 100)
     Feed(project.plan.generate("digits"), "e" * 32, enabled=True).log(HISTORY)
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_an_experiment_that_was_deleted_comes_back_with_its_runs(stored: FakeProject) -> None:
+    stored.run_chain(stored.plan.prepare("digits"))
+    sync(stored.plan)
+    before = everything()
+    client = MlflowClient(tracking_uri())
+    experiment = client.get_experiment_by_name("dbot/demo")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    assert check_runs([stored.plan.prepare("digits")]).same == 0
+    assert sync(stored.plan).completed == 0
+    assert everything() == before
+    assert sync(stored.plan).completed == 0
+
+
+def test_a_parameter_that_mlflow_cuts_and_keys_in_another_order_are_no_disagreement(stored: FakeProject) -> None:
+    planned = stored.plan.generate("digits")
+    job = replace(planned, settings={**planned.settings, "void": list(range(3000)), "stages": [{"b": 1, "a": 2}]})
+    feed = Feed(job, "e" * 32, enabled=True)
+    feed.complete(*done(stored, job))
+    assert check_runs([job]).same == 1
+    assert sync(stored.plan).completed == 0
+
+
+def test_a_database_of_another_version_is_one_line(stored: FakeProject) -> None:
+    stored.run_chain(stored.plan.prepare("digits"))
+    sync(stored.plan)
+    with sqlite3.connect("mlflow.db") as database:
+        database.execute("update alembic_version set version_num = 'ffffffffffff'")
+    done = subprocess.run([sys.executable, "-m", "dbot", "sync"], capture_output=True, text=True, check=False)
+    said = done.stderr
+    assert done.returncode == 2
+    assert said.count("\n") == 1
+    assert "mlflow.db can't be used" in said
+    assert "move that file away: `dbot sync` writes all of it anew" in said
 
 
 def test_switched_off_it_touches_nothing(project: FakeProject) -> None:

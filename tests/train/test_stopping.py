@@ -36,13 +36,37 @@ class Calls(Noise):
         return super().__getitem__(where)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 75)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 143), (signal.SIGUSR1, 75)])
 def test_a_signal_ends_the_job_with_a_status_that_says_whether_it_will_go_on(tmp_path, number, status):
     recipe, execution = figures()
     with pytest.raises(Interrupted) as left:
         run(task_of(recipe, Calls(number, 5)), tmp_path, execution)
     assert left.value.code == status
-    assert signal.getsignal(number) == signal.SIG_DFL, "the handlers stay after the training"
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    assert signal.getsignal(number) == usual, "the handlers stay after the training"
+
+
+def test_the_second_ctrl_c_ends_it_at_once(tmp_path):
+    recipe, execution = figures()
+
+    class Twice(Calls):
+        def __getitem__(self, where):
+            if self.loaded == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().__getitem__(where)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(task_of(recipe, Twice(signal.SIGINT, 4)), tmp_path, execution)
+
+
+def test_a_signal_that_the_shell_has_ignored_stays_ignored(tmp_path, monkeypatch):
+    recipe, execution = figures()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = run(task_of(recipe, Calls(signal.SIGINT, 5)), tmp_path, execution)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(done.history) == recipe.epochs
 
 
 def test_sigterm_prevails_over_sigusr1(tmp_path):

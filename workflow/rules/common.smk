@@ -20,6 +20,7 @@ from dbot.params.rows import COLUMNS
 from dbot.params.site import load_site
 from dbot.plan import RESULTS as ROOT
 from dbot.plan import Plan
+from dbot.versioning.pointer import refuse_links
 
 try:
     if config.keys() - {"scale"}:
@@ -28,6 +29,7 @@ try:
         )
     PLAN = Plan(load(DEFAULT_FILE, config.get("scale")))
     SITE = load_site()
+    refuse_links(ROOT / PLAN.scale)
 except UserError as error:
     raise WorkflowError(*error.problems) from None
 

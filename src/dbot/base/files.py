@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +13,33 @@ from pathlib import Path
 from dbot.base.disk import named
 from dbot.base.errors import UserError
 
+UMASK = os.umask(0o077)
+os.umask(UMASK)  # it can only be read by setting it, which is done here once: a thread could make a file in between
+READABLE = 0o666 & ~UMASK
+"""Permissions of a new file, as the umask says. Some libraries make theirs for the owner alone."""
+
 
 def filled_in(path: str) -> str:
     """A path with `~` and `$NAMES` of environment variables filled in; a variable that is not set stays as it is."""
     return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - Path's own fails for users that don't exist
+
+
+def as_output(path: Path) -> Path:
+    """Where an output goes that a person named, found before the work that it is to hold: behind links, which stay.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise UserError(f"{path}: is a device, a pipe or the like, which an output would replace; name a file")
+    folder = next(each for each in (target if target.is_dir() else target.parent, *target.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{path}: can't be written, {folder} takes no file ({error.strerror}); name another place") from None
+    return target
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a student, a classifier or an imported file, .safetensors")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="a student, a classifier or an imported file, .safetensors, or its job's receipt or folder",
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="images, in it and below it")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="features and paths: .npz or .parquet")
     parser.add_argument(
@@ -26,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.base.errors import UserError
     from dbot.data.transforms import evaluation_transform
     from dbot.lineage.session import place
+    from dbot.lineage.target import checkpoint_at
     from dbot.models import checkpoint
     from dbot.models.timm_form import as_timm, evaluation_resize, statistics_of
     from dbot.params.load import load
@@ -37,6 +43,7 @@ def run(args: argparse.Namespace) -> None:
     if args.batch < 1:
         raise UserError(f"--batch is {args.batch}: must be at least 1")
     params = load(args.params, args.scale).params
+    args.checkpoint, _ = checkpoint_at(args.checkpoint)
     weights, about = checkpoint.load(args.checkpoint)
     network, form = as_timm(weights, about, str(args.checkpoint))
     pooling = args.pool or about.get("pooling", "average")

@@ -8,7 +8,7 @@ MARKER = ".dbot-export"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint, .safetensors, or the receipt of the job that wrote one"
+        "checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint, .safetensors, or the receipt or folder of the job that wrote one"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="gets model.safetensors, config.json and README.md")
 
@@ -19,8 +19,9 @@ def run(args: argparse.Namespace) -> None:
     from safetensors.torch import save_file
 
     from dbot.base.digest import file_digest
-    from dbot.base.files import whole_folder
+    from dbot.base.files import READABLE, whole_folder
     from dbot.lineage import receipt as receipts
+    from dbot.lineage.target import checkpoint_at
     from dbot.models import checkpoint
     from dbot.models.timm_form import as_timm, hub_config, statistics_of, timm_weights
     from dbot.params.load import load
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.plan import Plan
     from dbot.report.card import Exported, card
 
-    path, receipt = _found(args.checkpoint)
+    path, receipt = checkpoint_at(args.checkpoint)
     made = receipts.read(receipt) if receipt is not None else None
     plan = Plan(load(args.params, args.scale or (made.scale if made is not None else None)))
     if made is not None:
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     weights, about = checkpoint.load(path)
     _, form = as_timm(weights, about, str(path))
     settings = made.settings if made is not None else {}
+    resize = settings.get("recipe", {}).get("evaluation_resize")
     project = Normalisation.model_validate(settings["normalisation"]) if "normalisation" in settings else plan.params.normalisation
     statistics = statistics_of(about, project)
     exported = Exported(path, file_digest(path), about, receipt, form.image_size, statistics.mean, statistics.std, args.output)
@@ -46,31 +48,7 @@ def run(args: argparse.Namespace) -> None:
             folder / "model.safetensors",
             {"format": "pt"},
         )
-        (folder / "config.json").write_text(json.dumps(hub_config(form, about, statistics), indent=1) + "\n")
+        (folder / "model.safetensors").chmod(READABLE)
+        (folder / "config.json").write_text(json.dumps(hub_config(form, about, statistics, resize), indent=1) + "\n")
         (folder / "README.md").write_text(text)
     print(f'wrote {args.output}: timm.create_model("local-dir:{args.output}", pretrained=True) loads it')
-
-
-def _found(target: Path) -> tuple[Path, Path | None]:
-    """The checkpoint that is meant, and its receipt if one lies beside it.
-
-    Raises:
-        UserError: the receipt's job wrote no checkpoint.
-    """
-    from dbot.base.errors import UserError
-    from dbot.jobs.kind import kinds
-    from dbot.lineage import receipt as receipts
-    from dbot.plan import RECEIPT
-
-    if target.suffix == ".json":
-        verb = receipts.read(target).verb
-        file = kinds()[verb].exported if verb in kinds() else None
-        if file is None:
-            raise UserError(
-                f"{target}: is the receipt of a job that wrote no network ({verb}); name a student's, a classifier's or a fetched one's"
-            )
-        return target.parent / file, target
-    beside = target.parent / RECEIPT
-    if beside.is_file() and target.name in receipts.read(beside).artifacts:
-        return target, beside
-    return target, None

@@ -6,6 +6,7 @@ from pathlib import Path
 from dbot.jobs.kind import Kind, Measurement, Preparation, Training
 from dbot.params.load import load
 from dbot.plan import Plan
+from dbot.versioning.pointer import refuse_links
 
 
 def arguments(parser: argparse.ArgumentParser, kind: Kind) -> None:
@@ -26,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser, kind: Kind) -> None:
 def run(args: argparse.Namespace, kind: Kind) -> None:
     plan = Plan(load(args.params, args.scale))
     job = plan.job(kind, **{key.name: getattr(args, key.name) for key in kind.key})
+    refuse_links(job.folder)
     inputs = {role: getattr(args, role) or needed.receipt for role, needed in job.inputs.items()}
     if isinstance(kind, Preparation):
         from dbot.commands.preparing import preparing

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> None:
     import os
 
     from dbot.base.files import whole_folder
+    from dbot.lineage.target import checkpoint_at
     from dbot.models import checkpoint
     from dbot.models.timm_form import statistics_of
     from dbot.params.load import load
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
     _check(args)
     params = load(args.params, args.scale).params
+    args.checkpoint, _ = checkpoint_at(args.checkpoint)
     weights, about = checkpoint.load(args.checkpoint)
     _check_kind(about, args.checkpoint)
     statistics = statistics_of(about, params.normalisation)

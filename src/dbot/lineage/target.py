@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dbot.base.errors import UserError
-from dbot.jobs.kind import kinds
+from dbot.jobs.kind import MODEL, kinds
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import job_of
 from dbot.lineage.receipt import Receipt
@@ -39,6 +39,28 @@ def jobs_at(plan: Plan, target: str) -> list[Job]:
             f"{target}: is neither a file nor a cell; name a cell as B-B/cls or B-B/cls/seed0, a row, a receipt, or a file beside one"
         )
     return [plan.evaluate(row, column, seed.removeprefix("seed"))] if seed else _cell(plan, row, column)
+
+
+def checkpoint_at(target: Path) -> tuple[Path, Path | None]:
+    """The checkpoint of a path (itself, the receipt of the job that wrote it, or that job's folder), and its receipt if it has one.
+
+    Raises:
+        UserError: the job wrote no network.
+    """
+    named = target / RECEIPT if target.is_dir() else target
+    if target.is_dir() and not named.is_file():
+        raise UserError(f"{target}: is a folder, and no job's: it has no {RECEIPT}; name a checkpoint, .safetensors")
+    if named.suffix == ".json":
+        found = receipts.read(named)
+        kind = kinds().get(found.verb)
+        file = next((name for name in ((kind and kind.exported), MODEL) if name in found.artifacts), None)
+        if file is None:
+            raise UserError(
+                f"{target}: is of a job that wrote no network ({found.verb}); name a student's, a classifier's or a fetched one's"
+            )
+        return named.parent / file, named
+    beside = named.parent / RECEIPT
+    return named, beside if beside.is_file() and named.name in receipts.read(beside).artifacts else None
 
 
 def jobs_done(plan: Plan) -> list[Job]:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dbot.base.errors import UserError
+from dbot.base.files import READABLE
 
 HEADER = "dbot"
 FORMAT = 1
@@ -25,6 +26,7 @@ def save(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
     # One key, since safetensors doesn't promise an order of several.
     try:
         save_file(tensors, path, metadata={HEADER: json.dumps({**about, "format": FORMAT}, sort_keys=True)})
+        path.chmod(READABLE)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:

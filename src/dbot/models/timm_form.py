@@ -3,6 +3,7 @@
 Embedding and export build networks through it, and released files are checked against it.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,8 +133,22 @@ def evaluation_resize(image_size: int) -> float:
     return 256 / 224 if image_size <= 224 else 1.0
 
 
-def hub_config(form: TimmForm, about: Mapping[str, Any], statistics: Normalisation) -> dict[str, Any]:
-    """The `config.json` with which `timm.create_model("local-dir:…")` builds the network and its transform."""
+def crop_share(image_size: int, resize: float) -> float:
+    """The crop's side over the short side before it, from which timm's transform, which rounds down, has the side that ours has."""
+    side = round(image_size * resize)
+    share = image_size / side
+    return share if math.floor(image_size / share) == side else math.nextafter(share, 0)
+
+
+def hub_config(form: TimmForm, about: Mapping[str, Any], statistics: Normalisation, resize: float | None = None) -> dict[str, Any]:
+    """The `config.json` with which `timm.create_model("local-dir:…")` builds the network and its transform.
+
+    Args:
+        form: of the network.
+        about: what its checkpoint says of it.
+        statistics: of the pixels that it takes.
+        resize: the short side before the central crop, over the crop's, with which it was measured (default: as published).
+    """
     classes = form.arguments["num_classes"]
     size = form.image_size
     config = {
@@ -146,7 +161,7 @@ def hub_config(form: TimmForm, about: Mapping[str, Any], statistics: Normalisati
             "input_size": [3, size, size],
             "fixed_input_size": True,
             "interpolation": "bicubic",
-            "crop_pct": 1 / evaluation_resize(size),
+            "crop_pct": crop_share(size, resize or evaluation_resize(size)),
             "crop_mode": "center",
             "mean": statistics.mean,
             "std": statistics.std,

@@ -88,7 +88,9 @@ def read_yaml(file: Path) -> Tree:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UserError(f"{file}: cannot be read ({reason}); run dbot in the project's folder or name a file with --params") from None
+        raise UserError(
+            f"{file}: cannot be read ({reason}); run dbot in the project's folder, or name a file of it with --params"
+        ) from None
     try:
         try:
             data, origins = _read(text, _TellingLoader if _levels(text) > DEEP else Loader, file)

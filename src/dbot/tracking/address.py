@@ -26,16 +26,21 @@ def is_there() -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or DEFAULT_FILE.exists()
 
 
+def is_file() -> bool:
+    """Whether MLflow lives in a file, so that nobody has to start it."""
+    return tracking_uri().startswith(FILES)
+
+
 def shown_uri() -> str:
     """The same, without a name, a password or a query that it may hold."""
     uri = tracking_uri()
-    return uri if uri.startswith(FILES) else re.sub(r"//.*@", "//", uri).partition("?")[0]
+    return uri if is_file() else re.sub(r"//.*@", "//", uri).partition("?")[0]
 
 
 def without_secrets(text: str) -> str:
     """A message of MLflow, of its database or of the network, without what the environment says to keep to itself."""
     found = re.search(r"//(?:[^:@]*:)?(.+)@", tracking_uri())
-    secrets = [os.environ.get(name) for name in SECRETS] + ([found[1]] if found and not tracking_uri().startswith(FILES) else [])
+    secrets = [os.environ.get(name) for name in SECRETS] + ([found[1]] if found and not is_file() else [])
     shown = text.replace(tracking_uri(), shown_uri())
     for secret in filter(None, secrets):
         shown = shown.replace(secret, "...")

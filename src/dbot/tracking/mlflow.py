@@ -138,6 +138,11 @@ def unanswered(what: str, error: Exception) -> Exception:
     """What a verb says that MLflow fails; trouble with a file of this project stays what it is."""
     if isinstance(error, OSError) and error.filename is not None:
         return error
+    if address.is_file():
+        return UserError(
+            f"{what}: {address.shown_uri()} can't be used ({short(error)}); "
+            "if it stays so, move that file away: `dbot sync` writes all of it anew from the receipts"
+        )
     return UserError(
         f"{what} at {address.shown_uri()} does not answer ({short(error)}); "
         "start it, or unset or mend MLFLOW_TRACKING_URI, and run `dbot sync` again"

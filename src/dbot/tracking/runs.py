@@ -23,6 +23,8 @@ from dbot.plan import Job
 
 PICTURES = (".jpg", ".png")
 """What artifacts that are pictures end with."""
+LONGEST = 6000
+"""Characters that MLflow keeps of a parameter's value; the receipt holds the whole."""
 
 Point = tuple[str, float, int]
 """Name, value and epoch of a metric."""
@@ -133,7 +135,9 @@ def _names(job: Job, execution: str) -> dict[str, str | None]:
 
 
 def _params(settings: Any) -> dict[str, str]:
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flattened(settings).items()}
+    # Keys in order: the same value comes from params.yaml as it is written there, and sorted from a receipt.
+    texts = {key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in flattened(settings).items()}
+    return {key: text[:LONGEST] for key, text in texts.items()}
 
 
 def _milliseconds(moment: str) -> int:

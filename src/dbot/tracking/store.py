@@ -98,7 +98,8 @@ class Store:
             LookupError: there is no such run, or it lacks something.
         """
         experiment = self.client.get_experiment_by_name(content.experiment)
-        run = self._tagged(experiment.experiment_id, "dbot.execution", content.execution) if experiment else None
+        here = experiment is not None and experiment.lifecycle_stage == "active"
+        run = self._tagged(experiment.experiment_id, "dbot.execution", content.execution) if here else None
         if run is None:
             raise LookupError("no run")
         there = self.client.get_run(run)
@@ -223,6 +224,9 @@ class Store:
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
+            # One that somebody deleted still has its name, and takes no run until it is back.
+            if found and found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
             self._experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
         return self._experiments[name]
 

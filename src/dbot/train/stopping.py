@@ -27,7 +27,7 @@ class Wish(IntEnum):
         return self > Wish.KEEP
 
 
-SIGNALS = {signal.SIGUSR1: Wish.GO_ON_LATER, signal.SIGTERM: Wish.END}
+SIGNALS = {signal.SIGUSR1: Wish.GO_ON_LATER, signal.SIGTERM: Wish.END, signal.SIGINT: Wish.END}
 STATUS = {Wish.GO_ON_LATER: os.EX_TEMPFAIL, Wish.END: 128 + signal.SIGTERM}
 """Exit statuses of a job that left off with its state written."""
 END_OF_ALLOCATION = "SLURM_JOB_END_TIME"
@@ -42,8 +42,11 @@ class Interrupted(SystemExit):
     """
 
     def __init__(self, wish: Wish) -> None:
-        under_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-        super().__init__(0 if wish is Wish.GO_ON_LATER and under_torchrun else STATUS[wish])
+        super().__init__(0 if wish is Wish.GO_ON_LATER and _under_torchrun() else STATUS[wish])
+
+
+def _under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 class Stop:
@@ -64,7 +67,8 @@ class Stop:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        # A signal that is ignored stays so: shells start what runs in the background with SIGINT ignored.
+        self._before = {number: signal.signal(number, self._hear) for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -90,4 +94,7 @@ class Stop:
         return Wish.GO_ON if asked is None else Wish(asked())
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        # Ctrl-C for the second time: at once. (torchrun hands the first on to processes that the terminal has told already.)
+        if number == signal.SIGINT and self.heard is Wish.END and not _under_torchrun():
+            raise KeyboardInterrupt
         self.heard = max(self.heard, SIGNALS[signal.Signals(number)])

@@ -43,6 +43,21 @@ def pointer_path(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
+def refuse_links(folder: Path) -> None:
+    """Find out before any work that what will be written to a folder of results can't be kept.
+
+    Raises:
+        UserError: the folder, or one above it, is a link that leads out of the project.
+    """
+    if not _is_below(folder):
+        link = next(each for each in (folder, *folder.parents) if each.is_symlink())
+        leads = link.resolve()
+        raise UserError(
+            f"{link}: is a link to {leads}, and DVC keeps nothing outside of the project: put the whole project there, or remove the "
+            f"link, make the folder and `mount --bind {leads} {link}`"
+        )
+
+
 def read_pointer(path: Path) -> Pointer | None:
     """What the `.dvc` file beside a file or folder says; None where there is none.
 

@@ -237,9 +237,18 @@ def renamed(tensors: Mapping[str, Tensor], layout: Layout, source: str) -> dict[
             continue
         found = _translated(name, used.names.items())
         if found is None:
-            raise UserError(f"{source}: holds {name}, which layout {layout} doesn't have; is it another layout? (--layout)")
+            raise UserError(f"{source}: holds {name}, which layout {layout} doesn't have; {_remedy(tensors, source)}")
         ours[found] = tensor.T if found == used.transposed else tensor
     return ours
+
+
+def _remedy(tensors: Mapping[str, Tensor], source: str) -> str:
+    """What to do with a file whose names aren't those of the layout that was taken: another, if any has them all."""
+    for layout, used in MAPS.items():
+        pairs = [*((left, left) for left in used.left), *used.names.items()]
+        if all(_translated(name, pairs) is not None for name in tensors):
+            return f"layout {layout} has all of its names: --layout {layout}"
+    return f"no layout has all of its names; a network of timm's can be a teacher as it is (kind: timm, model: NAME, weights: {source})"
 
 
 def theirs(name: str, layout: Layout) -> str:
