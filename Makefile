@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report lock clean
+.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,26 @@ plan: $(ENVIRONMENT) ## what would run now, why, and what it takes (make plan SC
 
 report: $(ENVIRONMENT) ## Snakemake's own page about the demo: results, jobs, run times
 	snakemake --config scale=demo --report logs/demo/snakemake.html
+
+# The pages have an environment of their own: what builds them stands in no one's way, and they need no torch.
+DOCS := build/docs-environment
+
+$(DOCS)/.installed: requirements-docs.lock
+	@test -n "$(PYTHON)" || { echo "make: there is no Python 3.11 here" >&2; exit 1; }
+	rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --no-deps --requirement requirements-docs.lock
+	@touch $@
+
+docs: $(DOCS)/.installed ## the pages of docs/ as a site, into build/site; a broken link or a page that is missing is an error
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet && echo "wrote build/site/index.html"
+
+docs-table: ## the demo's table in README.md and docs/demo.md, after `cp results/demo/table.csv docs/demo-table.csv`
+	$(PYTHON) docs/programs/table.py
+
+lock-docs: ## after a change of the extra docs in pyproject.toml: write requirements-docs.lock anew
+	rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet packaging && $(DOCS)/bin/pip install --quiet $$($(DOCS)/bin/python .ci/lock docs roots)
+	$(DOCS)/bin/python .ci/lock docs > requirements-docs.lock.new && mv requirements-docs.lock.new requirements-docs.lock
 
 lock: ## after a change of pins in pyproject.toml: install them and write requirements.lock anew
 	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock

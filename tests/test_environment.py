@@ -1,4 +1,4 @@
-"""One set of pins: pyproject.toml's. The lock, conda's file and the Makefile follow it."""
+"""One set of pins: pyproject.toml's. The locks, conda's file and the Makefile follow it."""
 
 import platform
 import runpy
@@ -27,7 +27,8 @@ LOCKED = by_name([line for line in LOCK.splitlines() if not line.startswith("#")
 
 
 def test_every_pin_is_exact() -> None:
-    assert not {name: pin for name, pin in by_name(PINS).items() if not pin.startswith("==") or "*" in pin}
+    pins = by_name([*PINS, *DECLARED["optional-dependencies"]["docs"]])
+    assert not {name: pin for name, pin in pins.items() if not pin.startswith("==") or "*" in pin}
 
 
 def test_the_lock_holds_every_pin() -> None:
@@ -42,6 +43,18 @@ def test_the_lock_says_nothing_of_where_it_was_made() -> None:
 def test_the_lock_holds_what_the_pins_need_and_no_more() -> None:
     lock = runpy.run_path(str(PROJECT / ".ci" / "lock"))
     assert set(LOCKED) == set(lock["closure"](lock["declared"](PROJECT / "pyproject.toml")))
+
+
+def test_the_pages_have_a_lock_of_their_own() -> None:
+    """With the versions that the code has of what both need, and exact pins of the rest."""
+    lock = runpy.run_path(str(PROJECT / ".ci" / "lock"))
+    roots = by_name([str(each) for each in lock["declared"](PROJECT / "pyproject.toml", "docs")])
+    locked = by_name([line for line in (PROJECT / "requirements-docs.lock").read_text().splitlines() if not line.startswith("#")])
+    assert {"mkdocs-material", "mkdocstrings-python", "pydantic", "pyyaml"} == set(roots)
+    assert {name: locked.get(name) for name in roots} == roots
+    assert all(pin.startswith("==") for pin in locked.values())
+    assert {name: locked[name] for name in ("pydantic", "pyyaml")} == {name: LOCKED[name] for name in ("pydantic", "pyyaml")}
+    assert "torch" not in locked
 
 
 def test_conda_gets_the_same_packages() -> None:

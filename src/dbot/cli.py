@@ -1,6 +1,7 @@
 """`dbot <verb>`: the front door. A verb is loaded only when it is called, so that starting is quick."""
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
@@ -15,7 +16,7 @@ from dbot.base.errors import UserError
 from dbot.base.files import as_output, filled_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dbot.jobs.kind import Kind
 
@@ -38,13 +39,14 @@ OTHERS = {
     "cluster": "check this cluster against what the jobs ask for, before anything is submitted",
     "calibrate": "measure the throughput that forecasts rest on",
     "resources": "suggest memory and run time from Snakemake's benchmark files",
-    "params": "show what a row resolves to, and where each value came from",
+    "params": "show what a row resolves to and where each value came from, or explain a key",
     "schema": "write what is made from params.yaml's model: schemas, dvc.yaml",
     "status": "say what is built, absent, not run, failed, stale, broken or running, and why",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
+    "completion": "complete verbs, rows and scales in a shell",
 }
 
 
@@ -91,7 +93,24 @@ def parser(verb: str) -> argparse.ArgumentParser:
     made.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="the configuration (default: params.yaml)")
     made.add_argument("--scale", help="a scale of params.yaml (default: the one it names)")
     module.arguments(made, *told)
+    if any(action.dest == "format" and "json" in (action.choices or ()) for action in made._actions):
+        made.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     return made
+
+
+def whole() -> argparse.ArgumentParser:
+    """The command line of all verbs together, for completion and the reference; each verb is loaded for it."""
+    made = argparse.ArgumentParser(prog="dbot", allow_abbrev=False)
+    verbs = made.add_subparsers(metavar="VERB")
+    for verb, purpose in {name: text for group in groups().values() for name, text in group.items()}.items():
+        verbs.add_parser(verb, parents=[parser(verb)], add_help=False, help=purpose, description=purpose)
+    return made
+
+
+def groups() -> "Mapping[str, Mapping[str, str]]":
+    """By group, the verbs and what each is for."""
+    jobs = {name: kind.title for name, kind in kinds().items()}
+    return {"jobs, one a rule of the workflow": jobs, "what the receipts show": VIEWS, "everything else": OTHERS}
 
 
 def _with_paths(args: argparse.Namespace) -> argparse.Namespace:
@@ -122,7 +141,7 @@ def _serving(verb: str) -> tuple[Any, str | None, tuple[Any, ...]]:
         return views, views.VIEWS[verb].description, (verb,)
     if verb in OTHERS:
         module = importlib.import_module(f"dbot.commands.{verb}")
-        return module, module.__doc__, ()
+        return module, module.__doc__, (whole,) if verb == "completion" else ()
     return importlib.import_module("dbot.commands.job"), kinds()[verb].description, (kinds()[verb],)
 
 
@@ -130,14 +149,24 @@ def _front(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"dbot {__version__}")
         return 0
-    jobs = {name: kind.title for name, kind in kinds().items()}
-    groups = {"jobs, one a rule of the workflow": jobs, "what the receipts show": VIEWS, "everything else": OTHERS}
-    wide = max(len(name) for group in groups.values() for name in group)
-    print("usage: dbot <verb> [--params FILE] [--scale SCALE] ...   (dbot <verb> --help says more)\n")
-    for title, group in groups.items():
-        print(f"{title}:", *(f"  {name:{wide}}  {text}" for name, text in group.items()), "", sep="\n")
-    if arguments and arguments[0] not in ("-h", "--help"):
-        print(f"dbot: there is no verb {arguments[0]!r}; the verbs are listed above", file=sys.stderr)
+    if not arguments:
+        from dbot.commands import welcome
+
+        print("\n".join(welcome.lines()))
+    elif arguments[0] in ("-h", "--help"):
+        print("\n".join(_verbs()))
+    else:
+        known = [verb for group in groups().values() for verb in group]
+        near = difflib.get_close_matches(arguments[0], known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        print(f"dbot: there is no verb {arguments[0]!r}; {hint}`dbot --help` lists them", file=sys.stderr)
         return 2
     sys.stdout.flush()
     return 0
+
+
+def _verbs() -> "Iterator[str]":
+    wide = max(len(name) for group in groups().values() for name in group)
+    yield "usage: dbot VERB [--params FILE] [--scale SCALE] ...   (dbot VERB --help says more)"
+    for title, group in groups().items():
+        yield from ("", f"{title}:", *(f"  {name:{wide}}  {text}" for name, text in group.items()))

@@ -79,7 +79,8 @@ def test_import_embed_and_export(four_heads: Path, images: Path, capsys: pytest.
     numpy.testing.assert_allclose(table["features"].to_pylist(), features, atol=1e-6)
     for _ in range(2):  # the second time in place of the first
         assert main(["export", "ours.safetensors", "--output", "exported"]) == 0
-    (lines,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    documents = [(PROJECT / name).read_text() for name in ("README.md", "docs/weights.md")]
+    (lines,) = {block for text in documents for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)}
     assert len([line for line in lines.splitlines() if line]) == 3
     done: dict[str, Any] = {}
     exec(lines, done)

@@ -1,5 +1,6 @@
 """Whatever is changed behind a cell is found, and named."""
 
+import json
 import os
 import re
 import shutil
@@ -45,6 +46,22 @@ def flip(path: Path) -> None:
 def test_an_untouched_chain_holds(project: FakeProject, chain: list[Job]) -> None:
     assert verify(Judge(), chain) == Verified(receipts=6, files=17, images=4, notes=[NO_GIT])
     assert verify(Judge(), chain, images=False).images == 0
+
+
+def test_json_says_what_was_compared_or_what_is_wrong(chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["verify", "B-B/cls", "--skip-mlflow", "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["matches"], found["receipts"], found["files"], found["images"]) == (True, 6, 17, 4)
+    assert NO_GIT in found["notes"]
+    path = Path("results/demo/distill/B-B/stage1/student.safetensors")
+    flip(path)
+    assert main(command) == 2
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["matches"] is False
+    assert found["problems"][0].startswith(str(path))
+    assert said.err == f"dbot verify: {found['problems'][0]}\n"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ Without a target, the tables, figures and the page of the report are made again 
 """
 
 import argparse
+import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dbot.base.digest import canonical
 from dbot.base.errors import UserError
@@ -37,9 +39,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-images", action="store_true", help="don't hash the images of the data sets")
     parser.add_argument("--skip-teachers", action="store_true", help="don't load the teachers that came from elsewhere")
     parser.add_argument("--skip-mlflow", action="store_true", help="don't compare the runs in MLflow")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="to read, or for programs: counts, notes, problems")
 
 
 def run(args: argparse.Namespace) -> None:
+    try:
+        found = _check(args)
+    except UserError as error:
+        if args.format == "json":
+            print(json.dumps({"matches": False, "problems": list(error.problems)}, indent=1, ensure_ascii=False))
+        raise
+    print(json.dumps({"matches": True, **found}, indent=1, ensure_ascii=False) if args.format == "json" else "\n".join(_lines(found)))
+
+
+def _check(args: argparse.Namespace) -> dict[str, Any]:
+    """How much was compared and matches, and what could not be compared.
+
+    Raises:
+        UserError: names the first thing that doesn't match.
+    """
     plan = Plan(load(args.params, args.scale))
     cells = [job for target in args.target for job in jobs_at(plan, target)] or [job for job in plan.targets() if job.receipt.exists()]
     if not cells:
@@ -58,19 +76,36 @@ def run(args: argparse.Namespace) -> None:
     else:
         paths = {job.receipt for job in jobs}
         runs, models = check_runs(jobs), check_models([model for model in best_models(plan) if model.path in paths])
-    print(f"{len(cells)} result{'s' * (len(cells) != 1)} of scale {plan.scale} and all that is behind them match:")
-    print(f"  {found.receipts} receipts, {found.files} files of jobs, {found.images} files of data sets")
-    print(f"  {kept} files as DVC has them, {found.commits} executions with the code of their commit in git")
-    if runs.same:
-        print(f"  {runs.same} runs as MLflow has them")
-    if models.same:
-        print(f"  {models.same} model{'s' * (models.same != 1)} as MLflow's registry has them, best of their rows")
+    return {
+        "scale": plan.scale,
+        "results": len(cells),
+        "receipts": found.receipts,
+        "files": found.files,
+        "images": found.images,
+        "kept": kept,
+        "commits": found.commits,
+        "runs": runs.same,
+        "models": models.same,
+        "teachers": teachers,
+        "written": [path.as_posix() for path in written],
+        "notes": [*found.notes, *left_out, *runs.notes, *models.notes],
+    }
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    results, models, teachers, written = (found[name] for name in ("results", "models", "teachers", "written"))
+    yield f"{results} result{'s' * (results != 1)} of scale {found['scale']} and all that is behind them match:"
+    yield f"  {found['receipts']} receipts, {found['files']} files of jobs, {found['images']} files of data sets"
+    yield f"  {found['kept']} files as DVC has them, {found['commits']} executions with the code of their commit in git"
+    if found["runs"]:
+        yield f"  {found['runs']} runs as MLflow has them"
+    if models:
+        yield f"  {models} model{'s' * (models != 1)} as MLflow's registry has them, best of their rows"
     if teachers:
-        print(f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts")
+        yield f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts"
     if written:
-        print(f"  {len(written)} files as these receipts give them: {', '.join(path.name for path in written)}")
-    for note in [*found.notes, *left_out, *runs.notes, *models.notes]:
-        print(f"  {note}")
+        yield f"  {len(written)} files as these receipts give them: {', '.join(Path(path).name for path in written)}"
+    yield from (f"  {note}" for note in found["notes"])
 
 
 def _teachers(plan: Plan, jobs: list[Job]) -> tuple[int, list[str]]:
