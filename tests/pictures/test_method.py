@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dbot.pictures.method import GAP, GREY, PANELS, SIDE, OneImage, components, method_picture
+from dbot.pictures.method import GAP, PANELS, SIDE, OneImage, components, method_picture
 
 
 def one(**changes: torch.Tensor) -> OneImage:
@@ -27,22 +27,25 @@ def panels(picture: bytes) -> list[np.ndarray]:
     assert drawn.size == (len(PANELS) * (SIDE + GAP) - GAP, SIDE)
     found = np.array(drawn)
     assert (found[:, SIDE : SIDE + GAP, 3] == 0).all(), "between panels the page is seen"
-    return [found[:, n * (SIDE + GAP) : n * (SIDE + GAP) + SIDE, :3] for n in range(len(PANELS))]
+    return [found[:, n * (SIDE + GAP) : n * (SIDE + GAP) + SIDE] for n in range(len(PANELS))]
 
 
 def patch(panel: np.ndarray, number: int) -> np.ndarray:
     side = SIDE // 4
     row, column = divmod(number, 4)
-    return panel[row * side : (row + 1) * side, column * side : (column + 1) * side].reshape(-1, 3)
+    return panel[row * side : (row + 1) * side, column * side : (column + 1) * side].reshape(-1, 4)
 
 
-def test_what_the_student_does_not_see_is_grey_and_what_is_not_scored_too() -> None:
+EMPTY = (0, 0, 0, 0)
+
+
+def test_what_the_student_does_not_see_is_empty_and_what_is_not_scored_too() -> None:
     image, seen, teacher, student, loss = panels(method_picture(one()))
     for number in range(16):
         hidden = number % 4 > 0
-        assert (patch(seen, number) == (GREY if hidden else patch(image, number))).all()
+        assert (patch(seen, number) == (EMPTY if hidden else patch(image, number))).all()
         for panel in (student, loss):
-            assert bool((patch(panel, number) == GREY).all()) == (not hidden)
+            assert bool((patch(panel, number) == EMPTY).all()) == (not hidden)
         assert len(np.unique(patch(teacher, number), axis=0)) == 1, "a token has one colour"
     assert patch(loss, 15)[0].sum() > patch(loss, 1)[0].sum(), "more loss is brighter"
 

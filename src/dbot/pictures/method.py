@@ -15,9 +15,8 @@ from dbot.pictures.palette import Colour
 PANELS = ("image", "what the student sees", "teacher's tokens", "student's tokens", "loss by token")
 """From left to right."""
 SIDE, GAP = 160, 8
-"""Of a panel, and between panels, in pixels."""
-GREY: Colour = (128, 128, 128)
-"""Of patches that the student doesn't see, and of tokens that nobody scores; between panels it is transparent."""
+"""Of a panel, and between panels, in pixels. Between them the picture is transparent, as it is at patches that the student doesn't
+see and at tokens that nobody scores: every colour may be a token's."""
 SPREAD = (0.02, 0.98)
 """Quantiles of the teacher's components that take the darkest and the brightest of a colour."""
 RAMP: tuple[Colour, ...] = ((13, 8, 60), (86, 20, 110), (160, 42, 99), (219, 80, 59), (249, 149, 33), (250, 230, 120))
@@ -44,7 +43,7 @@ def method_picture(one: OneImage) -> bytes:
     """The `PANELS` side by side, as PNG.
 
     Tokens are coloured by their first three principal components, red, green and blue: those of the teacher's tokens, for both
-    networks, so that equal colours are equal features. Where the student isn't scored, its panel and that of the loss are grey.
+    networks, so that equal colours are equal features. Where the student isn't scored, its panel and that of the loss are empty.
     """
     grid = round(len(one.hidden_N) ** 0.5)
     hidden_N = one.hidden_N.cpu().numpy()
@@ -54,20 +53,20 @@ def method_picture(one: OneImage) -> bytes:
     def tokens(colours_N3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return sized_map(colours_N3.reshape(grid, grid, 3), (SIDE, SIDE))
 
-    def scored(colours_N3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return tokens(np.where(hidden_N[:, None], colours_N3, np.uint8(GREY)))
-
-    away = sized_map(hidden_N.reshape(grid, grid), (SIDE, SIDE))[:, :, None]
+    hidden = sized_map(hidden_N.reshape(grid, grid), (SIDE, SIDE))
+    everywhere = np.ones_like(hidden)
     panels = (
-        picture,
-        np.where(away, np.uint8(GREY), picture),
-        tokens(target_N3),
-        scored(prediction_N3),
-        scored(_heat(one.loss_N, hidden_N)),
+        (picture, everywhere),
+        (picture, ~hidden),
+        (tokens(target_N3), everywhere),
+        (tokens(prediction_N3), hidden),
+        (tokens(_heat(one.loss_N, hidden_N)), hidden),
     )
     drawn = Image.new("RGBA", (len(panels) * (SIDE + GAP) - GAP, SIDE))
-    for number, panel in enumerate(panels):
-        drawn.paste(Image.fromarray(panel), (number * (SIDE + GAP), 0))
+    for number, (colours, there) in enumerate(panels):
+        # Nothing lies under what is transparent, whatever the network made of it.
+        panel = np.dstack([np.where(there[:, :, None], colours, np.uint8(0)), np.uint8(255) * there])
+        drawn.paste(Image.fromarray(panel.astype(np.uint8)), (number * (SIDE + GAP), 0))
     return encoded(drawn, "PNG", compress_level=9)
 
 
