@@ -97,7 +97,8 @@ def components(target_ND: Tensor, prediction_ND: Tensor) -> tuple[npt.NDArray[np
 
 
 def _shades(share_N3: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    return np.rint(255 * share_N3).astype(np.uint8)
+    shades: npt.NDArray[np.uint8] = np.rint(255 * share_N3).astype(np.uint8)
+    return shades
 
 
 def _heat(loss_N: Tensor, scored_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -107,4 +108,5 @@ def _heat(loss_N: Tensor, scored_N: npt.NDArray[np.bool_]) -> npt.NDArray[np.uin
     share = np.clip(loss / most, 0, 1) if most > 0 else np.zeros_like(loss)
     stops = np.linspace(0, 1, len(RAMP))
     channels = [np.interp(share, stops, channel) for channel in np.array(RAMP, dtype=np.float64).T]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    heat: npt.NDArray[np.uint8] = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    return heat

@@ -19,8 +19,10 @@ from dbot.report.table import Cell, Line, Table
 
 WIDTH = 372
 """Of a panel, in its own units: about as many pixels on a desk and on a phone."""
-LEFT, RIGHT = 76, 108
-"""Room for the names of rows, and for margins and published numbers."""
+LETTER, LONGEST = 6.6, 20
+"""Width of a letter of a row's name, about, and how many are shown."""
+RIGHT = 108
+"""Room for margins and published numbers."""
 HEAD, STEP, FOOT = 26, 22, 24
 """Heights of the heads, of a row, and of the axis."""
 
@@ -68,6 +70,8 @@ class Panel:
     """Title of the data set."""
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
+    left: float
+    """Where the names of rows end."""
     height: float
     published: bool
     description: str
@@ -87,11 +91,12 @@ def panels(table: Table) -> list[Panel]:
 
 
 def _panel(table: Table, column: Column, lines: Sequence[Line]) -> Panel:
+    left = round(LETTER * max(len(_shown(line.name)) for line in lines) + 16, 1)
     values = [value for line in lines for value in _values(line, column)]
     marks = ticks(min(values), max(values)) if values else []
 
     def x(value: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - marks[0]) / (marks[-1] - marks[0]), 1)
+        return round(left + (WIDTH - left - RIGHT) * (value - marks[0]) / (marks[-1] - marks[0]), 1)
 
     def mark(cell: Cell | None) -> Mark | None:
         if cell is None or cell.measured is None:
@@ -104,7 +109,7 @@ def _panel(table: Table, column: Column, lines: Sequence[Line]) -> Panel:
         cell = line.cells[column]
         bars.append(
             Bar(
-                row=line.name,
+                row=_shown(line.name),
                 y=HEAD + STEP * (number + 0.5),
                 measured=mark(cell),
                 control=mark(line.control.get(column)),
@@ -122,10 +127,16 @@ def _panel(table: Table, column: Column, lines: Sequence[Line]) -> Panel:
         data=table.params.datasets[getattr(table.params.uses, column)].title,
         bars=tuple(bars),
         ticks=tuple(Tick(x(value), f"{value:g}") for value in marks),
+        left=left,
         height=HEAD + STEP * len(lines) + FOOT,
         published=any(bar.published is not None for bar in bars),
         description=f"{title}, measured against control: {'; '.join(bar.said for bar in bars)}",
     )
+
+
+def _shown(name: str) -> str:
+    """A row's name, its end left out where it is long."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _values(line: Line, column: Column) -> Iterator[float]:

@@ -80,7 +80,6 @@ def render(plan: Plan) -> str:
         overview={
             "panels": overview.panels(table),
             "width": overview.WIDTH,
-            "left": overview.LEFT,
             "right": overview.RIGHT,
             "head": overview.HEAD,
             "foot": overview.FOOT,
