@@ -60,12 +60,14 @@ def _numbers(line: Line, column: Column) -> tuple[str, str, str]:
 
 def _next(table: Table, missing: Sequence[Column]) -> Iterator[str]:
     folder = RESULTS / table.scale
-    yield f"Open      {folder / 'report.html'}    the page: figures, pictures, curves, and where each number is from"
-    yield f"          {folder / 'table.csv'}, table.md    the table in full"
-    tries = list(_tries(table, missing))
-    for place, (command, what) in enumerate(tries):
-        yield f"{'Try next' if place == 0 else '':8}  {command}"
-        yield f"{'':12}{what}"
+    opened = [
+        (f"{folder / 'report.html'}", "the page: figures, pictures, curves, where each number is from"),
+        (f"{folder / 'table.md'}, table.csv", "the table in full"),
+    ]
+    for head, entries in (("Open", opened), ("Try next", list(_tries(table, missing)))):
+        for place, (what, why) in enumerate(entries):
+            yield f"{head if place == 0 else '':8}  {what}"
+            yield f"{'':12}{why}"
 
 
 def _tries(table: Table, missing: Sequence[Column]) -> Iterator[tuple[str, str]]:
