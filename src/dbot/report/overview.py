@@ -12,6 +12,7 @@ from dbot.jobs.distill import DISTILL, METHOD
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import Judge
 from dbot.params.rows import COLUMNS, Column
+from dbot.params.teachers import RandomTeacher
 from dbot.plan import Plan
 from dbot.report import words
 from dbot.report.charts import Tick, ticks
@@ -25,6 +26,9 @@ RIGHT = 108
 """Room for margins and published numbers."""
 HEAD, STEP, FOOT = 26, 22, 24
 """Heights of the heads, of a row, and of the axis."""
+
+LOSSES = {"smooth_l1": "smooth L1", "l1": "L1", "l2": "L2", "negative_cosine": "negative cosine"}
+"""What the distances between tokens are called."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +197,9 @@ def method_pictures(table: Table, judge: Judge) -> tuple[list[MethodPicture], li
             except UserError as error:
                 problems.append(str(error))
                 continue
-            loss = table.params.recipes.pretrain[line.declared.recipe].loss.kind.replace("_", " ")
-            pictures.append(MethodPicture(line.name, stage, _taught_by(table.plan, line, stage), loss, base64.b64encode(content).decode()))
+            loss = table.params.recipes.pretrain[line.declared.recipe].loss.kind
+            taught = _taught_by(table.plan, line, stage)
+            pictures.append(MethodPicture(line.name, stage, taught, LOSSES[loss], base64.b64encode(content).decode()))
             break
     return pictures, problems
 
@@ -205,4 +210,7 @@ def _taught_by(plan: Plan, line: Line, stage: int) -> str:
     needed = plan.distill(line.name, stage).inputs.get("teacher")
     if needed is not None and needed.kind is DISTILL:
         return f"the student of row {needed.key['row']}, stage {needed.key['stage']}"
-    return words.kind_of_teacher(plan.params.teacher_of(line.declared))
+    declared = plan.params.teacher_of(line.declared)
+    if isinstance(declared, RandomTeacher):
+        return "a network that was never trained"
+    return f"teacher {line.declared.teacher}" + (f" ({declared.note})" if declared.note else "")

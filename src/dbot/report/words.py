@@ -106,12 +106,11 @@ def teachers(table: Table) -> list[str]:
 def _teacher(table: Table, name: str, rows: list[str]) -> str:
     declared = table.params.teachers[name]
     note = f"{declared.note}; " if declared.note else ""
-    what = f"{name} ({kind_of_teacher(declared)}), first teacher of {_listed(rows)}"
+    what = f"{name} ({_kind(declared)}), first teacher of {_listed(rows)}"
     return f"{what}: {note}data it saw: {declared.data}; licence: {declared.licence}."
 
 
-def kind_of_teacher(declared: Teacher) -> str:
-    """What a first teacher is, in a few words."""
+def _kind(declared: Teacher) -> str:
     if isinstance(declared, RandomTeacher):
         return "never trained"
     if isinstance(declared, RowTeacher):
