@@ -155,7 +155,7 @@ def test_what_has_not_run_says_which_command_runs_it(ran: Project) -> None:
     command = "snakemake --cores all --config scale=demo --"
     assert f"{command} results/demo/evaluate/B-L/cls/seed0/receipt.json" in reader.text
     assert f"{command} probes" in reader.text
-    assert f"{command} sweep_teachers builds" in reader.text
+    assert f"{command} sweep_teachers runs what is missing" in reader.text
     assert "gap-B-L-cls" in reader.ids
     assert "gap-B-B-cls" not in reader.ids
 
