@@ -35,7 +35,6 @@ GPU_WHEELS := annotated-types iniconfig pillow pluggy pydantic pydantic-core pyt
 
 demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
 	workflow/run --cores all --config scale=demo --quiet reason host
-	@echo && cat results/demo/table.md && echo
 	@echo "table:  results/demo/table.csv, results/demo/table.md" && echo "report: results/demo/report.html"
 
 demo-dense: $(ENVIRONMENT) ## the demo's columns det and seg, which take about as long again

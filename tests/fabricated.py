@@ -1,5 +1,6 @@
 """A project in a temporary folder, with fabricated receipts: no number here was ever measured."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from dbot.lineage.receipt import InputReceipt, Receipt
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
 from tests.few_rows import params_with_few_rows
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==")
+"""One pixel."""
 
 
 @dataclass
@@ -60,10 +64,10 @@ class Project:
             measured = {"top1": 50.0} if job.verb == "finetune" else {}
             write_history(job.folder / METRICS, [{"epoch": e, "loss": 1 / (e + 1), **measured} for e in range(1, 5)])
         job.folder.mkdir(parents=True, exist_ok=True)
-        for name in job.artifacts:
+        for name in (*job.artifacts, *job.kind.pictures):
             if name not in written:
                 if not (job.folder / name).exists():
-                    (job.folder / name).write_bytes(name.encode())
+                    (job.folder / name).write_bytes(PNG if name in job.kind.pictures else name.encode())
                 written[name] = receipts.artifact_of(job.folder / name)
         if job.verb == "generate":
             Path(job.settings["root"]).mkdir(parents=True, exist_ok=True)

@@ -63,8 +63,7 @@ def test_files_that_are_not_those_on_the_receipt_are_not_shown(analysed: Project
 
 def test_the_page_holds_both_figures_and_leads_to_the_jobs(analysed: Project) -> None:
     reader = read(render(analysed.plan))
-    assert len(reader.loads) == 2
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in reader.loads)
+    assert len([source for source in reader.loads if source.startswith("data:image/svg+xml;base64,")]) == 2
     assert "#job-analyse-B-B-stage2" in reader.links
     assert all(link[1:] in reader.ids for link in reader.links)
     assert len(set(reader.ids)) == len(reader.ids)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbot.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, chart, curve, ticks
+from dbot.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, chart, curve, in_a_row, ticks
 
 VALUES = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -30,6 +30,18 @@ def test_a_chart_says_in_words_what_it_shows() -> None:
     assert drawn is not None
     assert drawn.description == "Loss: B-B from 0.5 to 0.25 over 2 epochs; B-scratch from 1 to 1 over 1 epochs"
     assert [line.reference for line in drawn.lines] == [True, False], "the row's own curve lies on top"
+
+
+def test_stages_follow_one_another_on_one_axis() -> None:
+    stages = [Curve("stage 1", False, ((1, 3.0), (2, 2.0))), Curve("stage 2", False, ((1, 2.5), (2, 1.5))), Curve("stage 3", False, ())]
+    moved, begins = in_a_row([(stages[0], 2), (stages[1], 2), (stages[2], 5)])
+    assert [one.points for one in moved] == [((1, 3.0), (2, 2.0)), ((3, 2.5), (4, 1.5)), ()]
+    assert begins == [2, 4]
+    drawn = chart("Loss", moved, borders=[(2, "stage 2"), (4, "stage 3")])
+    assert drawn is not None
+    assert len(drawn.lines) == 2
+    assert [border.text for border in drawn.borders] == ["stage 2"], "where nothing follows, nothing begins"
+    assert drawn.lines[0].end[0] < drawn.borders[0].at + 1e-9 < float(drawn.lines[1].path.split(",")[0])
 
 
 @given(values=st.lists(VALUES, min_size=1, max_size=8))

@@ -9,6 +9,7 @@ import pytest
 from dbot.base import durations
 from dbot.cli import main
 from dbot.forecast.forecast import forecast
+from dbot.jobs.distill import METHOD
 from dbot.report.page import figure, render
 from tests.fabricated import Project
 
@@ -78,7 +79,7 @@ def ran(project: Project) -> Project:
 def test_it_needs_nothing_from_elsewhere(ran: Project) -> None:
     page = render(ran.plan)
     reader = read(page)
-    assert reader.loads == []
+    assert all(address.startswith("data:image/png;base64,") for address in reader.loads)
     assert not re.search(r"@import|url\(", page)
     assert not re.search(r"https?://", page)
 
@@ -123,20 +124,49 @@ def test_what_a_job_took_stands_beside_its_forecast(ran: Project) -> None:
     )
 
 
-def test_curves_are_drawn_for_each_stage_and_beside_the_control(ran: Project) -> None:
+def test_curves_are_drawn_over_all_stages_and_beside_the_control(ran: Project) -> None:
     page = render(ran.plan)
-    for title in ("Stage 1: loss", "Stage 2: loss", "Fine-tuning: loss", "Fine-tuning: top-1 in %"):
-        assert f"{title}: B-B from" in page
+    for title in ("Distillation: loss", "Fine-tuning: loss", "Fine-tuning: top-1 in %"):
+        assert f"{title}: B-B" in page
+    assert "Distillation: loss: B-B stage 1 from 0.5 to 0.2 over 4 epochs; B-B stage 2 from 0.5 to 0.2 over 4 epochs" in page
     assert "Fine-tuning: loss: B-B from 0.5 to 0.2 over 4 epochs; B-scratch from 0.5 to 0.2 over 4 epochs" in page
-    assert "Stage 3: loss" not in page
+    assert "B-B stage 3 from" not in page
 
 
 def test_curves_that_are_not_those_on_the_receipt_are_not_drawn(ran: Project) -> None:
     path = ran.plan.distill("B-B", 1).folder / "metrics.csv"
     path.write_text("epoch,loss\n1,0.001\n")
     page = render(ran.plan)
-    assert "Stage 1: loss: B-B" not in page
+    assert "B-B stage 1 from" not in page
     assert f"{path}: is not the file on its receipt" in read(page).text
+
+
+def test_the_figure_says_in_words_what_it_shows(ran: Project) -> None:
+    page = render(ran.plan)
+    assert (
+        "measured against control: B-B 60.0, control B-scratch 47.7, published 84.5; B-L not run, control B-scratch 47.7, published 84.6"
+        in page
+    )
+    assert page.index('id="overview"') < page.index("What these numbers are") < page.index('id="grid-published"')
+
+
+def test_what_has_not_run_says_which_command_runs_it(ran: Project) -> None:
+    reader = read(render(ran.plan))
+    command = "snakemake --cores all --config scale=demo --"
+    assert f"{command} results/demo/evaluate/B-L/cls/seed0/receipt.json" in reader.text
+    assert f"{command} probes" in reader.text
+    assert f"{command} sweep_teachers runs what is missing" in reader.text
+    assert "gap-B-L-cls" in reader.ids
+    assert "gap-B-B-cls" not in reader.ids
+
+
+def test_a_picture_of_the_method_is_shown_for_the_last_stage_that_left_one(ran: Project) -> None:
+    page = render(ran.plan)
+    assert "Row B-B, stage 2, one image" in page
+    assert "Row B-B, stage 1, one image" not in page
+    path = ran.plan.distill("B-B", 2).folder / METHOD
+    path.write_bytes(path.read_bytes() + b"more")
+    assert "Row B-B, stage 2, one image" not in render(ran.plan)
 
 
 def test_names_are_escaped(ran: Project) -> None:
@@ -144,7 +174,7 @@ def test_names_are_escaped(ran: Project) -> None:
     row = "\n    architecture: B\n    recipe: symmetric-B\n"
     ran.reload((f"title: CLIP-B/16{row}", f'title: "{evil}"{row}'), ("title: digits on photographs", f'title: "{evil}"'))
     reader = read(render(ran.plan))
-    assert reader.loads == []
+    assert all(address.startswith("data:image/png;base64,") for address in reader.loads)
     assert "</script><img src=x onerror=alert(1)>'\"&" in reader.text
 
 

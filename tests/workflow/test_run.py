@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.workflow.conftest import surroundings
+from tests.workflow.conftest import snakemake, surroundings
 
 TARGET = "results/demo/finetune/B-scratch/seed0/receipt.json"
 RUN = ["workflow/run", "--cores", "2", TARGET]
@@ -69,3 +69,14 @@ def test_a_second_run_waits_for_the_first(fresh: Path) -> None:
     assert "Nothing to be done" in output
     first.communicate()
     assert first.returncode == 0
+
+
+def test_a_run_that_writes_the_page_ends_with_the_table(built: Path) -> None:
+    (built / "results/demo/report.html").unlink()
+    said = snakemake(built, "--cores", "2").stdout.splitlines()
+    (line,) = [line for line in said if line.startswith("H448-CLIP ")]
+    assert line.split()[-1] == "89.1", "published, after measured and control"
+    assert any("cells measured at scale demo" in line for line in said)
+    assert any("results/demo/report.html" in line and not line.startswith("[") for line in said)
+    other = snakemake(built, "--cores", "2", "results/demo/probe/B-L/stage1/receipt.json").stdout
+    assert "cells measured at scale" not in other

@@ -216,6 +216,17 @@ def refuse_what_the_cluster_cannot_run():
         raise WorkflowError(*(f"{finding.what}: {finding.remedy}" for finding in wrong))
 
 
+def say_what_came_of_it():
+    """The table, what to open and what to try next, where the table's page was written in this run."""
+    if not any(each.rule.name == "report" for each in workflow.dag.needrun_jobs(exclude_finished=False)):
+        return
+    from dbot.lineage.judge import Judge
+    from dbot.report.table import build
+    from dbot.report.terminal import summary
+
+    print("", summary(build(PLAN, Judge())), sep="\n")
+
+
 def say_why_jobs_failed():
     """A line for each job that has failed in this run, with its log."""
     from dbot.lineage.judge import failures

@@ -1,6 +1,7 @@
 # Distillation, one job a stage. The teacher is the student of another stage, of the same row or of
 # another, or, in a row's first stage, what `teachers` declares: then there is no teacher's receipt.
-# (A recipe whose boundary keeps the optimizer writes it beside the student; the receipt names it.)
+# (A recipe whose boundary keeps the optimizer writes it beside the student; the receipt names it, as it does the picture method.png,
+# for which no training is done again.)
 
 
 rule distill:

@@ -1,8 +1,11 @@
 """One stage of a row's distillation; and where a row's student comes from."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dbot.base.disk import patiently
 from dbot.base.errors import UserError
+from dbot.base.files import write_whole
 from dbot.flops import Flops, Frozen, foreign_teacher, random_teacher, student_teacher, student_weights
 from dbot.flops import student as student_cost
 from dbot.jobs.experiment import Experiment, whole_number
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 STUDENT = "student.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 """The optimizer's moments, where the recipe's boundary keeps them for the next stage."""
+METHOD = "method.png"
+"""What the student sees of one image, its tokens beside the teacher's, and the loss."""
 
 
 class Distill(Training):
@@ -34,6 +39,7 @@ class Distill(Training):
     inputs = (DATA, Input("teacher", "receipt of the stage whose student is the teacher"))
     start = STUDENT
     exported = STUDENT
+    pictures = (METHOD,)
 
     def declare(self, experiment: Experiment, row: str, stage: str | int) -> Job:
         params, declared = experiment.params, experiment.row(row)
@@ -65,6 +71,8 @@ class Distill(Training):
 
     def build(self, given: Beginning) -> Begun:
         from dbot.distill.boundary import begin_stage
+        from dbot.pictures.method import method_picture
+        from dbot.tasks.method import one_image
         from dbot.tasks.monitor import monitor
         from dbot.tasks.pretrain import pretrain_task, settle
 
@@ -90,7 +98,11 @@ class Distill(Training):
             "architecture": architecture.model_dump(),
             "recipe": recipe.model_dump(exclude={"monitor"}),
         }
-        return Begun(task, made, about, {} if teacher_sha256 is None else {"teacher_sha256": teacher_sha256})
+
+        def picture() -> bytes:
+            return method_picture(one_image(made, teacher, recipe, given.manifest, statistics, given.processes.device))
+
+        return Begun(task, made, about, {} if teacher_sha256 is None else {"teacher_sha256": teacher_sha256}, picture)
 
     def run(self, context: Running) -> None:
         from dbot.train.optimizer import moments
@@ -101,7 +113,20 @@ class Distill(Training):
         context.save(STUDENT, begun.model.state_dict(), begun.about)
         if recipe.boundary.keep_optimizer:
             context.save(OPTIMIZER, moments(outcome.optimizer), {"kind": "optimizer"})
+        if begun.picture is not None and context.processes.leads:
+            self._draw(context, begun.picture)
         context.finish({"loss": outcome.history[-1]["loss"], "epochs": recipe.epochs, "steps": outcome.steps, **begun.results})
+
+    def _draw(self, context: Running, picture: Callable[[], bytes]) -> None:
+        """Leave the picture: here both networks are in memory, the teacher as it ended. A training isn't lost to an image."""
+        try:
+            content = picture()
+        except UserError as error:
+            print(f"warning: no {METHOD}: {error}", flush=True)
+            return
+        path = context.job.folder / METHOD
+        patiently(lambda: write_whole(path, content), context.params.execution.disk_patience_seconds)
+        context.artifacts.append(METHOD)
 
     def work(self, estimate: Estimate, job: Job) -> Work:
         params, row, recipe = estimate.params, job.key["row"], self._recipe(job, estimate.params)

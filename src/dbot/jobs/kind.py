@@ -5,7 +5,7 @@ A kind is a `Preparation` (one process, no device), a `Training` or a `Measureme
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -239,6 +239,8 @@ class Begun:
     """What its checkpoint says of it."""
     results: Mapping[str, float | int | str] = field(default_factory=dict)
     """What its receipt says of where it began."""
+    picture: Callable[[], bytes] | None = None
+    """Draws what the method does, once the model is trained."""
 
 
 class Kind(ABC):
@@ -265,6 +267,9 @@ class Kind(ABC):
     """The checkpoint that other jobs start from. None: none does."""
     exported: ClassVar[str | None] = None
     """The checkpoint that `dbot export` takes for its receipt. None: no network that timm could load."""
+    pictures: ClassVar[tuple[str, ...]] = ()
+    """Files for people's eyes that its jobs leave beside their artifacts. A receipt names them, and one that doesn't holds as well:
+    no training is done again for a picture."""
 
     @abstractmethod
     def declare(self, *args: Any, **kwargs: Any) -> Job:

@@ -5,7 +5,7 @@ Drawn by the page itself, they follow its colours in light and dark and need no 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbot.lineage.history import History
 from dbot.lineage.judge import Judge
@@ -131,6 +131,8 @@ class Chart:
     lines: tuple[Line, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
+    borders: tuple[Tick, ...] = ()
+    """Where a stage ends and the next begins, with the name of the one that begins."""
 
 
 def curve(history: History, metric: str, label: str, reference: bool = False) -> Curve:
@@ -140,8 +142,29 @@ def curve(history: History, metric: str, label: str, reference: bool = False) ->
     return Curve(label, reference, points)
 
 
-def chart(title: str, curves: Sequence[Curve], note: str = "") -> Chart | None:
-    """A chart of curves over the same epochs; None if none of them has a point."""
+def in_a_row(stages: Sequence[tuple[Curve, float]]) -> tuple[list[Curve], list[float]]:
+    """The curves of stages one behind the other on an axis that counts the epochs of all, and where each but the first begins.
+
+    Args:
+        stages: of each its curve, empty where there is none, and its length in epochs.
+    """
+    moved, begins, at = [], [], 0.0
+    for curve_of_stage, epochs in stages:
+        begins.append(at)
+        moved.append(replace(curve_of_stage, points=tuple((x + at, y) for x, y in curve_of_stage.points)))
+        at += epochs
+    return moved, begins[1:]
+
+
+def chart(title: str, curves: Sequence[Curve], note: str = "", borders: Sequence[tuple[float, str]] = ()) -> Chart | None:
+    """A chart of curves over the same epochs; None if none of them has a point.
+
+    Args:
+        title: what is drawn.
+        curves: those without a point are left out.
+        note: what to know of it.
+        borders: epochs at which something new begins, and what; those outside the curves are left out.
+    """
     curves = [curve for curve in curves if curve.points]
     if not curves:
         return None
@@ -167,6 +190,7 @@ def chart(title: str, curves: Sequence[Curve], note: str = "") -> Chart | None:
         lines=lines,
         across=tuple(Tick(x(value), f"{value:g}") for value in dict.fromkeys((min(xs), max(xs)))),
         up=tuple(Tick(y(value), f"{value:g}") for value in marks),
+        borders=tuple(Tick(x(at), text) for at, text in borders if min(xs) <= at < max(xs)),
     )
 
 

@@ -1,7 +1,7 @@
 """The report: one HTML file that shows the table, what it rests on, and what is missing."""
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
 from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
-from dbot.report import analyses, comparisons, probes, sweeps, transfers, words
-from dbot.report.charts import HEIGHT, WIDTH, Chart, chart, curve, graph
+from dbot.report import analyses, comparisons, overview, probes, sweeps, transfers, words
+from dbot.report.charts import HEIGHT, WIDTH, Chart, Curve, chart, curve, graph, in_a_row
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
 HERE = Path(__file__).parent
@@ -46,6 +46,8 @@ class Gap:
     """Whether the target `table` builds it."""
     jobs: tuple[str, ...]
     """Names of the jobs that have to run for it."""
+    command: str
+    """What runs them; empty where it can't be measured yet."""
 
 
 def render(plan: Plan) -> str:
@@ -57,6 +59,10 @@ def render(plan: Plan) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    evidence = {"probes": plan.probes, "analyses": plan.analyses, "transfers": plan.transfers}
+    shown = list(galleries(table))
+    gaps = _gaps(table, judge)
+    pictures, problems = overview.method_pictures(table, judge)
     environment.filters.update(short=short, figure=figure, duration=durations.exact, anchor=anchor, blank=blank, probe_title=probes.title)
     return environment.get_template("page.html").render(
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
@@ -71,14 +77,27 @@ def render(plan: Plan) -> str:
         probes=probes.build(plan, judge, table),
         analyses=analyses.view(analyses.build(plan, judge)),
         comparisons=comparisons.build(plan, judge),
-        galleries=list(galleries(table)),
+        overview={
+            "panels": overview.panels(table),
+            "width": overview.WIDTH,
+            "right": overview.RIGHT,
+            "head": overview.HEAD,
+            "foot": overview.FOOT,
+        },
+        method={"pictures": pictures, "problems": problems},
+        galleries=shown,
+        gallery_of=_gallery_of(table, shown),
+        to_run=to_run,
+        run=lambda *targets: words.to_run(plan.scale, targets),
+        missing={name: _missing(plan, judge, name, made) for name, made in evidence.items()},
+        everything=words.to_run(plan.scale, []).removesuffix(" --") if any(gap.asked for gap in gaps) else "",
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, judge, line)).charts or curves.problems],
         graph=graph(plan.jobs(), judge),
         ran=ran,
         forecasts={one.job.name: one.forecast for one in forecast(plan, [found.job for found in ran]).jobs},
         hardware=plan.params.hardware.kinds[plan.params.hardware.use].title,
         hours=spent(ran),
-        gaps=_gaps(table, judge),
+        gaps=gaps,
         cited=[cell for cell in (*table.cells, *(cell for one in swept for cell in one.cells.values())) if cell.receipts],
         chart_size=(WIDTH, HEIGHT),
     )
@@ -99,12 +118,27 @@ def _gaps(table: Table, judge: Judge) -> list[Gap]:
         if cell.measured is None or len(cell.values) < len(cell.seeds):
             targets = table.plan.measurements(cell.row, cell.column)
             missing = tuple(job.name for job in table.plan.jobs(targets) if not judge.of(job).state.holds)
-            gaps.append(Gap(cell, cell in asked, missing))
+            gaps.append(Gap(cell, cell in asked, missing, to_run(cell)))
     return sorted(gaps, key=lambda gap: not gap.asked)
 
 
+def to_run(cell: Cell) -> str:
+    """The command that measures what is missing of a cell; empty where its column can't be measured yet."""
+    jobs = [seed.found.job for seed in cell.seeds if seed.value is None and seed.found is not None]
+    return words.to_run(jobs[0].scale, [job.receipt for job in jobs]) if jobs else ""
+
+
+def _missing(plan: Plan, judge: Judge, target: str, made: Callable[[list[str] | None], list[Job]]) -> str:
+    """The command that runs what is missing of some evidence: the target's own jobs by its name, others by theirs; empty for none."""
+    missing = [job for job in made(plan.params.table_rows) if not judge.of(job).state.is_there]
+    asked = {job.name for job in made(None)}
+    targets = [target] if any(job.name in asked for job in missing) else []
+    targets += [str(job.receipt) for job in missing if job.name not in asked]
+    return words.to_run(plan.scale, targets) if targets else ""
+
+
 def _curves(plan: Plan, judge: Judge, line: Line) -> Curves:
-    """The row's charts: the loss of each stage, then fine-tuning beside the control's."""
+    """The row's charts: the loss over all stages, then fine-tuning beside the control's."""
     problems: list[str] = []
 
     def read(jobs: Iterable[Job]) -> list[tuple[Standing, History]]:
@@ -122,9 +156,17 @@ def _curves(plan: Plan, judge: Judge, line: Line) -> Curves:
         return histories
 
     charts: list[Chart | None] = []
-    for stage in range(1, line.declared.last_stage + 1):
-        found = read([plan.distill(line.name, stage)])
-        charts.append(chart(f"Stage {stage}: loss", [curve(history, "loss", line.name) for _, history in found], _note(found)))
+    jobs = [plan.distill(line.name, stage) for stage in range(1, line.declared.last_stage + 1)]
+    stages = [read([job]) for job in jobs]
+    parts = [
+        (curve(found[0][1], "loss", f"{line.name} stage {number}"), float(found[0][1][-1]["epoch"] or 0))
+        if found
+        else (Curve("", False, ()), float(job.settings["recipe"]["epochs"]))
+        for number, (job, found) in enumerate(zip(jobs, stages, strict=True), 1)
+    ]
+    inside, begins = in_a_row(parts)
+    borders = [(at, f"stage {number}") for number, at in enumerate(begins, 2)]
+    charts.append(chart("Distillation: loss", inside, _note([one for found in stages for one in found]), borders))
     seeds = plan.resolved.params.build.seeds
     ours = read(plan.classifier(line.name, seed) for seed in seeds)
     theirs = read(plan.finetune(line.declared.control, seed) for seed in seeds) if line.declared.control and ours else []
@@ -181,6 +223,11 @@ class Gallery:
     jpeg: str
     """The picture, in base64."""
 
+    @property
+    def anchor(self) -> str:
+        """Its id on the page."""
+        return f"gallery-{self.row}-{self.column}-seed{self.seed}"
+
 
 def galleries(table: Table) -> Iterator[Gallery]:
     """Of every dense cell that is measured, for each seed whose picture lies beside its receipt.
@@ -196,3 +243,15 @@ def galleries(table: Table) -> Iterator[Gallery]:
             path = seed.found.job.folder / GALLERY
             if path.is_file():
                 yield Gallery(cell.row, cell.column, seed.seed, base64.b64encode(path.read_bytes()).decode())
+
+
+def _gallery_of(table: Table, shown: Sequence[Gallery]) -> dict[tuple[str, Column], str]:
+    """By row and column, the id of the gallery of its first seed, or of that of the row which it has the cell from."""
+    first: dict[tuple[str, Column], str] = {}
+    for gallery in shown:
+        first.setdefault((gallery.row, gallery.column), gallery.anchor)
+    for name in table.params.table_rows:
+        for column, other in table.params.rows[name].columns_from.items():
+            if (other, column) in first:
+                first[name, column] = first[other, column]
+    return first

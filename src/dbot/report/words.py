@@ -1,6 +1,6 @@
 """What the numbers say, in sentences: nothing is claimed that the receipts don't show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dbot.params.rows import COLUMNS, Column
 from dbot.params.teachers import PackageTeacher, RandomTeacher, RowTeacher, Teacher, TimmTeacher
@@ -13,6 +13,8 @@ COLUMN_TITLES: dict[Column, str] = {
 }
 
 HEADS: dict[Column, str] = {"cls": "top-1", "det": "box AP", "seg": "mIoU"}
+
+SHORT: dict[Column, str] = {"cls": "Classification, top-1", "det": "Detection, box AP", "seg": "Segmentation, mIoU"}
 
 BENCHMARKS: dict[Column, str] = {"cls": "ImageNet", "det": "COCO", "seg": "ADE20K"}
 
@@ -42,6 +44,11 @@ def control(line: Line, column: Column) -> str:
 def hours(line: Line) -> str:
     """The hours that a row took, by kind of device; empty where nothing is measured."""
     return " + ".join(f"{value:.2f} {kind}-h" for value, kind in ((line.gpu_hours, "GPU"), (line.cpu_hours, "CPU")) if value is not None)
+
+
+def to_run(scale: str, targets: Iterable[object]) -> str:
+    """The command line that builds some targets: files, or names of rules."""
+    return " ".join(("snakemake --cores all --config", f"scale={scale}", "--", *map(str, targets)))
 
 
 def data_titles(table: Table) -> str:
@@ -103,7 +110,8 @@ def teachers(table: Table) -> list[str]:
 def _teacher(table: Table, name: str, rows: list[str]) -> str:
     declared = table.params.teachers[name]
     note = f"{declared.note}; " if declared.note else ""
-    return f"{name} ({_kind(declared)}), first teacher of {_listed(rows)}: {note}data it saw: {declared.data}; licence: {declared.licence}."
+    what = f"{name} ({_kind(declared)}), first teacher of {_listed(rows)}"
+    return f"{what}: {note}data it saw: {declared.data}; licence: {declared.licence}."
 
 
 def _kind(declared: Teacher) -> str:

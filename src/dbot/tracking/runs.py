@@ -7,6 +7,7 @@ be looked at: the tags name the receipt, and DVC keeps the files.
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -104,9 +105,14 @@ def finished(job: Job, receipt: Receipt, execution: Execution, history: History)
         tags={key: value for key, value in tags.items() if value is not None},
         points=[*points(history), *points(speeds), *((name, float(value), last) for name, value in totals.items())],
         dataset=_dataset(job, receipt),
-        pictures=[path for name in job.artifacts if (path := job.folder / name).suffix in PICTURES and path.is_file()],
+        pictures=[path for name in _left(job) if (path := job.folder / name).suffix in PICTURES and path.is_file()],
         ended=_milliseconds(execution.ended),
     )
+
+
+def _left(job: Job) -> Iterator[str]:
+    yield from job.artifacts
+    yield from job.kind.pictures
 
 
 def points(history: History) -> list[Point]:
