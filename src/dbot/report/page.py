@@ -19,7 +19,7 @@ from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
 from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
-from dbot.report import analyses, comparisons, probes, sweeps, transfers, words
+from dbot.report import analyses, comparisons, probes, reliability, sweeps, transfers, words
 from dbot.report.charts import HEIGHT, WIDTH, Chart, chart, curve, graph
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
@@ -71,6 +71,7 @@ def render(plan: Plan) -> str:
         probes=probes.build(plan, judge, table),
         analyses=analyses.view(analyses.build(plan, judge)),
         comparisons=comparisons.build(plan, judge),
+        diagrams=list(reliability.diagrams(table)),
         galleries=list(galleries(table)),
         curves=[curves for line in (*table.published, *table.own) if (curves := _curves(plan, judge, line)).charts or curves.problems],
         graph=graph(plan.jobs(), judge),
