@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 MARKER = ".dbot-measure"
 SETS = ("imagenet-v2", "imagenet-real", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenet-c")
 PROBES = ("knn", "linear", "fewshot")
-MEASURES = ("cls", *PROBES, "robustness", *SETS, "cost")
+MEASURES = ("cls", *PROBES, "segmentation", "robustness", *SETS, "cost")
 FIELDS = ("measure", "part", "metric", "value", "unit", "images")
 """Of a finding, as tables have them."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a file, a folder of timm's hub, a name in timm, or a declared teacher")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="labelled images (cost needs none)")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="labelled images, or a data set of params.yaml by name (cost needs none)"
+    )
     parser.add_argument(
         "--as",
         dest="measures",
@@ -103,21 +105,25 @@ def _check(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace, subject: "Subject", params: "Params", how: "Run") -> tuple[list["Finding"], dict[str, Any]]:
     """All that is asked for, in the order of `MEASURES`, and what else belongs in the JSON."""
-    from dbot.data.at_hand import labelled_folder
+    from dbot.data.at_hand import labelled_folder, maps_folder
     from dbot.measure.robustness import recognised
     from dbot.tasks.unplanned.classification import on_set, on_validation
     from dbot.tasks.unplanned.cost import cost
     from dbot.tasks.unplanned.frozen import both_parts, describer, few_shot, linear, nearest
+    from dbot.tasks.unplanned.segmentation import segmentation
 
     found: list[Finding] = []
     more: dict[str, Any] = {}
+    declared = None if args.data is None or args.data.exists() else params.datasets.get(str(args.data))
+    if declared is not None:
+        args.data = Path(declared.root or args.data)
     asked = [measure for measure in MEASURES if measure in args.measures]
     probes = [measure for measure in asked if measure in PROBES]
     if "cls" in asked or probes:
         seen = describer(subject, args.pool) if probes else None
         if "cls" in asked:
             subject.require_head("cls")
-        folder = labelled_folder(args.data)
+        folder = labelled_folder(args.data, declared)
         for line in folder.left_out:
             print(line)
         counts = ", ".join(f"{len(images):,} {part}" for part, images in folder.parts.items())
@@ -140,6 +146,8 @@ def _measure(args: argparse.Namespace, subject: "Subject", params: "Params", how
         if name in SETS:
             print(f"{args.data}: measured as {name}")
             found += on_set(name, subject, args.data, how, args.labels, print)
+    if "segmentation" in asked:
+        found += segmentation(subject, maps_folder(args.data, declared), params.linear_segmentation, how)
     if "cost" in asked:
         found += cost(subject, how, args.seconds)
     return found, more

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from dbot.base.errors import UserError
 from dbot.data.folders import holds_folders, walk
-from dbot.data.images import decode_image
+from dbot.data.images import decode_image, read_label_map
 from dbot.data.labelled import LabelledPixels
+from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Part, Sample
 from dbot.data.layouts.reader import LAST, found_out, read_listing
 from dbot.data.manifest import Samples
-from dbot.params.datasets import Dataset
+from dbot.params.datasets import Dataset, LabelMaps, Split
 
 CLASS_FOLDERS = "class folders"
 """What a folder of class folders alone, without parts, is called."""
@@ -86,17 +87,22 @@ class LabelledFolder:
         return self.parts[part]
 
 
-def labelled_folder(folder: Path) -> LabelledFolder:
+def labelled_folder(folder: Path, declared: Dataset | None = None) -> LabelledFolder:
     """The images of a folder with their classes: a data set in any layout that `dbot prepare` reads, or class folders alone.
+
+    Args:
+        folder: where they lie.
+        declared: what is known of the set. None: nothing.
 
     Raises:
         UserError: there is no such folder, or it holds no images with classes.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder; name one that holds images in folders of their classes")
-    declared = Dataset(title=folder.name, root=str(folder), source="its owner")
+    undeclared = declared is None
+    declared = declared or Dataset(title=folder.name, root=str(folder), source="its owner")
     layout = found_out("data", declared).layouts[0]
-    if layout == LAST:
+    if undeclared and layout == LAST:
         return class_folders(folder)
     found, listing = read_listing("data", declared)
     if not listing.classes or any(sample.label == NO_LABEL for part in PARTS for sample in listing.samples[part][:1]):
@@ -106,6 +112,60 @@ def labelled_folder(folder: Path) -> LabelledFolder:
     root = folder / listing.below
     parts = {part: ListedPixels(root, listing.samples[part], listing.packed) for part in PARTS if listing.samples[part]}
     return LabelledFolder(found, listing.classes, parts, listing.left_out)
+
+
+@dataclass(frozen=True)
+class MapsFolder:
+    """Images with label maps."""
+
+    root: Path
+    label_maps: LabelMaps
+    """What their values stand for."""
+    classes: list[str]
+    samples: Mapping[Part, Sequence[Sample]]
+    packed: Mapping[str, Any]
+    left_out: list[str]
+
+    def pair(self, sample: Sample) -> tuple[Tensor, Tensor]:
+        """The uint8 image (3, H, W) and the classes of its pixels (H, W), `IGNORE` for none.
+
+        Raises:
+            UserError: a file is broken, their sizes differ, or a value stands for no class.
+        """
+        path, maps = self.root / sample.annotation, self.packed.get(sample.annotation)
+        image, _ = ListedPixels(self.root, [sample], self.packed)[0]
+        values_HW = read_label_map(path, None if maps is None else maps())
+        if values_HW.shape != image.shape[1:]:
+            raise UserError(f"{path}: has {tuple(values_HW.shape)} pixels, its image {tuple(image.shape[1:])}; mend or remove the pair")
+        return image, classes_of(values_HW, self.label_maps, len(self.classes), path)
+
+
+ADE20K = {
+    part: Split(images=f"images/{name}", annotations=f"annotations/{name}")
+    for part, name in zip(PARTS, ("training", "validation"), strict=True)
+}
+"""Where its images and label maps lie."""
+
+
+def maps_folder(folder: Path, declared: Dataset | None = None) -> MapsFolder:
+    """The images of a folder with their label maps.
+
+    Args:
+        folder: where they lie.
+        declared: what is known of the set. None: it is as ADE20K is, whose first class is 1, and 0 is none.
+
+    Raises:
+        UserError: there is no such folder, or it is of a layout without label maps, or lacks a part.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is no folder; name one that holds images and their label maps")
+    declared = declared or Dataset(title=folder.name, root=str(folder), source="its owner", layouts=["labelmaps"], **ADE20K)
+    layout, listing = read_listing("data", declared)
+    if not listing.label_maps:
+        raise UserError(f"{folder}: is of layout {layout}, without label maps; name a set that has them")
+    if lacking := [part for part in PARTS if not listing.samples[part]]:
+        raise UserError(f"{folder}: has no {lacking[0]} images; complete it")
+    return MapsFolder(folder / listing.below, declared.label_maps, listing.classes, listing.samples, listing.packed, listing.left_out)
 
 
 def class_folders(folder: Path, expected: Callable[[str], bool] = lambda name: True) -> LabelledFolder:

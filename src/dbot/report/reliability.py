@@ -61,7 +61,8 @@ def _diagram(line: Line, seed: Seed) -> Diagram:
     ece, brier = (_said(seed, name) or 0.0 for name in ("ece", "brier"))
     try:
         path = receipts.verified(seed.found.path.parent, RELIABILITY, seed.found.receipt.artifacts[RELIABILITY])
-        return Diagram(line, seed.seed, ece, brier, tuple(bars(path)))
+        drawn = tuple(bars(path))
+        return Diagram(line, seed.seed, ece, brier, drawn, "" if drawn else f"{path} can't be read")
     except (UserError, ValueError, KeyError) as error:
         return Diagram(line, seed.seed, ece, brier, (), str(error) if isinstance(error, UserError) else f"{RELIABILITY} can't be read")
 
