@@ -52,7 +52,8 @@ DOUBLES = (
 MEASURED_WAITS = (
     Allowed("copy cpu to cuda", "base/on_device.py", "numbers_on", "once a process: pixel statistics and the like"),
     Allowed("copy cpu to cuda", "tasks/classify.py", "evaluate", "images, which are decoded meanwhile by nobody else"),
-    Allowed("copy cuda to cpu", "measure/classification.py", "Tally.scores", "once: the sums"),
+    Allowed("value", "measure/classification.py", "Tally.scores", "once: the sums"),
+    Allowed("copy cpu to cuda", "train/loading.py", "on_device", "images, which are decoded meanwhile by loaders"),
     Allowed("copy cpu to cuda", "tasks/detect.py", "evaluate_detection", "an image"),
     Allowed("value", f"{DETECTOR}/pooler.py", "Pooler._by_level", "how many boxes each map has"),
     Allowed("nonzero", f"{DETECTOR}/build.py", "Detector.forward", "torchvision's proposals are filtered by mask"),

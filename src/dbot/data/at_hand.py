@@ -140,11 +140,9 @@ class MapsFolder:
         return image, classes_of(values_HW, self.label_maps, len(self.classes), path)
 
 
-ADE20K = {
-    part: Split(images=f"images/{name}", annotations=f"annotations/{name}")
-    for part, name in zip(PARTS, ("training", "validation"), strict=True)
-}
-"""Where its images and label maps lie."""
+ADE20K_TRAIN = Split(images="images/training", annotations="annotations/training")
+ADE20K_VALIDATION = Split(images="images/validation", annotations="annotations/validation")
+"""Where its images and label maps lie, by part."""
 
 
 def maps_folder(folder: Path, declared: Dataset | None = None) -> MapsFolder:
@@ -159,7 +157,14 @@ def maps_folder(folder: Path, declared: Dataset | None = None) -> MapsFolder:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder; name one that holds images and their label maps")
-    declared = declared or Dataset(title=folder.name, root=str(folder), source="its owner", layouts=["labelmaps"], **ADE20K)
+    declared = declared or Dataset(
+        title=folder.name,
+        root=str(folder),
+        source="its owner",
+        layouts=["labelmaps"],
+        train=ADE20K_TRAIN,
+        validation=ADE20K_VALIDATION,
+    )
     layout, listing = read_listing("data", declared)
     if not listing.label_maps:
         raise UserError(f"{folder}: is of layout {layout}, without label maps; name a set that has them")

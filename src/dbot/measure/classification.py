@@ -115,14 +115,13 @@ class Tally:
 
     def scores(self, processes: Processes) -> Scores:
         """The scores of all processes' images, on each of them; NaN where there is no image."""
-        sums = processes.sum(self.sums.clone()).cpu()
-        images, right, among_five, entropy, brier = sums[:5].tolist()
-        images = images or math.nan
+        count, right, among_five, entropy, brier, *binned = processes.sum(self.sums.clone()).tolist()
+        images = count or math.nan
         return Scores(
-            images=int(sums[0]),
+            images=int(count),
             top1=100 * right / images,
             top5=100 * among_five / images,
             loss=entropy / images,
             brier=brier / images,
-            reliability_3B=sums[5:].view(3, self.bins),
+            reliability_3B=torch.tensor(binned, dtype=torch.float64).view(3, self.bins),
         )

@@ -64,6 +64,7 @@ def trained_layer(tokens_NDGG: Tensor, maps_NSS: Tensor, classes: int, config: L
     draws, (count, width, side) = generator(config.seed, "linear segmentation"), (*tokens_NDGG.shape[:2], maps_NSS.shape[1])
     layer = nn.Conv2d(width, classes, 1)
     nn.init.normal_(layer.weight, std=0.01, generator=draws)
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     layer.to(device)
     optimizer = torch.optim.AdamW(layer.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
