@@ -33,6 +33,7 @@ OTHERS = {
     "export": "write a checkpoint as timm loads it, with a model card",
     "embed": "turn a folder of images into an array of features",
     "predict": "find objects or label maps on a folder of images, and draw them",
+    "measure": "how good any network is on any data set, without a plan",
     "record": "hand a job's artifacts to DVC",
     "sync": "complete MLflow from the receipts",
     "forecast": "what a scale will take, by rule and row, and what it took",

@@ -52,7 +52,8 @@ DOUBLES = (
 MEASURED_WAITS = (
     Allowed("copy cpu to cuda", "base/on_device.py", "numbers_on", "once a process: pixel statistics and the like"),
     Allowed("copy cpu to cuda", "tasks/classify.py", "evaluate", "images, which are decoded meanwhile by nobody else"),
-    Allowed("value", "tasks/classify.py", "evaluate", "once: the sums"),
+    Allowed("value", "measure/classification.py", "Tally.scores", "once: the sums"),
+    Allowed("copy cpu to cuda", "train/loading.py", "on_device", "images, which are decoded meanwhile by loaders"),
     Allowed("copy cpu to cuda", "tasks/detect.py", "evaluate_detection", "an image"),
     Allowed("value", f"{DETECTOR}/pooler.py", "Pooler._by_level", "how many boxes each map has"),
     Allowed("nonzero", f"{DETECTOR}/build.py", "Detector.forward", "torchvision's proposals are filtered by mask"),
@@ -78,8 +79,12 @@ MEASURED_WAITS = (
     Allowed("value", "measure/cka.py", "compare_networks", "once: how many images there were, and what was found"),
 )
 MEASURED_DOUBLES = (
-    Allowed("float64", "tasks/classify.py", "evaluate", "four numbers: sums over the images"),
-    Allowed("float64", "tasks/classify.py", "evaluate.<locals>.<listcomp>", "the same"),
+    Allowed("float64", "measure/classification.py", "Tally.__init__", "a few numbers: sums over the images"),
+    Allowed("float64", "measure/classification.py", "Tally.add", "probabilities, whose bins and squares are summed"),
+    Allowed("float64", "measure/classification.py", "Tally.add.<locals>.<listcomp>", "the same"),
+    Allowed("float64", "measure/classification.py", "Tally.scores", "the same"),
+    Allowed("float64", "measure/classification.py", "reliability", "the same"),
+    Allowed("float64", "measure/classification.py", "brier_scores", "the same"),
     Allowed("float64", "measure/knn.py", "knn", "votes of 20 neighbours, where ties count"),
     *(
         Allowed("float64", "measure/linear.py", function, "the solver's line search ends too early in float32")

@@ -31,7 +31,7 @@ def recipe_like(demo, **changes):
 
 
 def measured(model, manifest, demo, processes=ALONE, batch=5):
-    return evaluate(model.eval(), 1.0, 16, "fp32", manifest, demo.normalisation, processes, batch)
+    return evaluate(model.eval(), 1.0, 16, "fp32", manifest, demo.normalisation, processes, batch).metrics
 
 
 def test_learns_and_keeps_the_best(manifest, demo, tmp_path):

@@ -1,4 +1,4 @@
-# One cell of the table, for one seed.
+# One cell of the table, for one seed; of a classifier, the bins of its confidence too.
 
 
 rule evaluate:
@@ -7,6 +7,7 @@ rule evaluate:
     output:
         receipt="results/{scale}/evaluate/{row}/{column}/seed{seed}/receipt.json",
         metrics="results/{scale}/evaluate/{row}/{column}/seed{seed}/metrics.json",
+        more="results/{scale}/evaluate/{row}/{column}/seed{seed}/reliability.csv",
     log:
         "logs/{scale}/evaluate/{row}/{column}/seed{seed}.log",
     benchmark:

@@ -19,14 +19,17 @@ from dbot.params.rows import COLUMNS, Column
 if TYPE_CHECKING:
     from dbot.train.task import Metrics
 
+RELIABILITY = "reliability.csv"
+"""Of a classifier: by bin of confidence, how many images there are, and how many of them are right."""
 GALLERY = "gallery.jpg"
 DENSE: Mapping[Column, DenseTraining[Any]] = {kind.column: kind for kind in (DETECT, SEGMENT)}
 """By dense column, the kind of job that trains its model."""
-PICTURED: Mapping[Column, tuple[str, ...]] = {
+BESIDE: Mapping[Column, tuple[str, ...]] = {
+    "cls": (RELIABILITY,),
     DETECT.column: ("detections.json", "categories.csv", GALLERY),
     SEGMENT.column: ("categories.csv", GALLERY),
 }
-"""By dense column, what a measurement leaves beside its metrics."""
+"""By column, what a measurement leaves beside its metrics."""
 MEASURED_WITH = {"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}
 """Fields of a fine-tuning recipe that decide how its classifier is measured."""
 TRAINING_ONLY = {
@@ -66,7 +69,7 @@ class Evaluate(Measurement):
         if column in DENSE:
             sources += DENSE[column].with_data(experiment, settings)
         key = {"row": row, "column": column, "seed": str(seed)}
-        artifacts = (MEASURED, *PICTURED.get(column, ()))
+        artifacts = (MEASURED, *BESIDE[column])
         return Job(self, experiment.scale, key, inputs, settings, tuple(sources), artifacts, declared.architecture)
 
     def reads(self, job: Job, role: str) -> tuple[str, ...]:
@@ -104,7 +107,9 @@ EVALUATE = Evaluate()
 
 
 def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
-    """Top-1 and top-5 accuracy."""
+    """Top-1 and top-5 accuracy, calibration error and Brier score; beside them the bins that the calibration error comes from."""
+    from dbot.base.files import write_whole
+    from dbot.measure.classification import reliability_csv
     from dbot.models.classifier import load_classifier
     from dbot.tasks.classify import classifier_for, evaluate
 
@@ -116,7 +121,10 @@ def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
     load_classifier(network, model.weights, model.source)
     network.to(context.processes.device).eval()
     batch, statistics = context.batch_per_process, params.normalisation
-    return evaluate(network, recipe.evaluation_resize, size, recipe.precision, context.manifest, statistics, context.processes, batch)
+    found = evaluate(network, recipe.evaluation_resize, size, recipe.precision, context.manifest, statistics, context.processes, batch)
+    if context.processes.leads:
+        write_whole(context.job.folder / RELIABILITY, reliability_csv(found.reliability_3B).encode())
+    return found.metrics
 
 
 def _detector(context: Running, model: Checkpoint, row: str) -> "Metrics":

@@ -9,7 +9,7 @@ from dbot.base.errors import UserError
 from dbot.base.files import filled_in
 from dbot.params.datasets import Dataset, titled
 from dbot.params.dense import Recipes
-from dbot.params.probes import Analysis, Probes, Transfer
+from dbot.params.probes import Analysis, FewShot, LinearSegmentation, Probes, Transfer
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.params.scales import Build, ExecutionSettings, Hardware, Normalisation, Resources, Scale, Uses
 from dbot.params.section import Section
@@ -45,6 +45,10 @@ class Params(Section):
     """How things are trained."""
     probes: Probes
     """How frozen features are probed."""
+    few_shot: FewShot
+    """How `dbot measure` probes frozen features with a few images of each class."""
+    linear_segmentation: LinearSegmentation
+    """How `dbot measure` trains a linear layer over frozen patch tokens for segmentation."""
     analysis: Analysis
     """How the insides of frozen networks are measured."""
     transfer: Transfer

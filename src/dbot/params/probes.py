@@ -50,6 +50,34 @@ class Probes(Section):
     """The linear probe."""
 
 
+class FewShot(Section):
+    """Linear classification of frozen features from a few images of each class (as in BiT, arXiv 1912.11370, section 4.2)."""
+
+    images: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Numbers of training images of each class; each gives a figure of its own."""
+    draws: Annotated[int, Field(ge=2)]
+    """How often they are drawn anew; the figures are mean and standard deviation over the draws."""
+    seed: NonNegativeInt
+    """Of the drawing."""
+    strength: PositiveFloat
+    """Weight of half the squared norm beside the mean cross-entropy. One image a class leaves none by which it could be chosen."""
+
+
+class LinearSegmentation(Section):
+    """A linear layer over the patch tokens of a frozen network, as DINOv2 (arXiv 2304.07193, section 7.4) and others report."""
+
+    epochs: PositiveInt
+    """Passes over the training images."""
+    batch_size: PositiveInt
+    """Images in a step."""
+    learning_rate: PositiveFloat
+    """Of AdamW at its beginning; it falls to 0 along half a cosine."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    """Of AdamW."""
+    seed: NonNegativeInt
+    """Of the order of the images, and of the layer's first weights."""
+
+
 class Monitor(Section):
     """k-NN on some images while a student is pre-trained. It changes nothing in what is trained."""
 

@@ -19,7 +19,7 @@ from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
 from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
-from dbot.report import analyses, comparisons, overview, probes, sweeps, transfers, words
+from dbot.report import analyses, comparisons, overview, probes, reliability, sweeps, transfers, words
 from dbot.report.charts import HEIGHT, WIDTH, Chart, Curve, chart, curve, graph, in_a_row
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
@@ -85,6 +85,7 @@ def render(plan: Plan) -> str:
             "foot": overview.FOOT,
         },
         method={"pictures": pictures, "problems": problems},
+        diagrams=list(reliability.diagrams(table)),
         galleries=shown,
         gallery_of=_gallery_of(table, shown),
         to_run=to_run,

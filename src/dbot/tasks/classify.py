@@ -13,6 +13,7 @@ from dbot.base.seeds import generator
 from dbot.data.labelled import TrainingImages, ValidationImages
 from dbot.data.manifest import Manifest
 from dbot.data.transforms import evaluation_transform, finetune_transform, normalise
+from dbot.measure.classification import Scores, Tally
 from dbot.models.classifier import Classifier, build_classifier, initialise_head
 from dbot.models.encoder import initialise
 from dbot.models.symmetric import Positions, build_symmetric_classifier, initialise_symmetric
@@ -98,7 +99,8 @@ def finetune_task(
         return functional.cross_entropy(model(crops).float(), labels, label_smoothing=recipe.label_smoothing)
 
     def measure(model: nn.Module) -> Metrics:
-        return evaluate(model, recipe.evaluation_resize, size, recipe.precision, manifest, statistics, processes, batch_per_process)
+        found = evaluate(model, recipe.evaluation_resize, size, recipe.precision, manifest, statistics, processes, batch_per_process)
+        return found.accuracy
 
     return Task(
         title=title,
@@ -123,17 +125,12 @@ def evaluate(
     statistics: Normalisation,
     processes: Processes,
     batch_per_process: int,
-) -> Metrics:
-    """Top-1 and top-5 accuracy in percent and cross-entropy, every validation image counted once on any number of processes."""
+) -> Scores:
+    """What is measured of a classifier, every validation image counted once on any number of processes."""
     images = ValidationImages(manifest, evaluation_transform(size, resize), processes.rank, processes.world)
-    sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
-    autocast = autocast_type(precision)
+    tally, autocast = Tally(processes.device), autocast_type(precision)
     for crops, labels in by_batch(images, batch_per_process, processes):
         with torch.autocast(processes.device.type, dtype=autocast, enabled=autocast is not None):
             logits = model(normalise(crops, statistics)).float()
-        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels.unsqueeze(1)
-        found = (ranked[:, 0].sum(), ranked.sum(), functional.cross_entropy(logits, labels, reduction="sum"))
-        sums[:3] += torch.stack([value.double() for value in found])
-        sums[3] += len(labels)
-    top1, top5, entropy, count = processes.sum(sums).tolist()
-    return {"top1": 100 * top1 / count, "top5": 100 * top5 / count, "validation_loss": entropy / count}
+        tally.add(logits, labels)
+    return tally.scores(processes)

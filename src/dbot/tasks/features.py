@@ -12,7 +12,7 @@ from torch import Tensor
 from dbot.base.errors import UserError
 from dbot.data.images import read_ahead
 from dbot.data.labelled import LabelledPixels
-from dbot.data.transforms import evaluation_transform, normalise
+from dbot.data.transforms import Transform, evaluation_transform, normalise
 from dbot.measure.knn import LabelledFeatures
 from dbot.models.encoder import encode_all
 from dbot.models.teachers.teacher import Teacher
@@ -30,6 +30,8 @@ class Describer:
     """Side of the crops, in pixels."""
     vectors: Callable[[Tensor], Tensor]
     """uint8 crops (B, 3, size, size) on its device to (B, width)."""
+    transform: Transform | None = None
+    """How an image becomes a crop. None: its short side is resized as asked for, and its middle is taken."""
 
 
 def by_encoder(encoder: Any, statistics: Normalisation, pooling: Pooling) -> Describer:
@@ -100,13 +102,14 @@ def features(
     Args:
         describer: the network, on the processes' device.
         images: of a labelled part.
-        resize: short side before the central crop, over the crop's.
+        resize: short side before the central crop, over the crop's, where the describer has no transform of its own.
         precision: autocast type of the network.
         processes: this one among all.
         batch_per_process: images in one forward pass.
         progress_seconds: how often the leading process says how far it is.
     """
-    transform, autocast = evaluation_transform(describer.image_size, resize), autocast_type(precision)
+    transform = describer.transform or evaluation_transform(describer.image_size, resize)
+    autocast = autocast_type(precision)
     device, world, count = processes.device, processes.world, len(images)
     rounds = [(start, min(batch_per_process, -(-(count - start) // world))) for start in range(0, count, batch_per_process * world)]
     # Every process takes as many images in every round; those beyond the end repeat the last, and are cut off.

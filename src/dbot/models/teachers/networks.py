@@ -133,26 +133,40 @@ def file_teacher(declared: FileTeacher, final_norm: bool, statistics: Normalisat
 
 
 def _build(declared: TimmTeacher) -> Any:
-    name, weights = declared.model, declared.weights
+    return timm_network(declared.model, declared.weights, f"teacher {declared.model}", img_size=declared.image_size)
+
+
+def timm_network(name: str, weights: str, called: str, img_size: int | None = None, **options: Any) -> Any:
+    """A network of timm's registry.
+
+    Args:
+        name: in the registry, with its tag.
+        weights: `hub`, `random` or a local file.
+        called: what messages call it.
+        img_size: side of the images that it shall see, in pixels, where it is made for one. None: its own.
+        options: for `timm.create_model`.
+
+    Raises:
+        UserError: there is no such network, or its weights can't be had.
+    """
     if not timm.is_model(name):
         near = timm.list_models(f"{name.split('_')[0]}*", pretrained=False)[:3]
         raise UserError(
-            f"teacher {name}: timm {timm.__version__} has no such model; some that it has: {', '.join(near) or 'see timm.list_models()'}"
+            f"{called}: timm {timm.__version__} has no such model; some that it has: {', '.join(near) or 'see timm.list_models()'}"
         )
-    options: dict[str, Any] = {"pretrained": weights != "random"}
+    options = {"pretrained": weights != "random", **options}
     if weights not in ("hub", "random"):
         if not Path(weights).is_file():
-            raise UserError(f"{weights}: there is no such file of weights for teacher {name}; name one, or say hub or random")
+            raise UserError(f"{weights}: there is no such file of weights for {called}; name one, or say hub or random")
         if (fault := fault_of(Path(weights))) is not None:
             raise UserError(f"{weights}: {fault}")
-        options["pretrained_cfg_overlay"] = {"file": weights}
+        options["pretrained_cfg_overlay"] = {"file": weights, **options.get("pretrained_cfg_overlay", {})}
+    sized = {} if img_size is None else {"img_size": img_size}
     try:
         try:
-            return timm.create_model(name, img_size=declared.image_size, **options)
+            return timm.create_model(name, **sized, **options)
         except TypeError:  # a convolutional network takes images of any size, and no word about it
             return timm.create_model(name, **options)
     except Exception as error:  # noqa: BLE001 (whatever the hub, the network or a damaged file raise)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"teacher {name}: its weights ({weights}) can't be loaded ({reason[:160]}); name a local file as its weights"
-        ) from None
+        raise UserError(f"{called}: its weights ({weights}) can't be loaded ({reason[:160]}); name a local file as its weights") from None

@@ -34,7 +34,7 @@ class ModuleTeacher(Teacher):
 
     def __init__(self, declared: PackageTeacher) -> None:
         super().__init__(declared.image_size, Normalisation(mean=declared.mean, std=declared.std))
-        self.network = _network(declared)
+        self.network = package_network(declared)
         self.prefix = declared.prefix_tokens
         self.has_class_token = self.prefix > 0
         self._found: Tensor | None = None
@@ -102,8 +102,12 @@ class ModuleTeacher(Teacher):
         return torch.cat([found[:, : min(1, self.prefix)], found[:, self.prefix :]], dim=1)
 
 
-def _network(declared: PackageTeacher) -> nn.Module:
-    """The network, with its weights."""
+def package_network(declared: PackageTeacher) -> nn.Module:
+    """The network that a declaration names, with its weights.
+
+    Raises:
+        UserError: it can't be built, or the weights are not its own.
+    """
     try:
         network = _named(declared.network)(**declared.arguments)
     except UserError:

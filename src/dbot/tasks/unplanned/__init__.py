@@ -1,0 +1,1 @@
+"""What `dbot measure` measures: any network on any data set, outside of plans and receipts."""
