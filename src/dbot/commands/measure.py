@@ -2,7 +2,7 @@
 
 CHECKPOINT is a checkpoint of ours, a file of a published layout (dBOT, MAE, DINO, DeiT, BEiT, CLIP, timm), a folder in the form of
 timm's hub, a network that timm knows by name (its weights: --weights), or a teacher of params.yaml. FOLDER is a data set in any layout
-that `dbot prepare` reads, or holds a folder for each class; docs/measure.md says what each measure is and what it needs.
+that `dbot prepare` reads, or holds a folder for each class; docs/measuring.md#any-network-without-a-plan says what each measure is and what it needs.
 """
 
 import argparse
@@ -56,14 +56,19 @@ def run(args: argparse.Namespace) -> None:
     from contextlib import nullcontext
 
     from dbot.base.files import whole_folder
+    from dbot.lineage.target import checkpoint_at
     from dbot.models.subject import Wanted, subject_of
     from dbot.params.load import load
+    from dbot.plan import RECEIPT
     from dbot.tasks.unplanned.findings import Run
     from dbot.train.distributed import processes
 
     _check(args)
     params = load(args.params, args.scale).params
     wanted = Wanted(args.image_size, args.mean, args.std, args.crop_pct, args.interpolation)
+    named = Path(args.checkpoint)
+    if named.suffix == ".json" or (named / RECEIPT).is_file():
+        args.checkpoint = str(checkpoint_at(named)[0])
     subject = subject_of(args.checkpoint, args.weights, wanted, params.teachers, params.normalisation, print)
     print(f"{subject.title}: images as {_prepared(subject)}")
     with (

@@ -10,6 +10,8 @@ from dbot.jobs.work import Estimate, Work
 
 COPIES = Path("data/prepared")
 MANIFEST, SAMPLES = "manifest.json", "samples.tsv"
+SHEET = "sheet.jpg"
+"""Some training images with their classes, objects or label maps."""
 
 
 class Prepare(Preparation):
@@ -20,6 +22,7 @@ class Prepare(Preparation):
     order = 20
     key = (Key("dataset", "a data set of params.yaml"),)
     is_data = True
+    pictures = (SHEET,)
     inputs = (Input("generated", "receipt of `dbot generate`, for an embedded data set (default: the planned one)"),)
 
     def declare(self, experiment: Experiment, dataset: str) -> Job:
@@ -32,9 +35,11 @@ class Prepare(Preparation):
 
     def run(self, context: Context) -> None:
         from dbot.base.digest import table_digest, tree_table
+        from dbot.base.files import write_whole
         from dbot.data.declaration import completed
         from dbot.data.layouts.reader import found_out
         from dbot.data.prepare import prepared
+        from dbot.pictures.contact import contact_sheet
 
         job, name = context.job, context.job.key["dataset"]
         dataset = context.params.datasets[name]
@@ -46,7 +51,8 @@ class Prepare(Preparation):
         every = context.params.execution.progress_every_seconds
         found = found_out(name, dataset)
         manifest, census = prepared(name, dataset, job.folder, COPIES / job.scale / name, context.threads, every)
-        context.artifacts.extend((MANIFEST, SAMPLES))
+        write_whole(job.folder / SHEET, contact_sheet(manifest))
+        context.artifacts.extend((MANIFEST, SAMPLES, SHEET))
         counts = manifest.counts
         context.finish(
             {
@@ -64,7 +70,7 @@ class Prepare(Preparation):
         kinds = f"of {len(manifest.classes)} classes" if manifest.classes else "without labels"
         parts = f"{counts['train']} training" + (f" and {counts['validation']} validation" if counts["validation"] else "")
         images = f"{parts} images {kinds}"
-        print(f"prepare {name}: {images} in {manifest.root}{left_out}")
+        print(f"prepare {name}: {images} in {manifest.root}{left_out}; {job.folder / SHEET} shows some")
         if declaration := completed(name, dataset, found, manifest):
             print(f"All that was found, as params.yaml may state it:\n{declaration}")
 
