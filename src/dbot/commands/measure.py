@@ -2,7 +2,7 @@
 
 CHECKPOINT is a checkpoint of ours, a file of a published layout (dBOT, MAE, DINO, DeiT, BEiT, CLIP, timm), a folder in the form of
 timm's hub, a network that timm knows by name (its weights: --weights), or a teacher of params.yaml. FOLDER is a data set in any layout
-that `dbot prepare` reads, or holds a folder for each class; docs/measuring.md#any-network-without-a-plan says what each measure is and what it needs.
+that `dbot prepare` reads, or holds a folder for each class; docs/measuring.md says what each measure is and what it needs.
 """
 
 import argparse
