@@ -80,7 +80,8 @@ def detection(plan: Plan, row: str) -> Seen:
     recipe, architecture = DETECT.recipe(params, row), params.architectures[params.rows[row].architecture]
     short, long = recipe.inference.short_side, recipe.inference.long_side
     views = [(torch.zeros(3, *sides, dtype=torch.uint8), Origin(0, *sides, *sides)) for sides in ((short, long), (long, short))]
-    with _measured(seen, {"dbot.tasks.detect.coco_results": lambda found, *args: []}) as machine:
+    others = {"dbot.tasks.detect.coco_results": lambda found, *args: [], "dbot.train.loading.DataLoader": lambda *args, **more: views}
+    with _measured(seen, others) as machine:
         network = _built(lambda: new_detector(architecture, recipe, CATEGORIES)).to(GPU)
         with machine.computing():
             evaluate_detection(network, recipe, cast(Any, views), params.normalisation, range(CATEGORIES), ALONE)
