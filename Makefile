@@ -58,7 +58,7 @@ test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as ro
 	.venv/bin/pytest -m slurm tests/slurm
 
 test-gpu-rehearsal: $(ENVIRONMENT) ## the paper's scale on a GPU that is not there: devices, waits, memory; and small jobs' values
-	.venv/bin/pytest tests/gpu_rehearsal
+	.venv/bin/pytest --numprocesses 2 --dist loadfile tests/gpu_rehearsal
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))

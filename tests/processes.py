@@ -1,5 +1,6 @@
 """Processes of tests, forked from one that has loaded the heavy libraries and done nothing with them: a start takes a moment."""
 
+import atexit
 import importlib
 import multiprocessing
 import os
@@ -77,4 +78,7 @@ def _program(command: tuple[str, ...], folder: Path, environment: dict[str, str]
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [str(Path(sys.executable).parent / command[0]), *command[1:]]
-    raise SystemExit(importlib.import_module(PROGRAMS[command[0]]).main())
+    try:
+        raise SystemExit(importlib.import_module(PROGRAMS[command[0]]).main())
+    finally:
+        atexit._run_exitfuncs()  # as the interpreter does, but not a forked process

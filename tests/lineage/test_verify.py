@@ -44,7 +44,7 @@ def flip(path: Path) -> None:
 
 
 def test_an_untouched_chain_holds(project: FakeProject, chain: list[Job]) -> None:
-    assert verify(Judge(), chain) == Verified(receipts=6, files=17, images=4, notes=[NO_GIT])
+    assert verify(Judge(), chain) == Verified(receipts=6, files=18, images=4, notes=[NO_GIT])
     assert verify(Judge(), chain, images=False).images == 0
 
 
@@ -52,7 +52,7 @@ def test_json_says_what_was_compared_or_what_is_wrong(chain: list[Job], capsys: 
     command = ["verify", "B-B/cls", "--skip-mlflow", "--json"]
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["matches"], found["receipts"], found["files"], found["images"]) == (True, 6, 17, 4)
+    assert (found["matches"], found["receipts"], found["files"], found["images"]) == (True, 6, 18, 4)
     assert NO_GIT in found["notes"]
     path = Path("results/demo/distill/B-B/stage1/student.safetensors")
     flip(path)
@@ -100,7 +100,7 @@ def test_an_ancestor_that_ran_again_with_the_same_result_changes_nothing(project
     before = job.receipt.read_bytes()
     project.run(job)
     assert job.receipt.read_bytes() == before
-    assert verify(Judge(), chain).files == 18, "one execution more"
+    assert verify(Judge(), chain).files == 19, "one execution more"
 
 
 def test_an_ancestor_with_another_result_is_named(project: FakeProject, chain: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.Cap
     assert main(["verify"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1 result of scale demo and all that is behind them match:",
-        "  6 receipts, 17 files of jobs, 4 files of data sets",
+        "  6 receipts, 18 files of jobs, 4 files of data sets",
         "  6 files as DVC has them, 6 executions with the code of their commit in git",
         "  6 runs as MLflow has them",
         "  2 files as these receipts give them: table.csv, table.md",

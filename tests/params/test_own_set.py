@@ -72,7 +72,10 @@ class TestDeclaration:
     def test_what_is_said_of_other_sets_is_read_as_it_was(self, project: Path) -> None:
         digits = load(project, "demo").params.datasets["digits"]
         assert digits.title == "digits on photographs"
-        assert set(Dataset.model_fields) - {"label_maps", "annotated", "limit", "short_side", "copies", "jpeg"} == digits.model_fields_set
+        assert (
+            set(Dataset.model_fields) - {"label_maps", "annotated", "limit", "short_side", "copies", "jpeg", "masks"}
+            == digits.model_fields_set
+        )
 
 
 class TestScales:

@@ -22,6 +22,14 @@ def figures(**changes):
     return recipe_like(demo.recipes.pretrain["asymmetric-B"], **changes), execution_like(demo.execution)
 
 
+@pytest.fixture(autouse=True)
+def _in_the_foreground():
+    """A shell starts what runs in the background with SIGINT ignored: these tests may."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Calls(Noise):
     """Sends this process a signal when it loads a given image; not again."""
 
