@@ -36,6 +36,9 @@ WAITS = (
     Allowed("mask as index", LOOP, "_train", "the same in the backward pass"),
     Allowed("nonzero", f"{DETECTOR}/build.py", "Detector.forward", "torchvision's proposals: sampled, and filtered, by mask"),
     Allowed("nms", f"{DETECTOR}/build.py", "Detector.forward", "how many proposals are left, once an image"),
+    Allowed("copy cpu to cuda", f"{DETECTOR}/build.py", "Detector.forward", "a number of torchvision's beside nms, which waits"),
+    Allowed("mask as index", "models/pyramid.py", "Pyramid.forward.<locals>.<listcomp>", "torch's SyncBatchNorm: processes without pixels"),
+    Allowed("mask as index", "models/segmenter.py", "Segmenter.forward", "the same, once a layer of the heads"),
     Allowed(
         "mask as index",
         f"{DETECTOR}/proposals.py",
@@ -46,6 +49,7 @@ WAITS = (
 DOUBLES = (
     Allowed("float64", LOOP, "Meter.new", "one number: the sum of an epoch's losses"),
     Allowed("float64", LOOP, "_train", "one number: a step's loss"),
+    Allowed("float64", LOOP, "_update", "one number: torch inverts the scale of fp16's gradients"),
     Allowed("float64", LOOP, "_close_epoch", "one number: what processes sum"),
     Allowed("float64", LOOP, "Meter.state", "one number: a loss for the state"),
     *(Allowed("float64", "train/distributed.py", f"Processes.{name}", "one number of every process") for name in ("sum", "gather")),
