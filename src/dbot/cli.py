@@ -1,7 +1,6 @@
 """`dbot <verb>`: the front door. A verb is loaded only when it is called, so that starting is quick."""
 
 import argparse
-import difflib
 import importlib
 import os
 import signal
@@ -157,6 +156,8 @@ def _front(arguments: list[str]) -> int:
     elif arguments[0] in ("-h", "--help"):
         print("\n".join(_verbs()))
     else:
+        import difflib
+
         known = [verb for group in groups().values() for verb in group]
         near = difflib.get_close_matches(arguments[0], known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +29,8 @@ def as_output(path: Path) -> Path:
     Raises:
         UserError: nothing can be written there.
     """
+    import tempfile
+
     target = path.resolve() if path.is_symlink() else path
     if target.exists() and not target.is_file() and not target.is_dir():
         raise UserError(f"{path}: is a device, a pipe or the like, which an output would replace; name a file")

@@ -163,6 +163,8 @@ def recognised(folder: Path) -> str:
             if names == subset_ids(subset):
                 return subset
         if len(names) == 1000:
-            return "imagenet-sketch"
-    wanted = "the 15 corruptions of ImageNet-C, 0 to 999 of ImageNet-V2, the 200 classes of ImageNet-A or -R, or 1,000 classes"
+            raise UserError(
+                f"{folder}: has the 1,000 classes of ImageNet, and of ImageNet-Sketch; say which it is (--as cls or imagenet-sketch)"
+            )
+    wanted = "the 15 corruptions of ImageNet-C, 0 to 999 of ImageNet-V2, or the 200 classes of ImageNet-A or -R"
     raise UserError(f"{folder}: is none of the sets that are known by their folders ({wanted}); say which it is (--as imagenet-a, …)")

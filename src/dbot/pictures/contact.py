@@ -1,6 +1,6 @@
 """A contact sheet: training images of a data set with what is known of them, for a person to see whether it is what was meant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from PIL import Image
 
@@ -31,8 +31,9 @@ def contact_sheet(manifest: Manifest) -> bytes:
     """
     total = manifest.counts["train"]
     count = min(ACROSS * DOWN, total)
-    tile = _label_maps(manifest) if manifest.label_maps else _objects(manifest) if manifest.annotation_files else _classes(manifest)
-    made = [tile(number * total // count) for number in range(count)]
+    places = [number * total // count for number in range(count)]
+    tile = _label_maps(manifest) if manifest.label_maps else _objects(manifest, places) if manifest.annotation_files else _classes(manifest)
+    made = [tile(place) for place in places]
     rows = {f"{start + 1} to {start + len(part)}": part for start in range(0, count, ACROSS) if (part := made[start : start + ACROSS])}
     shown = set[int]().union(*(classes for _, classes in made))
     title = f"{manifest.title}: {count} of {total} training images, evenly spread over the set."
@@ -51,8 +52,8 @@ def _classes(manifest: Manifest) -> Tiles:
     return tile
 
 
-def _objects(manifest: Manifest) -> Tiles:
-    samples, objects = manifest.samples("train"), read_objects(manifest, "train")
+def _objects(manifest: Manifest, places: Collection[int]) -> Tiles:
+    samples, objects = manifest.samples("train"), read_objects(manifest, "train", places)
 
     def tile(number: int) -> tuple[Tile, set[int]]:
         path, seen = manifest.root / samples.paths[number], true_objects(objects, number)

@@ -168,3 +168,10 @@ def test_batches_change_nothing(tmp_path: Path) -> None:
     one, all_ = (classify(subject(), images.parts["validation"], matching, replace(RUN, batch=batch)) for batch in (1, 64))
     assert one.metrics == pytest.approx(all_.metrics)
     assert one.top1 == pytest.approx(100 * 4 / 7)
+
+
+def test_a_thousand_classes_may_be_imagenet_itself(tmp_path: Path) -> None:
+    for name in IDS:
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=r"say which it is \(--as cls or imagenet-sketch\)"):
+        recognised(tmp_path)

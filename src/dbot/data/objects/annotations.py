@@ -1,6 +1,6 @@
 """The objects of a prepared data set, without those that `dbot prepare` left out."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,13 @@ class Objects:
         return {**boxes, "masks": torch.from_numpy(masks.pixels(counts, height, width)), **image}
 
 
-def read_objects(manifest: Manifest, part: Part) -> Objects:
+def read_objects(manifest: Manifest, part: Part, only: Collection[int] | None = None) -> Objects:
     """Read the annotation file of a part.
+
+    Args:
+        manifest: of the set.
+        part: which.
+        only: numbers of the images whose objects are wanted; the others have none, and none of their masks is decoded. None: of all.
 
     Raises:
         UserError: it isn't the file that was prepared, or the set has none.
@@ -78,7 +83,8 @@ def read_objects(manifest: Manifest, part: Part) -> Objects:
     label_of = {number: label for label, number in enumerate(by_id(content["categories"], "categories", _path(manifest, part)), start=1)}
     ids, sizes, counts = [], [], []
     boxes, labels, crowd, runs = [], [], [], list[bytes]()
-    for image, entries in _by_image(manifest, part, content):
+    for number, (image, every) in enumerate(_by_image(manifest, part, content)):
+        entries = every if only is None or number in only else []
         height, width = int(image["height"]), int(image["width"])
         ids.append(int(image["id"]))
         sizes.append((height, width))
