@@ -34,6 +34,7 @@ OTHERS = {
     "predict": "find objects or label maps on a folder of images, and draw them",
     "measure": "how good any network is on any data set, without a plan",
     "record": "hand a job's artifacts to DVC",
+    "push": "send what DVC keeps to its remote, and what a push that was cut off left in pieces",
     "sync": "complete MLflow from the receipts",
     "forecast": "what a scale will take, by rule and row, and what it took",
     "cluster": "check this cluster against what the jobs ask for, before anything is submitted",

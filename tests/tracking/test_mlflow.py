@@ -28,6 +28,7 @@ from dbot.tracking import address, runs
 from dbot.tracking.address import Patience, tracking_uri
 from dbot.tracking.mlflow import Feed, Synced, check_runs, sync
 from dbot.tracking.store import Store
+from tests import fakes
 from tests.fakes import HISTORY, FakeProject, sealed_anew
 
 DEAD = "http://127.0.0.1:9"
@@ -44,8 +45,8 @@ def everything() -> dict[str, Any]:
     client = MlflowClient(tracking_uri())
     experiment = client.get_experiment_by_name("dbot/demo")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert len({run.info.run_name for run in runs}) == len(runs), "two runs have one name"
+    there = client.search_runs([experiment.experiment_id])
+    assert len({run.info.run_name for run in there}) == len(there), "two runs have one name"
     return {
         run.info.run_name: {
             "status": run.info.status,
@@ -57,7 +58,7 @@ def everything() -> dict[str, Any]:
             "data": [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs],
             "id": run.info.run_id,
         }
-        for run in runs
+        for run in there
     }
 
 
@@ -151,7 +152,7 @@ def test_a_short_job_is_left_to_the_sync(stored: FakeProject) -> None:
     feed.complete(*done(stored, job), HISTORY)
     assert Path("mlflow.db").read_bytes() == before
     sync(stored.plan)
-    assert {value for name, _, value in everything()[job.name]["points"] if name == "loss"} == {1.5, 0.1 + 0.2}
+    assert {value for name, _, value in everything()[runs.named(job)]["points"] if name == "loss"} == {1.5, 0.1 + 0.2}
 
 
 def test_when_its_time_has_come_a_job_is_shown_whole(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,9 +164,9 @@ def test_when_its_time_has_come_a_job_is_shown_whole(project: FakeProject, monke
         assert not Path("mlflow.db").exists()
         seconds[0] = 20
         feed.show()
-        assert everything()[job.name]["status"] == "RUNNING"
+        assert everything()[runs.named(job)]["status"] == "RUNNING"
         feed.log(HISTORY)
-    assert [step for name, step, _ in everything()[job.name]["points"] if name == "loss"] == [0, 1]
+    assert [step for name, step, _ in everything()[runs.named(job)]["points"] if name == "loss"] == [0, 1]
 
 
 def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> None:
@@ -183,8 +184,8 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
     feeds[0].complete(receipt, execution, HISTORY)
 
     found = everything()
-    assert set(found) == {job.name, "row B-B"}
-    run = found[job.name]
+    assert set(found) == {runs.named(job), "B-B"}
+    run = found[runs.named(job)]
     assert run["status"] == "FINISHED"
     assert run["params"]["recipe.optimizer.learning_rate"] == "0.001"
     assert run["params"]["stage"] == "1"
@@ -192,10 +193,9 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
         "dbot.rule": "distill",
         "dbot.row": "B-B",
         "dbot.stage": "1",
-        "dbot.scale": "demo",
         "dbot.receipt": receipt.id,
         "dbot.execution": execution.name,
-        "mlflow.parentRunId": found["row B-B"]["id"],
+        "mlflow.parentRunId": found["B-B"]["id"],
     }
     assert tags.items() <= run["tags"].items()
     values = {(name, step): value for name, step, value in run["points"]}
@@ -203,12 +203,12 @@ def test_a_run_says_everything_and_a_sync_adds_nothing(stored: FakeProject) -> N
     assert values["loss", 1] == 0.1 + 0.2
     assert ("top1", 0) not in values
     assert values["result/loss", 1] == 0.25
-    assert {"cost/seconds", "cost/device_hours"} <= {name for name, _ in values}
+    assert "cost/device_hours" in {name for name, _ in values}
     assert run["data"] == [("digits", ("d" * 64)[:36])]
 
     assert sync(plan) == Synced(executions=3, completed=2)  # generate and prepare were not fed
     complete = everything()
-    assert complete[job.name] == run
+    assert complete[runs.named(job)] == run
     assert sync(plan) == Synced(executions=3, completed=0)
     assert everything() == complete
 
@@ -218,11 +218,11 @@ def test_sync_completes_a_feed_that_died_midway(stored: FakeProject) -> None:
     job = plan.distill("B-B", "1")
     stored.run_chain(job.inputs["data"])
     stored.run(job, lambda execution: Feed(job, execution.name, enabled=True).log(HISTORY[:1]))
-    before = everything()[job.name]
+    before = everything()[runs.named(job)]
     assert before["status"] == "RUNNING"
     assert {step for name, step, _ in before["points"] if name == "loss"} == {0}
     assert sync(plan).completed == 3
-    after = everything()[job.name]
+    after = everything()[runs.named(job)]
     assert after["id"] == before["id"]
     assert after["status"] == "FINISHED"
     assert [point for point in after["points"] if point[0] == "loss"] == [("loss", 0, 1.5), ("loss", 1, 0.1 + 0.2)]
@@ -249,7 +249,8 @@ def test_a_gallery_is_sent_once(stored: FakeProject) -> None:
     job = stored.plan.evaluate("B-scratch", "det", "0")
     stored.run_chain(job)
     assert sync(stored.plan).completed > 0
-    assert [entry.path for entry in MlflowClient(tracking_uri()).list_artifacts(everything()[job.name]["id"])] == ["gallery.jpg"]
+    left = MlflowClient(tracking_uri()).list_artifacts(everything()[runs.named(job)]["id"])
+    assert [entry.path for entry in left] == ["gallery.jpg", "receipt.json"]
     assert sync(stored.plan).completed == 0
 
 
@@ -257,7 +258,7 @@ def test_a_resumed_job_goes_on_in_its_run(stored: FakeProject) -> None:
     job = stored.plan.generate("digits")
     Feed(job, "e" * 32, enabled=True).log(HISTORY[:1])
     Feed(job, "e" * 32, enabled=True).log(HISTORY)
-    run = everything()[job.name]
+    run = everything()[runs.named(job)]
     assert [point for point in run["points"] if point[0] == "loss"] == [("loss", 0, 1.5), ("loss", 1, 0.1 + 0.2)]
 
 
@@ -292,6 +293,57 @@ def test_a_job_that_was_done_twice_has_two_runs_of_one_receipt(stored: FakeProje
     assert speeds == {first.name: None, other.name: 40.0}
 
 
+def test_a_finding_that_a_parameter_or_the_last_epoch_shows_is_not_said_again(stored: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stored.plan.distill("B-B", "1")
+    stored.run_chain(job.inputs["data"])
+    found = {"loss": 0.1 + 0.2, "epochs": job.settings["recipe"]["epochs"], "steps": 875}
+    monkeypatch.setitem(fakes.RESULTS, "distill", found)
+    stored.run(job)
+    sync(stored.plan)
+    names = {name for name, _, _ in everything()[runs.named(job)]["points"]}
+    assert names == {"loss", "learning_rate", "top1", "result/steps", "cost/device_hours"}
+    assert check_runs([job]).same == 1
+
+
+def test_a_description_leads_to_receipt_and_data_and_a_persons_own_stays(stored: FakeProject) -> None:
+    job = stored.plan.evaluate("B-scratch", "cls", "0")
+    stored.run_chain(job)
+    sync(stored.plan)
+    client, run = MlflowClient(tracking_uri()), everything()[runs.named(job)]
+    said = run["tags"][runs.NOTE]
+    assert "evaluate/B-scratch/cls/seed0 ← prepare/digits ← finetune/B-scratch/seed0 ← generate/digits" in said
+    receipt = receipts.read(job.receipt)
+    experiment = client.get_run(run["id"]).info.experiment_id
+    assert f"[Receipt {receipt.id[:12]}](#/experiments/{experiment}/runs/{run['id']}/artifacts/receipt.json)" in said
+    assert Path(client.download_artifacts(run["id"], "receipt.json")).read_bytes() == job.receipt.read_bytes()
+    client.set_tag(run["id"], runs.NOTE, "The one of the paper.")
+    assert sync(stored.plan).completed == 0
+    assert everything()[runs.named(job)]["tags"][runs.NOTE] == "The one of the paper."
+    assert check_runs([job]).same == 1
+
+
+def test_a_long_training_shows_how_busy_the_machine_is(stored: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, seconds = stored.plan.distill("B-B", "1"), [0.0]
+    stored.run_chain(job.inputs["data"])
+    feeds = []
+
+    def live(execution: Session) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("dbot.tracking.machine.time.monotonic", lambda: seconds[0])
+            feeds.append(Feed(job, execution.name, enabled=True))
+            for count in range(1, len(HISTORY) + 1):
+                seconds[0] += 10
+                feeds[0].log(HISTORY[:count])
+
+    receipt, execution = done(stored, job, live)
+    feeds[0].complete(receipt, execution, HISTORY)
+    busy = [(name, step) for name, step, _ in everything()[runs.named(job)]["points"] if name.startswith("system/")]
+    names = ("cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage")
+    assert busy == [(f"system/{name}", step) for name in names for step in (0, 1)]
+    assert check_runs([job]).same == 1
+    assert sync(stored.plan).completed == 2  # generate and prepare
+
+
 def test_receipts_beyond_the_table_are_synced(stored: FakeProject) -> None:
     stored.run_chain(stored.plan.distill("B-B", "3"))
     assert sync(stored.plan).executions == 5
@@ -308,8 +360,8 @@ def test_cold_starts_at_once_lose_nothing(project: FakeProject) -> None:
     started = [subprocess.Popen([sys.executable, "-c", program, str(i % 3 + 1)], stderr=subprocess.PIPE, text=True) for i in range(4)]
     assert [process.communicate()[1] for process in started] == [""] * 4
     found = everything()
-    assert set(found) == {"row B-B", *(f"distill/B-B/stage{i}" for i in (1, 2, 3))}
-    assert all(found[f"distill/B-B/stage{i}"]["points"][0] == ("loss", 0, 1.0) for i in (1, 2, 3))
+    assert set(found) == {"B-B", *(f"B-B distill stage{i}" for i in (1, 2, 3))}
+    assert all(found[f"B-B distill stage{i}"]["points"][0] == ("loss", 0, 1.0) for i in (1, 2, 3))
     with sqlite3.connect("mlflow.db") as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
 
@@ -377,7 +429,7 @@ def test_a_server_that_does_not_serve_costs_one_line_and_a_sync_completes(
     assert capfd.readouterr().err.count("\n") == 1
     assert sync(stored.plan).completed == 1
     assert sync(stored.plan).completed == 0
-    assert everything()[job.name]["status"] == "FINISHED"
+    assert everything()[runs.named(job)]["status"] == "FINISHED"
 
 
 def test_a_slow_server_costs_a_bounded_time(
@@ -401,7 +453,7 @@ def test_a_slow_server_costs_a_bounded_time(
     assert err.count("\n") == 1
     assert clock[0] == 72.0, "six calls of six seconds each, and none after them"
     assert sync(stored.plan).completed == 1
-    assert everything()[job.name]["status"] == "FINISHED"
+    assert everything()[runs.named(job)]["status"] == "FINISHED"
 
 
 def test_a_long_job_has_more_patience(project: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:

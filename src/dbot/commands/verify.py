@@ -20,12 +20,14 @@ from dbot.params.load import load
 from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import RESULTS, Job, Plan
 from dbot.report import analyses, probes, sweeps, transfers
-from dbot.report.best import best_models
+from dbot.report.best import best_models, row_runs
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
 from dbot.report.table import build
 from dbot.tracking.mlflow import Checked, check_runs
+from dbot.tracking.models import check_made
 from dbot.tracking.registry import check_models
+from dbot.tracking.rows import check_rows
 from dbot.versioning.pointer import check_kept, is_kept, kept_by
 
 SHORT = 12
@@ -72,10 +74,13 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     teachers, left_out = _teachers(plan, jobs) if not args.skip_teachers else (0, ["teachers: not loaded, as asked"])
     written = check_written(plan) if not args.target else []
     if args.skip_mlflow:
-        runs, models = Checked(notes=["MLflow: not checked, as asked"]), Checked()
+        runs, rows, models, made = Checked(notes=["MLflow: not checked, as asked"]), Checked(), Checked(), Checked()
     else:
-        paths = {job.receipt for job in jobs}
-        runs, models = check_runs(jobs), check_models([model for model in best_models(plan) if model.path in paths])
+        paths, table = {job.receipt for job in jobs}, build(plan, Judge())
+        named = {job.key.get("row") for job in cells}
+        runs, rows = check_runs(jobs), check_rows(plan.scale, [row for row in row_runs(table) if row.row in named])
+        models = check_models([model for model in best_models(table) if model.path in paths])
+        made = check_made(plan, {receipts.read(path).id for path in paths})
     return {
         "scale": plan.scale,
         "results": len(cells),
@@ -85,10 +90,12 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         "kept": kept,
         "commits": found.commits,
         "runs": runs.same,
+        "rows": rows.same,
         "models": models.same,
+        "made": made.same,
         "teachers": teachers,
         "written": [path.as_posix() for path in written],
-        "notes": [*found.notes, *left_out, *runs.notes, *models.notes],
+        "notes": [*found.notes, *left_out, *runs.notes, *rows.notes, *models.notes, *made.notes],
     }
 
 
@@ -98,7 +105,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  {found['receipts']} receipts, {found['files']} files of jobs, {found['images']} files of data sets"
     yield f"  {found['kept']} files as DVC has them, {found['commits']} executions with the code of their commit in git"
     if found["runs"]:
-        yield f"  {found['runs']} runs as MLflow has them"
+        yield f"  {found['runs']} runs, {found['rows']} rows and {found['made']} models as MLflow has them"
     if models:
         yield f"  {models} model{'s' * (models != 1)} as MLflow's registry has them, best of their rows"
     if teachers:

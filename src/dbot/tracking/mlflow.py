@@ -14,6 +14,7 @@ from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
 from dbot.plan import METRICS, Job, Plan
 from dbot.tracking import address, runs
+from dbot.tracking.machine import Machine
 from dbot.tracking.store import Store
 
 PATIENCE_SECONDS, PATIENCE_SHARE = 30.0, 0.02
@@ -47,7 +48,9 @@ class Feed:
 
     def show(self) -> None:
         """Open the run, if that was not done and it is time."""
-        if self._open is None and time.monotonic() - self._began >= self._after:
+        if (run := self._open) is not None:
+            self._attempt(run.machine.look)
+        elif time.monotonic() - self._began >= self._after:
             self._attempt(self._opened)
 
     def log(self, history: History) -> None:
@@ -67,7 +70,7 @@ class Feed:
         store = Store(self._allowed)
         store.complete(content)
         identity = store.open(content)
-        self._open = _OpenRun(store, identity, store.sent(identity))
+        self._open = _OpenRun(store, identity, store.sent(identity), Machine())
 
     def _allowed(self) -> float:
         """Seconds that a slow server may have cost this job by now."""
@@ -100,11 +103,13 @@ class _OpenRun:
     identity: str
     sent: dict[tuple[str, int], float]
     """Values that it has, by name and epoch."""
+    machine: Machine
 
     def send(self, history: History) -> None:
-        """Send what it has not."""
+        """Send what it has not, and how busy the machine was."""
         unsent = [point for point in runs.points(history) if (point[0], point[2]) not in self.sent]
-        self.store.log(self.identity, unsent, runs.now())
+        busy = self.machine.points(unsent[-1][2]) if unsent else []
+        self.store.log(self.identity, [*unsent, *busy], runs.now())
         self.sent.update({(name, epoch): value for name, value, epoch in unsent})
 
 

@@ -1,8 +1,8 @@
 """What the MLflow run of an execution holds.
 
 The live feed and `dbot sync` both describe a run by its content and ask the store to complete it,
-so a run looks the same whichever way its values came. Of the artifacts only pictures are sent, to
-be looked at: the tags name the receipt, and DVC keeps the files.
+so a run looks the same whichever way its values came. Of the files only pictures and the receipt are
+sent, to be looked at: DVC keeps the others. What a field of MLflow says already is not said again.
 """
 
 import json
@@ -20,12 +20,20 @@ from dbot.lineage import surroundings
 from dbot.lineage.executions import Execution
 from dbot.lineage.history import History
 from dbot.lineage.receipt import Receipt, flattened
-from dbot.plan import Job
+from dbot.plan import RECEIPT, Job
 
 PICTURES = (".jpg", ".png")
 """What artifacts that are pictures end with."""
 LONGEST = 6000
 """Characters that MLflow keeps of a parameter's value; the receipt holds the whole."""
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as the description, in Markdown."""
+SIGNED = "*Written by `dbot`; edit it, and it stays as you leave it.*"
+"""How our descriptions end. One that ends otherwise is a person's."""
+HERE = "{run}"
+"""In a description, the address of the run that has it, which is known only to the store."""
+SHOWN = 12
+"""Digits of a receipt's id that a description shows."""
 
 Point = tuple[str, float, int]
 """Name, value and epoch of a metric."""
@@ -54,10 +62,12 @@ class Content:
     """Milliseconds since the epoch, as all of MLflow's times."""
     params: dict[str, str]
     tags: dict[str, str]
+    note: str
+    """Its description."""
     points: list[Point] = field(default_factory=list)
     dataset: DatasetRead | None = None
-    pictures: list[Path] = field(default_factory=list)
-    """Galleries and the like that the job left."""
+    files: list[Path] = field(default_factory=list)
+    """The receipt, and galleries and the like that the job left."""
     ended: int | None = None
     """None: it is not finished."""
 
@@ -66,15 +76,15 @@ def begun(job: Job, execution: str) -> Content:
     """What is known when a job starts."""
     commit, _ = surroundings.git_commit()
     tags = {**_names(job, execution), "mlflow.source.git.commit": commit, "dbot.slurm_job": surroundings.slurm_job()}
-    row = job.key.get("row")
     return Content(
         execution=execution,
-        name=job.name,
-        experiment=f"dbot/{job.scale}",
-        parent=f"row:{row}" if row else "data",
+        name=named(job),
+        experiment=experiment(job.scale),
+        parent=_parent(job),
         started=now(),
         params=_params(job.settings),
         tags={key: value for key, value in tags.items() if value is not None},
+        note=signed(_lineage(job)),
         dataset=_dataset(job, None),
     )
 
@@ -84,7 +94,6 @@ def finished(job: Job, receipt: Receipt, execution: Execution, history: History)
     tags = {
         **_names(job, execution.name),
         "dbot.receipt": receipt.id,
-        "dbot.receipt_path": job.receipt.as_posix(),
         "dbot.host": execution.attempts[-1].host,
         "mlflow.source.git.commit": execution.commit,
         "dbot.changes": execution.changes,
@@ -93,26 +102,66 @@ def finished(job: Job, receipt: Receipt, execution: Execution, history: History)
     }
     last = max((int(row["epoch"] or 0) for row in history), default=0)
     speeds = [{**speed, "epoch": int(speed["epoch"])} for speed in execution.epochs]
-    totals: dict[str, float] = {f"result/{name}": value for name, value in receipt.results.items() if not isinstance(value, str)}
-    totals |= {"cost/seconds": execution.seconds, "cost/device_hours": execution.device_hours}
+    totals = {**{f"result/{name}": value for name, value in _findings(receipt, history)}, "cost/device_hours": execution.device_hours}
     return Content(
         execution=execution.name,
-        name=job.name,
-        experiment=f"dbot/{job.scale}",
-        parent=f"row:{job.key['row']}" if "row" in job.key else "data",
+        name=named(job),
+        experiment=experiment(job.scale),
+        parent=_parent(job),
         started=_milliseconds(execution.attempts[0].started),
         params=_params(receipt.settings),
         tags={key: value for key, value in tags.items() if value is not None},
+        note=signed(_lineage(job), _receipt(job, receipt)),
         points=[*points(history), *points(speeds), *((name, float(value), last) for name, value in totals.items())],
         dataset=_dataset(job, receipt),
-        pictures=[path for name in _left(job) if (path := job.folder / name).suffix in PICTURES and path.is_file()],
+        files=[job.receipt, *(path for name in _left(job) if (path := job.folder / name).suffix in PICTURES and path.is_file())],
         ended=_milliseconds(execution.ended),
     )
+
+
+def named(job: Job) -> str:
+    """``B-B distill stage1``: the row first, as in the table."""
+    verb, *values = job.name.split("/")
+    row = job.key.get("row")
+    return " ".join((verb, *values) if row is None else (row, verb, *(value for value in values if value != row)))
+
+
+def experiment(scale: str) -> str:
+    """The experiment that holds the runs of a scale."""
+    return f"dbot/{scale}"
+
+
+def signed(*parts: str) -> str:
+    """A description of ours."""
+    return "\n\n".join((*parts, SIGNED))
+
+
+def _lineage(job: Job) -> str:
+    """The line that leads from a job back to its data."""
+    title = job.kind.title
+    return f"{title[0].upper()}{title[1:]}.\n\n{' ← '.join(each.name for each in (job, *job.ancestors()))}"
+
+
+def _receipt(job: Job, receipt: Receipt) -> str:
+    return f"[Receipt {receipt.id[:SHOWN]}]({HERE}/artifacts/{RECEIPT}), `dbot lineage {job.receipt.as_posix()}`"
+
+
+def _parent(job: Job) -> str:
+    return f"row:{job.key['row']}" if "row" in job.key else "data"
 
 
 def _left(job: Job) -> Iterator[str]:
     yield from job.artifacts
     yield from job.kind.pictures
+
+
+def _findings(receipt: Receipt, history: History) -> Iterator[tuple[str, float]]:
+    """The numbers on a receipt, but those that a parameter or the last epoch shows under the same name."""
+    said: set[tuple[str, object]] = {
+        (key.rpartition(".")[2], value) for key, value in flattened(receipt.settings).items() if isinstance(value, int | float)
+    }
+    said.update(history[-1].items() if history else ())
+    yield from ((name, value) for name, value in receipt.results.items() if not isinstance(value, str) and (name, value) not in said)
 
 
 def points(history: History) -> list[Point]:
@@ -134,7 +183,6 @@ def _names(job: Job, execution: str) -> dict[str, str | None]:
     return {
         "dbot.execution": execution,
         "dbot.rule": job.verb,
-        "dbot.scale": job.scale,
         **{f"dbot.{key}": value for key, value in job.key.items()},
         "mlflow.source.name": job.command,
     }

@@ -15,7 +15,7 @@ from dbot.base.files import locked
 from dbot.jobs.kind import kinds
 from dbot.lineage.session import STATE
 from dbot.tracking.address import Patience, tracking_uri
-from dbot.tracking.runs import Content, Point, now
+from dbot.tracking.runs import HERE, NOTE, SIGNED, Content, Point, now
 
 LOCK = STATE / "mlflow.lock"
 LOCK_SECONDS = 30.0
@@ -30,6 +30,11 @@ BATCH = 100
 """Names in one request: MLflow's limit on parameters and on tags."""
 DIGEST_LENGTH = 36
 """MLflow's limit on the digest of a data set; the input's source holds the whole one."""
+PARENT = "mlflow.parentRunId"
+ROW = "row:"
+"""How the tag begins that names the row of a run."""
+OF_MACHINE = "system/"
+"""How the names of values begin that MLflow shows on a page of their own, and of which no receipt speaks."""
 
 
 class Store:
@@ -66,7 +71,7 @@ class Store:
 
         There are several where a job did an epoch again, or ended twice, after a kill that nobody could foresee.
         """
-        names = sorted(self.client.get_run(run).data.metrics)
+        names = sorted(name for name in self.client.get_run(run).data.metrics if not name.startswith(OF_MACHINE))
         points = [(name, point) for name in names for point in self.client.get_metric_history(run, name)]
         return {(name, point.step): point.value for name, point in sorted(points, key=lambda found: found[1].timestamp)}
 
@@ -86,7 +91,7 @@ class Store:
         """
         with locked(LOCK, LOCK_SECONDS):
             run = self._open(content)
-            sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._pictures, self._end)]
+            sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._files, self._end)]
             return any(sent)
 
     def disagreement(self, content: Content) -> str | None:
@@ -128,6 +133,48 @@ class Store:
         if expected.keys() - sent.keys():
             raise LookupError("lacks metrics")
         return None
+
+    def complete_row(self, experiment: str, row: str, values: dict[str, float], tags: dict[str, str], note: str) -> bool:
+        """Bring the run of a row in step with these values, tags and description; returns whether it was not.
+
+        A value that is no longer one becomes NaN: MLflow forgets none.
+        """
+        with locked(LOCK, LOCK_SECONDS):
+            run = self._parent(self._experiment(experiment), f"{ROW}{row}")
+            found = self.client.get_run(run)
+            sent = {name: value for (name, _), value in self.sent(run).items()}
+            wanted = {**dict.fromkeys(sent, math.nan), **values}
+            changed = [(name, value, 0) for name, value in wanted.items() if name not in sent or not _same(sent[name], value)]
+            self.log(run, changed, now())
+            told = {**tags, NOTE: note} if _is_ours(found.data.tags.get(NOTE, "")) else tags
+            lacking = {name: value for name, value in told.items() if found.data.tags.get(name) != value}
+            for name, value in lacking.items():
+                self.client.set_tag(run, name, value)
+            if found.info.run_name != row:
+                self.client.update_run(run, name=row)
+            return bool(changed or lacking)
+
+    def row(self, experiment: str, row: str) -> dict[str, float] | None:
+        """The values of the run of a row; None where there is no such run."""
+        found = self.client.get_experiment_by_name(experiment)
+        here = found is not None and found.lifecycle_stage == "active"
+        run = self._tagged(found.experiment_id, "dbot.parent", f"{ROW}{row}") if here else None
+        return None if run is None else {name: value for (name, _), value in self.sent(run).items()}
+
+    def describe(self, experiment: str, tags: dict[str, tuple[str, str]]) -> None:
+        """Give an experiment tags.
+
+        Args:
+            experiment: its name.
+            tags: of each its value, and a text; a value that is there without this text is a person's, and stays.
+        """
+        with locked(LOCK, LOCK_SECONDS):
+            identity = self._experiment(experiment)
+            found = self.client.get_experiment(identity).tags
+            for name, (value, ours) in tags.items():
+                there = found.get(name, ours)
+                if there != value and ours in there:
+                    self.client.set_experiment_tag(identity, name, value)
 
     def register(self, name: str, alias: str, execution: str, source: str, tags: dict[str, str]) -> bool:
         """Have an alias of a registered model point at the version of a receipt; returns whether anything was lacking."""
@@ -175,9 +222,13 @@ class Store:
     def _facts(self, run: str, content: Content) -> bool:
         from mlflow.entities import Param, RunTag
 
-        found = self.client.get_run(run).data
+        there = self.client.get_run(run)
+        found, experiment = there.data, there.info.experiment_id
+        wanted = {**content.tags, PARENT: self._parent(experiment, content.parent)}
+        if _is_ours(found.tags.get(NOTE, "")):
+            wanted[NOTE] = content.note.replace(HERE, f"#/experiments/{experiment}/runs/{run}")
         params = [Param(key, value) for key, value in content.params.items() if key not in found.params]
-        tags = [RunTag(key, value) for key, value in content.tags.items() if found.tags.get(key) != value]
+        tags = [RunTag(key, value) for key, value in wanted.items() if found.tags.get(key) != value]
         for start in range(0, max(len(params), len(tags)), BATCH):
             part = slice(start, start + BATCH)
             self.client.log_batch(run, params=params[part], tags=tags[part])
@@ -196,11 +247,11 @@ class Store:
         self.client.log_inputs(run, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
         return True
 
-    def _pictures(self, run: str, content: Content) -> bool:
-        if not content.pictures:
+    def _files(self, run: str, content: Content) -> bool:
+        if not content.files:
             return False
         found = {entry.path for entry in self.client.list_artifacts(run)}
-        missing = [path for path in content.pictures if path.name not in found]
+        missing = [path for path in content.files if path.name not in found]
         for path in missing:
             self.client.log_artifact(run, str(path))
         return bool(missing)
@@ -214,10 +265,10 @@ class Store:
 
     def _open(self, content: Content) -> str:
         experiment = self._experiment(content.experiment)
-        found = self._tagged(experiment, "dbot.execution", content.execution)
+        found = self._only(experiment, "dbot.execution", content.execution)
         if found is not None:
             return found
-        tags = {"dbot.execution": content.execution, "mlflow.parentRunId": self._parent(experiment, content.parent)}
+        tags = {"dbot.execution": content.execution, PARENT: self._parent(experiment, content.parent)}
         made: str = self.client.create_run(experiment, content.started, tags, content.name).info.run_id
         return made
 
@@ -227,15 +278,25 @@ class Store:
             # One that somebody deleted still has its name, and takes no run until it is back.
             if found and found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
-            self._experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
+            self._experiments[name] = found.experiment_id if found else self._made(name)
         return self._experiments[name]
+
+    def _made(self, name: str) -> str:
+        """Make an experiment, unless another clone of this project has just done so."""
+        try:
+            made: str = self.client.create_experiment(name)
+        except Exception:
+            if (found := self.client.get_experiment_by_name(name)) is None:
+                raise
+            made = found.experiment_id
+        return made
 
     def _parent(self, experiment: str, what: str) -> str:
         """The run that executions of a row hang under. It is a shelf, so it is finished from the start."""
         if (experiment, what) not in self._parents:
-            found = self._tagged(experiment, "dbot.parent", what)
+            found = self._only(experiment, "dbot.parent", what)
             if found is None:
-                run = self.client.create_run(experiment, tags={"dbot.parent": what}, run_name=what.replace(":", " "))
+                run = self.client.create_run(experiment, tags={"dbot.parent": what}, run_name=what.removeprefix(ROW))
                 found = run.info.run_id
             # Whoever made it may have been cut off before this.
             if self.client.get_run(found).info.status != "FINISHED":
@@ -243,9 +304,25 @@ class Store:
             self._parents[(experiment, what)] = found
         return self._parents[(experiment, what)]
 
+    def _only(self, experiment: str, tag: str, value: str) -> str | None:
+        """The run with a tag. Of several one is kept, and it is the same for everyone: they are of clones of this project that made it
+        at once, or of a server that died after it made one and before it said so.
+        """
+        first, *others = sorted(run.info.run_id for run in self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'")) or [None]
+        for other in others:
+            for child in self.client.search_runs([experiment], f"tags.`{PARENT}` = '{other}'"):
+                self.client.set_tag(child.info.run_id, PARENT, first)
+            self.client.delete_run(other)
+        return first
+
     def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
         found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return found[0].info.run_id if found else None
+
+
+def _is_ours(note: str) -> bool:
+    """Whether a description is one that a person may not miss: of ours, or none."""
+    return not note or note.endswith(SIGNED)
 
 
 def _same(one: float, other: float) -> bool:

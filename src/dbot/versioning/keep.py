@@ -77,7 +77,7 @@ def restore(judge: Judge, jobs: Sequence[Job]) -> list[Path]:
     lost = [path for job in jobs for path in _lost(judge.of(job)) if read_pointer(path) is not None]
     if not lost:
         return []
-    with _repository() as repo:
+    with repository() as repo:
         there = [path for path in lost if repo.cache.local.exists(read_pointer(path).md5)]  # type: ignore[union-attr]
         if there:
             repo.checkout(targets=[str(path) for path in there], force=True)
@@ -88,7 +88,7 @@ def _given(jobs: Sequence[Job]) -> list[Path]:
     """Give DVC the large files of some jobs that it doesn't have; returns them."""
     new = [path for job in jobs for path in kept_by(job) if path.exists() and not is_kept(path)]
     if new:
-        with _repository() as repo:
+        with repository() as repo:
             for path in new:
                 _add(repo, path)
     return new
@@ -119,21 +119,24 @@ def _add(repo: Any, path: Path) -> None:
 
 
 @contextmanager
-def _repository() -> Iterator[Any]:
+def repository(verb: str = "record") -> Iterator[Any]:
     """DVC's repository, for this process alone.
+
+    Args:
+        verb: what to run again after a failure.
 
     Raises:
         UserError: DVC fails, or is kept busy.
     """
     try:
-        with locked(LOCK, LOCK_SECONDS), _dvc() as repo:
+        with locked(LOCK, LOCK_SECONDS), _dvc(verb) as repo:
             yield repo
     except TimeoutError as error:
         raise UserError(f"DVC is kept busy by another `dbot record` ({error}); wait for it or stop it, and run this again") from None
 
 
 @contextmanager
-def _dvc() -> Iterator[Any]:
+def _dvc(verb: str) -> Iterator[Any]:
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
@@ -144,4 +147,4 @@ def _dvc() -> Iterator[Any]:
             yield repo
     except (DvcException, LockError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"DVC failed: {reason}; mend that and run `dbot record` again") from None
+        raise UserError(f"DVC failed: {reason}; mend that and run `dbot {verb}` again") from None

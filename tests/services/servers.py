@@ -1,0 +1,187 @@
+"""Servers on this machine alone: PostgreSQL, MLflow behind its basic auth, S3 (moto) and SSH."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.processes import free_port
+
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+SSHD = Path("/usr/sbin/sshd")
+ENVIRONMENT = Path(os.environ.get("DBOT_SERVICES_ENVIRONMENT", "build/services-environment")).resolve()
+"""Where moto is installed: its versions and DVC's don't go together."""
+START_SECONDS = 180.0
+PASSWORD = "a-password-of-twenty"
+
+
+def wait_for(is_so: Callable[[], bool], what: str) -> None:
+    """Wait until something is so, for as long as a server may take to start."""
+    end = time.monotonic() + START_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.2)
+
+
+def answers(address: str) -> bool:
+    """Whether a web server answers at all."""
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _as_somebody(folder: Path) -> Sequence[str]:
+    """How a command is run that root may not run: by PostgreSQL's own user, to whom the folder is given."""
+    if os.getuid() != 0:
+        return ()
+    who = next(name for name in ("postgres", "nobody") if name in {each.pw_name for each in pwd.getpwall()})
+    shutil.chown(folder, who)
+    return ("runuser", "-u", who, "--")
+
+
+@dataclass
+class Server:
+    """A server that can be killed and started again."""
+
+    command: Sequence[str]
+    log: Path
+    is_up: Callable[[], bool]
+    environment: dict[str, str] = field(default_factory=dict)
+    ends_by: int = signal.SIGKILL
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env={**os.environ, **self.environment}, start_new_session=True
+            )
+        wait_for(self._is_up, f"{self.command[0]} to start; {self.log} says why")
+
+    def _is_up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-2000:]
+        return self.is_up()
+
+    def kill(self) -> None:
+        """At once, with all its processes, whatever they are doing."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, self.ends_by)
+            self.process.wait()
+            wait_for(lambda: not self.is_up(), f"{self.command[0]} to end")
+
+
+@contextmanager
+def postgres() -> Iterator[tuple[Server, str]]:
+    """PostgreSQL with an empty database; yields it and its address. TCP on loopback asks for a password."""
+    (programs,) = POSTGRES
+    folder = Path(tempfile.mkdtemp(prefix="dbot-postgres-"))
+    try:
+        somebody, data, port, secret = _as_somebody(folder), folder / "data", free_port(), folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        made = ("-D", data, "-U", "dbot", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync")
+        subprocess.run([*somebody, programs / "initdb", *made], check=True, stdout=subprocess.DEVNULL)
+        options = ("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off", "-p", port)
+        ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port]
+        command = [*somebody, str(programs / "postgres"), "-D", str(data), *options]
+        server = Server(command, folder / "log", lambda: subprocess.run(ready, check=False).returncode == 0)
+        server.ends_by = signal.SIGQUIT  # its immediate end, as after a crash; what is killed harder leaves children that linger
+        server.start()
+        try:
+            yield server, f"postgresql+psycopg2://dbot:{PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def mlflow(folder: Path, database: str) -> Iterator[tuple[Server, str]]:
+    """MLflow's server on a database, behind its basic auth, with a user `trainer`; yields it and its address."""
+    settings, port = folder / "auth.ini", free_port()
+    settings.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{folder}/auth.db\nadmin_username = admin\nadmin_password = {PASSWORD}-too\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    environment = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of these tests",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    where = ("--host", "127.0.0.1", "--port", port, "--workers", "2")
+    stores = ("--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts"))
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", *stores, *where]
+    server = Server(command, folder / "mlflow.log", lambda: answers(f"{address}/health"), environment)
+    server.start()
+    try:
+        yield server, address
+    finally:
+        server.kill()
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[tuple[Server, str]]:
+    """moto's S3, which holds what it is given in memory; yields it and its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [str(ENVIRONMENT / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", port]
+    server = Server(command, folder / "moto.log", lambda: answers(f"{address}/moto-api/data.json"))
+    server.start()
+    try:
+        yield server, address
+    finally:
+        server.kill()
+
+
+@contextmanager
+def ssh(folder: Path) -> Iterator[tuple[Server, str, Path]]:
+    """An sshd that knows one key; yields it, its port and the file of the key."""
+    port, keys = free_port(), [folder / "host", folder / "user"]
+    for key in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (folder / "known").write_text((folder / "user.pub").read_text())
+    settings = {
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": folder / "host",
+        "AuthorizedKeysFile": folder / "known",
+        "PidFile": "none",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PermitRootLogin": "prohibit-password",
+        "Subsystem": "sftp internal-sftp",
+        "MaxStartups": "100",
+    }
+    (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+
+    def is_up() -> bool:
+        scan = ["ssh-keyscan", "-p", port, "127.0.0.1"]
+        return bool(subprocess.run(scan, capture_output=True, check=False).stdout)
+
+    server = Server([str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.log", is_up)
+    server.start()
+    try:
+        yield server, port, folder / "user"
+    finally:
+        server.kill()
