@@ -111,8 +111,13 @@ def _mlflow() -> dict[str, Any]:
         run.info.run_name: (
             run.info.status,
             run.data.params,
-            {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"},
-            sorted((p.key, p.step, p.value) for name in run.data.metrics for p in client.get_metric_history(run.info.run_id, name)),
+            {key: value for key, value in run.data.tags.items() if key not in ("mlflow.parentRunId", "mlflow.note.content")},
+            sorted(
+                (p.key, p.step, p.value)
+                for name in run.data.metrics
+                if not name.startswith("system/")
+                for p in client.get_metric_history(run.info.run_id, name)
+            ),
         )
         for run in runs
     }

@@ -169,9 +169,10 @@ def test_what_is_on_record_everywhere_agrees(spoilable: Path, capsys: pytest.Cap
         "1 result of scale demo and all that is behind them match:",
         "  6 receipts, 18 files of jobs, 4 files of data sets",
         "  6 files as DVC has them, 6 executions with the code of their commit in git",
-        "  6 runs as MLflow has them",
+        "  6 runs, 0 rows and 0 models as MLflow has them",
         "  2 files as these receipts give them: table.csv, table.md",
         "  git: 6 of 6 receipts are not as the last commit has them; `git status results` lists them",
+        "  MLflow: 1 of 1 rows are not there, or not whole; `dbot sync` completes them",
         "  MLflow's registry: 1 of 1 models are not there; `dbot sync` registers them",
     ]
 

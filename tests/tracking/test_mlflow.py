@@ -311,7 +311,7 @@ def test_a_description_leads_to_receipt_and_data_and_a_persons_own_stays(stored:
     sync(stored.plan)
     client, run = MlflowClient(tracking_uri()), everything()[runs.named(job)]
     said = run["tags"][runs.NOTE]
-    assert "evaluate/B-scratch/cls/seed0 ← prepare/digits ← finetune/B-scratch/seed0 ← generate/digits" in said
+    assert "evaluate/B-scratch/cls/seed0 ← finetune/B-scratch/seed0 ← prepare/digits ← generate/digits" in said
     receipt = receipts.read(job.receipt)
     experiment = client.get_run(run["id"]).info.experiment_id
     assert f"[Receipt {receipt.id[:12]}](#/experiments/{experiment}/runs/{run['id']}/artifacts/receipt.json)" in said

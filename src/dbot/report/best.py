@@ -60,7 +60,7 @@ def _values(line: Line) -> Iterator[tuple[str, float]]:
         cell, name = line.cells[column], words.HEADS[column]
         control = line.control[column].measured if column in line.control else None
         found = {"": cell.measured, " sd": cell.sd, " control": control, " margin": line.margin(column)}
-        yield from ((f"{name}{what}", value) for what, value in found.items() if value is not None and cell.measured is not None)
+        yield from ((f"{name}{what}", round(value, 3)) for what, value in found.items() if value is not None and cell.measured is not None)
 
 
 def _said(line: Line) -> Iterator[str]:

@@ -84,8 +84,9 @@ def link(plan: Plan) -> int:
     if not models:
         return 0
     try:
+        client = Store().client
         with locked(LOCK, LOCK_SECONDS):
-            linker = _Linker(Store().client, experiment(plan.scale))
+            linker = _Linker(client, experiment(plan.scale))
             return sum([linker.link(model) for model in models])
     except Exception as error:  # noqa: BLE001 (whatever MLflow, its database or the network raise)
         raise unanswered("MLflow's models", error) from None
@@ -142,7 +143,7 @@ class _Linker:
         if found is None:
             source = None if trained is None else trained.info.run_id
             found = self._client.create_logged_model(self._experiment, model.name, source, model.tags, None, model.type)
-        if str(found.status) != "READY":  # whoever made it may have been cut off before this
+        if found.status.value != "READY":  # whoever made it may have been cut off before this
             self._client.finalize_logged_model(found.model_id, "READY")
             lacked = True
         if trained is not None and found.model_id not in _ids(trained.outputs):

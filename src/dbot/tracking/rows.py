@@ -19,6 +19,8 @@ from dbot.tracking.store import Store
 VIEW = "dbot"
 """Its key in addresses."""
 TITLE = "The table"
+KIND = ("mlflow.experimentKind", "custom_model_development")
+"""Has MLflow's page begin with what concerns trainings."""
 NEVER = 0
 """When our view was saved, by which it is known from one that a person saved in its place."""
 
@@ -90,7 +92,11 @@ def _experiment_tags(rows: Sequence[RowRun]) -> dict[str, tuple[str, str]]:
     tags = list(dict.fromkeys(name for row in rows for name in row.tags))
     note = signed(f"The rows of the table, with their jobs below them. Under “Views” is “{TITLE}”: its columns, in its order.")
     saved = {"name": TITLE, "createdAt": NEVER, "updatedAt": NEVER, "state": _state(metrics, tags)}
-    return {NOTE: (note, SIGNED), f"mlflow.sharedViewState.{VIEW}": (json.dumps(saved), f'"updatedAt": {NEVER}')}
+    return {
+        KIND[0]: (KIND[1], KIND[1]),
+        NOTE: (note, SIGNED),
+        f"mlflow.sharedViewState.{VIEW}": (json.dumps(saved), f'"updatedAt": {NEVER}'),
+    }
 
 
 def _state(metrics: Sequence[str], tags: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ sent, to be looked at: DVC keeps the others. What a field of MLflow says already
 """
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -138,8 +139,8 @@ def signed(*parts: str) -> str:
 
 def _lineage(job: Job) -> str:
     """The line that leads from a job back to its data."""
-    title = job.kind.title
-    return f"{title[0].upper()}{title[1:]}.\n\n{' ← '.join(each.name for each in (job, *job.ancestors()))}"
+    behind = sorted(job.ancestors(), key=lambda each: each.kind.is_data)
+    return " ← ".join(each.name for each in (job, *behind))
 
 
 def _receipt(job: Job, receipt: Receipt) -> str:
@@ -184,8 +185,13 @@ def _names(job: Job, execution: str) -> dict[str, str | None]:
         "dbot.execution": execution,
         "dbot.rule": job.verb,
         **{f"dbot.{key}": value for key, value in job.key.items()},
-        "mlflow.source.name": job.command,
+        "mlflow.source.name": _command(job),
     }
+
+
+def _command(job: Job) -> str:
+    """The command line that does the job, with inputs and receipt as planned; of one with a path, MLflow shows the end of that."""
+    return shlex.join(("dbot", job.verb, "--scale", job.scale, *(part for key, value in job.key.items() for part in (f"--{key}", value))))
 
 
 def _params(settings: Any) -> dict[str, str]:

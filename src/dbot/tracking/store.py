@@ -308,7 +308,8 @@ class Store:
         """The run with a tag. Of several one is kept, and it is the same for everyone: they are of clones of this project that made it
         at once, or of a server that died after it made one and before it said so.
         """
-        first, *others = sorted(run.info.run_id for run in self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'")) or [None]
+        found: list[str] = sorted(run.info.run_id for run in self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'"))
+        first, *others = found or [None]
         for other in others:
             for child in self.client.search_runs([experiment], f"tags.`{PARENT}` = '{other}'"):
                 self.client.set_tag(child.info.run_id, PARENT, first)
