@@ -123,6 +123,7 @@ def mlflow(folder: Path, database: str) -> Iterator[tuple[Server, str]]:
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "of these tests",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # processes of its own, for what nobody here asks of it
     }
     where = ("--host", "127.0.0.1", "--port", port, "--workers", "2")
     stores = ("--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts"))

@@ -67,7 +67,8 @@ iam.create_user(UserName="dvc")
 anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 iam.put_user_policy(UserName="dvc", PolicyName="all", PolicyDocument=json.dumps(anything))
 key = iam.create_access_key(UserName="dvc")["AccessKey"]
-urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/moto-api/reset-auth", b"0", method="POST"))
+plain = {"Content-Type": "text/plain"}
+urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/moto-api/reset-auth", b"0", plain))
 print(key["AccessKeyId"], key["SecretAccessKey"])
 """
 """Makes a bucket and a key to it; from then on moto asks for the key."""

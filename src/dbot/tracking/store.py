@@ -8,16 +8,18 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 from dbot.base.files import locked
 from dbot.jobs.kind import kinds
 from dbot.lineage.session import STATE
-from dbot.tracking.address import Patience, tracking_uri
+from dbot.tracking.address import Patience, is_file, tracking_uri
 from dbot.tracking.runs import HERE, NOTE, SIGNED, Content, Point, now
 
 LOCK = STATE / "mlflow.lock"
+"""Held while a file is written to, and while rows and models are brought in step."""
 LOCK_SECONDS = 30.0
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -55,7 +57,7 @@ class Store:
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         database.MAX_RETRY_COUNT = 1
         # Making the tables of a new SQLite file is a race that all writers but one lose.
-        with locked(LOCK, LOCK_SECONDS):
+        with locked(LOCK, LOCK_SECONDS) if is_file() else nullcontext():
             client: Any = MlflowClient(tracking_uri())
         self.client: Any = client if allowed is None else Patience(client, allowed)
         self._experiments: dict[str, str] = {}
@@ -63,7 +65,7 @@ class Store:
 
     def open(self, content: Content) -> str:
         """The id of an execution's run, which is made if need be."""
-        with locked(LOCK, LOCK_SECONDS):
+        with _alone(content.execution):
             return self._open(content)
 
     def sent(self, run: str) -> dict[tuple[str, int], float]:
@@ -89,7 +91,7 @@ class Store:
         Reading and sending are under the lock, so that a job which ends and a sync which comes by
         don't both find the same value missing.
         """
-        with locked(LOCK, LOCK_SECONDS):
+        with _alone(content.execution):
             run = self._open(content)
             sent = [part(run, content) for part in (self._values, self._facts, self._inputs, self._files, self._end)]
             return any(sent)
@@ -319,6 +321,14 @@ class Store:
     def _tagged(self, experiment: str, tag: str, value: str) -> str | None:
         found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return found[0].info.run_id if found else None
+
+
+def _alone(execution: str) -> AbstractContextManager[Any]:
+    """Nobody else of this clone completes the run of an execution meanwhile; where MLflow is a file, nobody else writes at all.
+
+    A server serves many at once: who had to wait for all others would give up on it. It is one of sixteen locks, by the first digit.
+    """
+    return locked(LOCK if is_file() else LOCK.with_stem(f"{LOCK.stem}-{execution[0]}"), LOCK_SECONDS)
 
 
 def _is_ours(note: str) -> bool:
