@@ -7,6 +7,7 @@ Needs Chromium on the PATH, and `dbot sync` done in the folder. Look at what it 
 
 import argparse
 import io
+import json
 import os
 import re
 import sqlite3
@@ -48,17 +49,17 @@ def mlflow(page: Page, demo: Path) -> None:
         with sqlite3.connect(demo / "mlflow.db") as database:
             ((experiment,),) = database.execute("select experiment_id from experiments where name = 'dbot/demo'")
             ((run,),) = database.execute("select run_uuid from runs where name = 'B-B evaluate cls seed0'")
-        _show(page, f"{address}#/experiments/{experiment}/runs?viewStateShareKey=dbot", "matching runs", 1500, 760)
+        _show(page, f"{address}#/experiments/{experiment}/runs?viewStateShareKey=dbot", "H448-CLIP", 1500, 760)
         _write("mlflow-table", page.picture())
-        _show(page, f"{address}#/experiments/{experiment}/runs/{run}", "dbot lineage", 1500, 860)
+        _show(page, f"{address}#/experiments/{experiment}/runs/{run}", "Parent run\nB-B", 1500, 860)
         _write("mlflow-run", page.picture())
 
 
 def _show(page: Page, address: str, said: str, width: int, height: int) -> None:
     page.open("about:blank", width, height)
     page.open(address, width, height)
-    page.wait(f"document.body.innerText.includes({said!r})")
-    time.sleep(2)  # what is shown moves for a moment
+    page.wait(f"document.body.innerText.includes({json.dumps(said)})")
+    time.sleep(3)  # what is shown moves for a moment
 
 
 @contextmanager

@@ -19,8 +19,6 @@ from dbot.tracking.store import Store
 VIEW = "dbot"
 """Its key in addresses."""
 TITLE = "The table"
-KIND = ("mlflow.experimentKind", "custom_model_development")
-"""Has MLflow's page begin with what concerns trainings."""
 NEVER = 0
 """When our view was saved, by which it is known from one that a person saved in its place."""
 
@@ -93,7 +91,6 @@ def _experiment_tags(rows: Sequence[RowRun]) -> dict[str, tuple[str, str]]:
     note = signed(f"The rows of the table, with their jobs below them. Under “Views” is “{TITLE}”: its columns, in its order.")
     saved = {"name": TITLE, "createdAt": NEVER, "updatedAt": NEVER, "state": _state(metrics, tags)}
     return {
-        KIND[0]: (KIND[1], KIND[1]),
         NOTE: (note, SIGNED),
         f"mlflow.sharedViewState.{VIEW}": (json.dumps(saved), f'"updatedAt": {NEVER}'),
     }
