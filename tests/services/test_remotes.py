@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,7 @@ def test_a_wrong_credential_is_one_line(jobs: list[Job], remote: Remote, capfd: 
     out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith("dbot push: DVC's remote there (")
+    assert re.search("(?i)denied|forbidden|signature", err)
     assert err.endswith("; mend that and run `dbot push` again: what has arrived stays\n")
     assert err.count("\n") == 1
     assert not any(secret in err for name, secret in {**remote.options, **remote.wrong}.items() if "secret" in name)

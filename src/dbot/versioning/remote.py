@@ -5,6 +5,7 @@ or by a full disk would stay in pieces for good, and whoever pulls it would find
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -65,10 +66,10 @@ def _of(repo: Any, name: str | None) -> tuple[Any, str]:
     except (NoRemoteError, RemoteNotFoundError):
         said = "there is no default remote" if name is None else f"there is no remote {name}"
         raise UserError(f"DVC: {said}; `dvc remote add -d NAME ADDRESS` makes one (docs/services.md)") from None
-    except RemoteMissingDepsError as error:
-        kind = str(error).partition("://")[0].rpartition("'")[2]
-        told = name or repo.config["core"].get("remote")
-        raise UserError(f"DVC's remote {told}: needs a package that is not here; run: pip install dvc-{kind}") from None
+    except (ImportError, RemoteMissingDepsError) as error:
+        package = re.search(r"'(dvc-\w+)'", str(error))
+        what = f"run: pip install {package[1]}" if package else _short(error)
+        raise UserError(f"DVC's remote {name or repo.config['core'].get('remote')}: needs a package that is not here; {what}") from None
     return remote, f"{remote.name} ({remote.fs.unstrip_protocol(remote.path)})"
 
 
@@ -77,8 +78,9 @@ def _drop_pieces(repo: Any, remote: Any) -> int:
     from dvc_data.hashfile.db import get_index
 
     fs, local, root = remote.fs, repo.cache.local, remote.odb.path
+    fs.fs.invalidate_cache()
     try:
-        found = fs.find(root, detail=True) if fs.exists(root) else {}
+        found = fs.fs.find(root, detail=True)
     except FileNotFoundError:
         return 0
     pieces = []
