@@ -67,7 +67,7 @@ def _served(demo: Path) -> Iterator[str]:
     """MLflow's page of the demo's file."""
     port = free_port()
     command = [BIN / "mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     started = subprocess.Popen(
         command, cwd=demo, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )
