@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs clean
+.PHONY: help environment demo demo-cls test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,17 +33,13 @@ $(ENVIRONMENT): requirements.lock pyproject.toml
 GPU_PYTHON ?= python3
 GPU_WHEELS := annotated-types iniconfig pillow pluggy pydantic pydantic-core pytest pyyaml simplejpeg typing-inspection typing-extensions
 
-demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
+demo: $(ENVIRONMENT) ## the whole table at demo scale and the evidence beside it, end to end, on this machine
 	workflow/run --cores all --config scale=demo --quiet reason host
 	@echo "table:  results/demo/table.csv, results/demo/table.md" && echo "report: results/demo/report.html"
 
-demo-dense: $(ENVIRONMENT) ## the demo's columns det and seg, which take about as long again
-	workflow/run --cores all --config scale=demo --quiet reason host -- column_det column_seg
+demo-cls: $(ENVIRONMENT) ## a shorter one: column cls alone
+	workflow/run --cores all --config scale=demo --quiet reason host -- column_cls
 	dbot table --scale demo && dbot report --scale demo
-
-demo-evidence: $(ENVIRONMENT) ## what stands beside the demo's table: probes, properties of the networks, transfers, the sweep of teachers
-	workflow/run --cores all --config scale=demo --quiet reason host -- probes analyses comparisons transfers sweep_teachers
-	dbot report --scale demo
 
 test: $(ENVIRONMENT) ## the quick tests
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbot import __version__
-from dbot.base import garbage
+from dbot.base import garbage, standby
 from dbot.base.disk import concerns_disk, is_misplaced, refusal
 from dbot.base.errors import UserError
 from dbot.base.files import as_output, filled_in
@@ -47,12 +47,15 @@ OTHERS = {
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
     "completion": "complete verbs, rows and scales in a shell",
+    "standby": "stand by with every library loaded, for the workflow's short jobs",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; the exit status is 0, 2 for a mistake that the user can mend, or 130 after Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
+    if argv is None and arguments and (status := standby.done_there(arguments)) is not None:
+        return standby.die_of(status)
     garbage.seldom()
     verb = arguments[0] if arguments else ""
     try:

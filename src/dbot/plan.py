@@ -135,8 +135,13 @@ class Plan(Experiment):
         return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
 
     def targets(self) -> list[Job]:
-        """All that a bare `snakemake` builds: the table's cells, and the evidence beside it."""
-        return [*self.cells(), *(job for jobs in self.evidence().values() for job in jobs)]
+        """All that a bare `snakemake` builds: the table's cells, the evidence beside it, and sweeps."""
+        evidence = [job for jobs in self.evidence().values() for job in jobs]
+        return list({job.name: job for job in [*self.cells(), *evidence, *self.swept()]}.values())
+
+    def swept(self) -> list[Job]:
+        """The cells of the sweeps that a bare `snakemake` builds."""
+        return [job for name in self.params.build.sweeps for job in self.sweep(name)]
 
     def measurements(self, row: str, column: Column) -> list[Job]:
         """The evaluations of one cell, over the seeds; none if its column can't be measured yet."""

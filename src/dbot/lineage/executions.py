@@ -30,6 +30,10 @@ class Attempt(Part):
     slurm_job: str | None
     hardware: dict[str, str | int] | None = None
     """Processor, cores, memory, driver."""
+    cpu_seconds: float | None = None
+    """Of the leading process and of those that it has waited for."""
+    peak_mb: float | None = None
+    """The leading process's largest resident memory."""
 
 
 class Execution(Part):
@@ -133,4 +137,9 @@ def _names(path: Path) -> str | None:
 
 
 def _digest(execution: Execution) -> str:
-    return data_digest(execution.model_dump(exclude={"format", "seal"}))
+    content = execution.model_dump(exclude={"format", "seal"})
+    for attempt in content["attempts"]:
+        for name in ("cpu_seconds", "peak_mb"):  # which executions from before 1.0 don't have
+            if attempt[name] is None:
+                del attempt[name]
+    return data_digest(content)

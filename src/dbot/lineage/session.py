@@ -168,7 +168,7 @@ class Session:
     def attempts(self) -> list[Attempt]:
         """Every attempt so far, this one last."""
         seconds = round(time.monotonic() - self._started, 3)
-        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds})]
+        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds, **surroundings.used()})]
 
     def tick(self) -> None:
         """Note the time spent, so that a killed attempt is counted too."""

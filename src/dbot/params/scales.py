@@ -84,6 +84,8 @@ class Build(Section):
     """Seeds of fine-tuning; a cell shows mean and standard deviation over them."""
     evidence: list[Evidence]
     """What is built beside the table, for its rows; each has a target of its own: `snakemake probes`."""
+    sweeps: list[str] = Field(default_factory=list)
+    """Sweeps that are built beside it; each has a target of its own: `snakemake sweep_teachers`."""
 
 
 class Normalisation(Section):
