@@ -64,7 +64,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"results/{plan.scale}: no cell of the table has a receipt yet; run `snakemake --config scale={plan.scale}`")
     jobs = plan.jobs(cells)
     judge = Judge()
-    found = verify(judge, jobs, images=not args.skip_images)
+    found = verify(judge, jobs, not args.skip_images, cells, plan.params.signatures)
     kept = sum(check_kept(job, folders=not args.skip_images) for job in jobs)
     unkept = [job.name for job in jobs if not all(map(is_kept, kept_by(job)))]
     if unkept:
@@ -87,6 +87,8 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         "runs": runs.same,
         "models": models.same,
         "teachers": teachers,
+        "signatures": {name: {"signer": signed.signer, "key": signed.key} for name, signed in found.signed.items()},
+        "vouched_for": {job.name: found.signed[job.name].signer for job in cells if job.name in found.signed},
         "written": [path.as_posix() for path in written],
         "notes": [*found.notes, *left_out, *runs.notes, *models.notes],
     }
@@ -105,7 +107,21 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts"
     if written:
         yield f"  {len(written)} files as these receipts give them: {', '.join(Path(path).name for path in written)}"
+    yield from _vouched(found)
     yield from (f"  {note}" for note in found["notes"])
+
+
+def _vouched(found: dict[str, Any]) -> Iterator[str]:
+    """Who vouches for what: a result's signature is for all behind it as well, which it names by id."""
+    keys = {(each["signer"], each["key"]): None for each in found["signatures"].values()}
+    for signer, key in keys:
+        count = sum((each["signer"], each["key"]) == (signer, key) for each in found["signatures"].values())
+        yield f"  {count} receipt{'s' * (count != 1)} signed by {signer} ({key})"
+    for signer in dict.fromkeys(found["vouched_for"].values()):
+        yield f"  {signer} vouches for {', '.join(name for name, its in found['vouched_for'].items() if its == signer)}"
+    missing = found["results"] - len(found["vouched_for"])
+    if keys and missing:
+        yield f"  nobody vouches for {missing} of {found['results']} results"
 
 
 def _teachers(plan: Plan, jobs: list[Job]) -> tuple[int, list[str]]:
