@@ -1,6 +1,8 @@
 """Check everything behind a cell, down to the images, against DVC, git and MLflow, and name the first thing that doesn't match.
 
-Without a target, the tables, figures and the page of the report are made again and compared as well.
+Without a target, the tables, figures and the page of the report are made again and compared as well. With `--recompute`, jobs are
+done again in a scratch folder, and give the same, bit for bit, or within a tolerance where a GPU computed them in no fixed order;
+nothing here is written.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from typing import Any
 
 from dbot.base.digest import canonical
 from dbot.base.errors import UserError
+from dbot.commands import recomputing
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import Judge
 from dbot.lineage.target import jobs_at
@@ -39,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-images", action="store_true", help="don't hash the images of the data sets")
     parser.add_argument("--skip-teachers", action="store_true", help="don't load the teachers that came from elsewhere")
     parser.add_argument("--skip-mlflow", action="store_true", help="don't compare the runs in MLflow")
+    recomputing.arguments(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="to read, or for programs: counts, notes, problems")
 
 
@@ -59,7 +63,8 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         UserError: names the first thing that doesn't match.
     """
     plan = Plan(load(args.params, args.scale))
-    cells = [job for target in args.target for job in jobs_at(plan, target)] or [job for job in plan.targets() if job.receipt.exists()]
+    cells = [job for target in args.target for job in jobs_at(plan, target)] + recomputing.targets(plan, args)
+    cells = list({job.name: job for job in cells or plan.targets() if cells or job.receipt.exists()}.values())
     if not cells:
         raise UserError(f"results/{plan.scale}: no cell of the table has a receipt yet; run `snakemake --config scale={plan.scale}`")
     jobs = plan.jobs(cells)
@@ -70,12 +75,13 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     if unkept:
         found.notes.append(f"DVC: lacks files of {len(unkept)} of {len(jobs)} jobs; `dbot record` hands them over")
     teachers, left_out = _teachers(plan, jobs) if not args.skip_teachers else (0, ["teachers: not loaded, as asked"])
-    written = check_written(plan) if not args.target else []
+    written = check_written(plan) if not args.target and not recomputing.targets(plan, args) else []
     if args.skip_mlflow:
         runs, models = Checked(notes=["MLflow: not checked, as asked"]), Checked()
     else:
         paths = {job.receipt for job in jobs}
         runs, models = check_runs(jobs), check_models([model for model in best_models(plan) if model.path in paths])
+    anew = recomputing.run(plan, args, jobs) if args.recompute else None
     return {
         "scale": plan.scale,
         "results": len(cells),
@@ -90,6 +96,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         "signatures": {name: {"signer": signed.signer, "key": signed.key} for name, signed in found.signed.items()},
         "vouched_for": {job.name: found.signed[job.name].signer for job in cells if job.name in found.signed},
         "written": [path.as_posix() for path in written],
+        "recomputed": anew,
         "notes": [*found.notes, *left_out, *runs.notes, *models.notes],
     }
 
@@ -108,6 +115,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if written:
         yield f"  {len(written)} files as these receipts give them: {', '.join(Path(path).name for path in written)}"
     yield from _vouched(found)
+    if found["recomputed"] is not None:
+        yield from recomputing.lines(found["recomputed"])
     yield from (f"  {note}" for note in found["notes"])
 
 

@@ -28,6 +28,8 @@ class What(StrEnum):
     DATA = "data"
     ENVIRONMENT = "environment"
     """Versions of what computes, the kind of device, the number of processes, the hardware."""
+    FILES = "files"
+    """What came out: not the same bytes."""
     NOTHING = "nothing on record"
     """Parameters, code, data, environment and inputs are the same, and the result is not."""
 
@@ -174,7 +176,8 @@ def _beside(
     seeds = tuple(seed for seed in was if seed in now)
     both = [seed for seed in seeds if seed in one.values and seed in other.values]
     difference = statistics.fmean(other.values[seed] - one.values[seed] for seed in both) if both else None
-    if one.seeds.keys() == other.seeds.keys() and all(one.seeds[seed].id == other.seeds[seed].id for seed in seeds):
+    same = one.seeds.keys() == other.seeds.keys() and all(one.seeds[seed].id == other.seeds[seed].id for seed in seeds)
+    if same and one.lost == other.lost:
         return Beside(State.SAME, seeds, difference, ())
     # Without a seed in common the first ones are looked at: that the seeds differ is then among what is said.
     pairs = [(was[seed], now[seed]) for seed in seeds] or [(next(iter(was.values())), next(iter(now.values())))]
@@ -220,12 +223,13 @@ def _of_job(first: Records, place: Records, one: Receipt, other: Receipt) -> Ite
     hardware = [_hardware(at, receipt) for at, receipt in ((first, one), (place, other))]
     yield from ((What.ENVIRONMENT, key, _text(before), _text(after)) for key, before, after in differences(*hardware))
     same_inputs = {role: each.id for role, each in one.inputs.items()} == {role: each.id for role, each in other.inputs.items()}
+    files = [name for name in one.artifacts if name in other.artifacts and one.artifacts[name] != other.artifacts[name]]
+    yield from ((What.FILES, name, "some bytes", "others") for name in files)
     if not decided and same_inputs:
-        for key, before, after in differences(one.results, other.results):
-            yield What.NOTHING, key, _text(before), _text(after)
-        if one.results == other.results:
-            files = [name for name in one.artifacts if one.artifacts[name] != other.artifacts.get(name)]
-            yield What.NOTHING, ", ".join(files), "one content", "another"
+        found = list(differences(one.results, other.results))
+        yield from ((What.NOTHING, key, _text(was), _text(now)) for key, was, now in found)
+        if not found:
+            yield What.NOTHING, "files", "some bytes", "others"
 
 
 def _parameters(one: Receipt, other: Receipt) -> Iterator[tuple[What, str, str, str]]:
