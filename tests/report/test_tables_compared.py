@@ -82,7 +82,7 @@ def test_parameters_that_differ_are_named_with_their_job(project: Project) -> No
     relinked(project)
     found = cells("HEAD", ".")
     assert found["L-L"].state is State.SAME
-    assert found["B-B"].state is State.DIFFERS
+    assert found["B-B"].state is State.OTHER
     assert found["B-B"].beside[0].difference == pytest.approx(1.0), "of the means over the three seeds"
     was = str(settings["recipe"]["mask_ratio"])
     assert (What.PARAMETERS, "recipe.mask_ratio", was, "0.5", "distill/B-B/stage1") in told(found["B-B"])
@@ -124,7 +124,7 @@ def test_seeds_that_only_one_has_take_no_part_in_the_difference(project: Project
     found = cells("HEAD", ".")["B-B"]
     assert found.at[1] is not None
     assert (found.at[1].mean, found.beside[0].seeds, found.beside[0].difference) == (80.5, (0, 1), 0.0)
-    assert found.state is State.DIFFERS
+    assert found.state is State.OTHER
     shutil.rmtree("results/demo/evaluate/B-B")
     found = cells("HEAD", ".")["B-B"]
     assert (found.at[1], found.state, found.beside[0].difference) == (None, State.ONE_SIDE, None)
@@ -152,12 +152,12 @@ def test_three_places_as_text_csv_and_json(project: Project, capsys: pytest.Capt
     said = capsys.readouterr().out
     assert re.search(r"scale +row +column +A +B +B - A +C +C - A +seeds +differs in\n", said)
     assert re.search(r"demo +L-L +cls +85\.50 ± 0\.50 +86\.17 ± 0\.76 +\+0\.67 +85\.50 ± 0\.50 +0 +0 1 2 +nothing on record\n", said)
-    assert "2 cells: 1 same receipts, 1 differs" in said
+    assert "2 cells: 1 same receipts, 1 other number" in said
     assert main(["compare-tables", *places, "--format", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [(row["row"], row["A_measured"], row["B_measured"], row["B_difference"], row["B_state"]) for row in rows] == [
         ("B-B", "81.00", "81.00", "0.00", "same receipts"),
-        ("L-L", "85.50", "86.17", "0.67", "differs"),
+        ("L-L", "85.50", "86.17", "0.67", "other number"),
     ]
     assert main(["compare-tables", *places, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

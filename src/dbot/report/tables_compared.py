@@ -76,7 +76,7 @@ class State(StrEnum):
     SAME = "same receipts"
     EQUAL = "same number"
     """From other receipts."""
-    DIFFERS = "differs"
+    OTHER = "other number"
     ONE_SIDE = "one side only"
 
 
@@ -186,7 +186,7 @@ def _beside(
         for what, key, before, after, job in _differences(first, place, left, right):
             found.setdefault((what, key, before, after), {})[job] = None
     told = [Difference(*name, tuple(jobs)) for name, jobs in found.items()]
-    state = State.EQUAL if one.values == other.values else State.DIFFERS
+    state = State.EQUAL if one.values == other.values else State.OTHER
     return Beside(state, seeds, difference, tuple(sorted(told, key=lambda each: list(What).index(each.what))))
 
 

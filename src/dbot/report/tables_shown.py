@@ -79,7 +79,7 @@ def seeds(cell: Cell) -> str:
 
 def differs_in(cell: Cell) -> str:
     """What differs, in words."""
-    if cell.state is State.DIFFERS or (cell.state is State.EQUAL and cell.kinds):
+    if cell.state is State.OTHER or (cell.state is State.EQUAL and cell.kinds):
         return ", ".join(cell.kinds) + (f" ({cell.state})" if cell.state is State.EQUAL else "")
     return "" if cell.state is State.SAME else str(cell.state)
 
