@@ -21,7 +21,9 @@ from dbot.models import checkpoint
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
 from tests.e2e.project import lay
+from tests.fabricated import Project
 from tests.fakes import sealed_anew
+from tests.params_text import params_text
 
 SHORT = {
     "recipes": {"pretrain": {"asymmetric": {"epochs": 1, "warmup_epochs": 0, "batch_size": 10}}},
@@ -35,32 +37,46 @@ def everything(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which two stages of a tiny row were really distilled."""
-    from tests.params_text import params_text
+def began(folder: Path, patch: pytest.MonkeyPatch) -> Plan:
+    """A project with few images and one short epoch a stage, in a folder that becomes the current one."""
+    patch.chdir(folder)
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    text = re.sub(r"train: \d+, validation: \d+, clutter: 0.25", "train: 20, validation: 10, clutter: 0.25", params_text())
+    document = yaml.safe_load(text)
+    lay(document["scales"]["demo"]["overrides"], SHORT)
+    Path("params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    return Plan(load(Path("params.yaml"), "demo"))
 
-    folder = tmp_path_factory.mktemp("trained")
+
+def done(folder: Path, target: Callable[[Plan], Job]) -> Path:
+    """The project once a job, and all behind it, has really been done."""
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        text = re.sub(r"train: \d+, validation: \d+, clutter: 0.25", "train: 20, validation: 10, clutter: 0.25", params_text())
-        document = yaml.safe_load(text)
-        lay(document["scales"]["demo"]["overrides"], SHORT)
-        Path("params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        plan = Plan(load(Path("params.yaml"), "demo"))
-        for job in plan.jobs([plan.distill("B-B", 2)]):
+        plan = began(folder, patch)
+        for job in plan.jobs([target(plan)]):
             assert main(job.arguments) == 0
     torch.set_num_threads(threads)
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stages of a tiny row were distilled."""
+    return done(tmp_path_factory.mktemp("trained"), lambda plan: plan.distill("B-B", 2))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set was drawn and prepared."""
+    return done(tmp_path_factory.mktemp("prepared"), lambda plan: plan.prepare("digits"))
+
+
 @pytest.fixture
-def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in which the test is."""
+def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the one that is trained, where a test says so, else of the one whose data are prepared, in which the test is."""
+    of = "trained" if request.node.get_closest_marker("slow") else "prepared"
     copy = tmp_path / "project"
-    shutil.copytree(trained, copy)
+    shutil.copytree(request.getfixturevalue(of), copy)
     monkeypatch.chdir(copy)
     (tmp_path / "scratch").mkdir()
     return copy
@@ -69,6 +85,16 @@ def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.fixture
 def plan(project: Path) -> Plan:
     return Plan(load(Path("params.yaml"), "demo"))
+
+
+@pytest.fixture
+def student(plan: Plan) -> Job:
+    """A first stage of which checkpoint and history are there, though nobody trained it."""
+    job = plan.distill("B-B", 1)
+    checkpoint.save(job.folder / "student.safetensors", {"weight": torch.arange(1.0, 7.0).reshape(2, 3), "bias": torch.ones(2)}, {})
+    pretend = Project(plan)
+    pretend.write(job, {"loss": 0.25, "teacher_sha256": "a" * 64}, "cpu", 0.25, curve=True)
+    return job
 
 
 @pytest.fixture
@@ -150,13 +176,14 @@ def test_what_a_set_counts_is_counted_again(project: Path, plan: Plan, verify: C
 
 def test_a_sample_is_as_likely_of_each_and_repeatable(plan: Plan) -> None:
     jobs = plan.jobs([plan.distill("B-B", 2)])
+    assert len(jobs) == 4
     assert [job.name for job in sample(jobs, 2, 5)] == [job.name for job in sample(jobs[::-1], 2, 5)][::-1]
     assert {sample(jobs, 1, seed)[0].name for seed in range(40)} == {job.name for job in jobs}
     assert sample(jobs, 9, 0) == jobs
 
 
-def test_where_it_cannot_be_done_is_one_line(project: Path, plan: Plan, verify: Callable[..., tuple[int, str, str]]) -> None:
-    prepared, stage1 = plan.prepare("digits"), plan.distill("B-B", 1)
+def test_where_it_cannot_be_done_is_one_line(plan: Plan, student: Job, verify: Callable[..., tuple[int, str, str]]) -> None:
+    prepared, stage1 = plan.prepare("digits"), student
     assert "must be a folder outside of the project" in verify("--recompute", str(prepared.receipt), "--scratch", "results")[2]
     forged(stage1, device="NVIDIA H100 80GB HBM3")
     status, _, err = verify("--recompute", str(stage1.receipt))
@@ -181,11 +208,11 @@ def test_bits_are_asked_for_where_the_receipt_promises_them(plan: Plan, device: 
 
 
 @pytest.fixture
-def near(plan: Plan, tmp_path: Path) -> Callable[..., Recomputed]:
+def near(student: Job, tmp_path: Path) -> Callable[..., Recomputed]:
     """Compares stage 1 with a copy of it in which numbers were changed, as if a GPU had computed both."""
 
     def compare(weights: float = 0.0, loss: float = 0.0, **results: Any) -> Recomputed:
-        job, scratch = plan.distill("B-B", 1), tmp_path / "again"
+        job, scratch = student, tmp_path / "again"
         shutil.copytree(job.folder, scratch / job.folder, dirs_exist_ok=True)
         folder = scratch / job.folder
         tensors, about = checkpoint.load(folder / "student.safetensors")

@@ -204,9 +204,9 @@ def _compare_numbers(job: Job, recorded: Receipt, made: Receipt, scratch: Path, 
         elif name.endswith(WEIGHTS):
             _near_weights(name, here, there, tolerance, found)
         elif name == MEASURED:
-            _near(name, *(flattened(json.loads(path.read_text(encoding="utf-8"))) for path in (here, there)), tolerance, found)
+            _near(name, _measured(here), _measured(there), tolerance, found)
         elif name == METRICS:
-            _near(name, *map(_last_epoch, (here, there)), tolerance, found)
+            _near(name, _last_epoch(here), _last_epoch(there), tolerance, found)
         else:
             left_out.append(name)
     if left_out:
@@ -243,6 +243,11 @@ def _near_weights(name: str, here: Path, there: Path, tolerance: Tolerance, foun
     found.farthest["weights"] = max(found.farthest.get("weights", 0.0), far)
     if not far <= tolerance.weights:
         found.differences.append(f"{name} is {far:.2g} of its norm away from the one on record")
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    """What a measurement found, by dotted name."""
+    return flattened(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _last_epoch(path: Path) -> dict[str, float]:

@@ -199,25 +199,18 @@ def _differences(first: Records, place: Records, was: Chain, now: Chain) -> Iter
     for name in reversed([*was.receipts, *(name for name in now.receipts if name not in was.receipts)]):
         one, other = was.receipts.get(name), now.receipts.get(name)
         if one is None or other is None:
-            yield What.PARAMETERS, "job", *("there" if each else "not there" for each in (one, other)), name
+            yield What.PARAMETERS, "job", "there" if one else "not there", "there" if other else "not there", name
         elif one.id != other.id:
             yield from ((*told, name) for told in _of_job(first, place, one, other))
-    for chain, there in ((was, first), (now, place)):
-        if chain.lost:
-            yield What.DATA, "lineage", *(chain.lost if there is each else "whole" for each in (first, place)), next(iter(chain.receipts))
+    if was.lost != now.lost:
+        yield What.DATA, "lineage", was.lost or "whole", now.lost or "whole", next(iter(was.receipts))
 
 
 def _of_job(first: Records, place: Records, one: Receipt, other: Receipt) -> Iterator[tuple[What, str, str, str]]:
     """What differs between two receipts of a job; nothing where only what they were made from does."""
     decided = [*_parameters(one, other), *_environment(one, other)]
     if one.code != other.code:
-        decided.append(
-            (
-                What.CODE,
-                "src/dbot",
-                *(f"{r.code[:SHORT]} ({at.commits.get(r.code, 'no execution')})" for at, r in ((first, one), (place, other))),
-            )
-        )
+        decided.append((What.CODE, "src/dbot", _code(first, one), _code(place, other)))
     yield from decided
     yield from _data(one, other)
     hardware = [_hardware(at, receipt) for at, receipt in ((first, one), (place, other))]
@@ -251,6 +244,10 @@ def _data(one: Receipt, other: Receipt) -> Iterator[tuple[What, str, str, str]]:
         named = named - {"teacher_sha256"}  # another teacher by the parameters, or one that they draw
     said = [{key: value for key, value in receipt.results.items() if key in named} for receipt in (one, other)]
     yield from ((What.DATA, key, _text(was), _text(now)) for key, was, now in differences(*said))
+
+
+def _code(place: Records, receipt: Receipt) -> str:
+    return f"{receipt.code[:SHORT]} ({place.commits.get(receipt.code, 'no execution')})"
 
 
 def _hardware(place: Records, receipt: Receipt) -> dict[str, Any]:
