@@ -103,7 +103,8 @@ def verify(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = main(["verify", *TOGETHER, "--scratch", str(tmp_path / "scratch"), *arguments])
+        place = ["--scratch", str(tmp_path / "scratch")] if "--recompute" in arguments else []
+        status = main(["verify", *TOGETHER, *place, *arguments])
         said = capsys.readouterr()
         return status, said.out, said.err
 
@@ -265,6 +266,22 @@ def test_a_cell_that_is_not_there_is_one_line(verify: Callable[..., tuple[int, s
     status, _, err = verify("--recompute", "B-C/cls")
     assert (status, err.count("\n")) == (2, 1)
     assert "B-C/cls: is neither a file nor a cell" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--behind"], "--behind says how jobs are done again, and none are"),
+        (["--recompute", "B-B/cls", "--seed", "1"], "--seed draws jobs, and none are drawn"),
+        (["--recompute", "2", "--behind"], "--behind is of a cell"),
+        (["--recompute", "0"], "--recompute is 0"),
+        (["--recompute", "1", "--tolerance", "-1"], "--tolerance is -1: must be at least 0"),
+        (["--recompute", "1", "--weights-tolerance", "nan"], "--weights-tolerance is nan: must be at least 0"),
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", *flags]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_links_lead_to_no_folder_that_a_job_writes(project: Path, plan: Plan, tmp_path: Path) -> None:

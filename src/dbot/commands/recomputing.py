@@ -42,11 +42,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights-tolerance",
         type=float,
-        default=Tolerance.weights,
         metavar="SHARE",
-        help="the same of checkpoints, relative to their norm (default: %(default)s)",
+        help=f"the same of checkpoints, relative to their norm (default: {Tolerance.weights})",
     )
     parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where jobs are done again (default: the system's temporary folder)")
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Refuse flags that would do nothing.
+
+    Raises:
+        UserError: names the first.
+    """
+    numbers = [int(what) for what in args.recompute if what.isdecimal()]
+    tolerances = {"--tolerance": args.tolerance, "--weights-tolerance": args.weights_tolerance}
+    given = {"--behind": args.behind or None, "--seed": args.seed, "--scratch": args.scratch, **tolerances}
+    if not args.recompute and (flag := next((flag for flag, value in given.items() if value is not None), None)):
+        raise UserError(f"{flag} says how jobs are done again, and none are; add --recompute CELL or --recompute N")
+    if args.seed is not None and not numbers:
+        raise UserError("--seed draws jobs, and none are drawn; add --recompute N, or leave it out")
+    if args.behind and len(numbers) == len(args.recompute):
+        raise UserError("--behind is of a cell, and only a number of jobs is named; add --recompute CELL, or leave it out")
+    if 0 in numbers:
+        raise UserError("--recompute is 0: no job would be done again; name 1 or more")
+    if flag := next((flag for flag, value in tolerances.items() if value is not None and not value >= 0), None):
+        raise UserError(f"{flag} is {tolerances[flag]:g}: must be at least 0")
 
 
 def targets(plan: Plan, args: argparse.Namespace) -> list[Job]:
@@ -74,7 +94,8 @@ def run(plan: Plan, args: argparse.Namespace, verified: Sequence[Job]) -> dict[s
     scratch = args.scratch or Path(tempfile.gettempdir())
     check_scratch(scratch)
     across = args.tolerance is not None
-    tolerance = Tolerance(args.tolerance if across else Tolerance.findings, args.weights_tolerance)
+    weights = Tolerance.weights if args.weights_tolerance is None else args.weights_tolerance
+    tolerance = Tolerance(args.tolerance if across else Tolerance.findings, weights)
     found, problems = [], []
     for job in jobs.values():
         took = execution_of(job.receipt, receipts.read(job.receipt).id).seconds

@@ -62,6 +62,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: names the first thing that doesn't match.
     """
+    recomputing.check_flags(args)
     plan = Plan(load(args.params, args.scale))
     cells = [job for target in args.target for job in jobs_at(plan, target)] + recomputing.targets(plan, args)
     cells = list({job.name: job for job in cells or plan.targets() if cells or job.receipt.exists()}.values())
