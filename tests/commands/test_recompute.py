@@ -27,7 +27,7 @@ from tests.params_text import params_text
 
 SHORT = {
     "recipes": {"pretrain": {"asymmetric": {"epochs": 1, "warmup_epochs": 0, "batch_size": 10}}},
-    "execution": {"mlflow": False},
+    "execution": {"mlflow": False, "device": "cpu"},
 }
 TOGETHER = ["--skip-mlflow", "--skip-teachers"]
 
