@@ -289,12 +289,24 @@ def test_flags_that_would_do_nothing_are_refused(flags: list[str], said: str, ca
 def test_links_lead_to_no_folder_that_a_job_writes(project: Path, plan: Plan, tmp_path: Path) -> None:
     Path("data/released").mkdir()
     Path("data/released/a.pth").touch()
+    Path("data/prepared/demo/digits").mkdir(parents=True)
     scratch = tmp_path / "scratch"
     recompute._lay(plan, plan.generate("digits"), scratch)
     assert not (scratch / "data/digits").exists(), "it is drawn again"
-    for folder in (scratch / "data", scratch / "data/released"):
+    for folder in (scratch / "data", scratch / "data/released", scratch / "data/prepared/demo"):
         assert folder.is_dir()
         assert not folder.is_symlink()
     assert (scratch / "data/released/a.pth").is_symlink()
+    assert (scratch / "data/prepared/demo/digits").is_symlink()
     assert not (scratch / "state").exists()
     assert json.dumps(sorted(path.name for path in scratch.iterdir())) == '["data", "params.yaml"]'
+
+
+def test_the_smaller_copy_of_a_set_stays_as_it_is(project: Path, plan: Plan, tmp_path: Path) -> None:
+    Path("data/prepared/demo/digits").mkdir(parents=True)
+    scratch = tmp_path / "scratch"
+    recompute._lay(plan, plan.prepare("digits"), scratch)
+    assert (scratch / "data/digits").is_symlink(), "it is read"
+    assert (scratch / "data/prepared/demo").is_dir()
+    assert not (scratch / "data/prepared/demo").is_symlink()
+    assert not (scratch / "data/prepared/demo/digits").exists(), "it is written"

@@ -19,6 +19,7 @@ from typing import Any
 import dbot
 from dbot.base.errors import UserError
 from dbot.jobs.kind import MEASURED, Preparation
+from dbot.jobs.prepare import COPIES, PREPARE
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import reason_of_end
 from dbot.lineage.receipt import Receipt, flattened
@@ -26,7 +27,7 @@ from dbot.plan import METRICS, Job, Plan
 
 OWN = ("results", "state", "logs", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlruns", "mlartifacts")
 """What a job writes in a project's folder, of which a scratch folder has its own."""
-OPEN = (Path("data"), Path("data/released"))
+OPEN = (Path("data"), Path("data/released"), COPIES)
 """Folders that a job may add to: a scratch folder has its own, with links to what is in them."""
 WEIGHTS = ".safetensors"
 SHORT = 12
@@ -113,7 +114,9 @@ def _lay(plan: Plan, job: Job, scratch: Path) -> None:
     real = {*OPEN, *(fills.parents if fills is not None and not fills.is_absolute() else ())}
     if fills is not None and fills.is_absolute():
         raise UserError(f"{job.name}: fills {fills}, a folder outside of the project, and would do so again; give it a root in the project")
-    _link(Path(), scratch, real, fills)
+    # A set's smaller copy is made again with it.
+    copies = {COPIES / job.scale / job.key["dataset"]} if job.kind is PREPARE else set[Path]()
+    _link(Path(), scratch, {*real, COPIES / job.scale}, copies | ({fills} if fills is not None else set()))
     for needed in job.ancestors():
         (scratch / needed.folder).mkdir(parents=True, exist_ok=True)
         for path in needed.folder.iterdir():
@@ -121,10 +124,10 @@ def _lay(plan: Plan, job: Job, scratch: Path) -> None:
                 (scratch / path).symlink_to(path.resolve())
 
 
-def _link(folder: Path, scratch: Path, real: set[Path], without: Path | None) -> None:
+def _link(folder: Path, scratch: Path, real: set[Path], without: set[Path]) -> None:
     """Link to what a folder of the project holds, but for the folders that are to be real, and for what the job will fill."""
     for path in sorted(folder.iterdir()):
-        if path == without or (folder == Path() and (path.name in OWN or path.name.startswith("."))):
+        if path in without or (folder == Path() and (path.name in OWN or path.name.startswith("."))):
             continue
         if path in real and path.is_dir():
             (scratch / path).mkdir()
