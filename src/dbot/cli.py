@@ -43,6 +43,8 @@ OTHERS = {
     "schema": "write what is made from params.yaml's model: schemas, dvc.yaml",
     "status": "say what is built, absent, not run, failed, stale, broken or running, and why",
     "lineage": "walk from a cell or a file to the data",
+    "compare-tables": "put the tables of checkouts, bundles or revisions side by side",
+    "sign": "vouch for results: sign their receipts with an SSH key",
     "verify": "re-hash a chain and name the first thing that doesn't match",
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
@@ -143,7 +145,7 @@ def _serving(verb: str) -> tuple[Any, str | None, tuple[Any, ...]]:
         views = importlib.import_module("dbot.commands.views")
         return views, views.VIEWS[verb].description, (verb,)
     if verb in OTHERS:
-        module = importlib.import_module(f"dbot.commands.{verb}")
+        module = importlib.import_module(f"dbot.commands.{verb.replace('-', '_')}")
         return module, module.__doc__, (whole,) if verb == "completion" else ()
     return importlib.import_module("dbot.commands.job"), kinds()[verb].description, (kinds()[verb],)
 

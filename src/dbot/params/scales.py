@@ -73,6 +73,15 @@ Evidence = Literal["probes", "analyses", "comparisons", "transfers"]
 """Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets."""
 
 
+class Signatures(Section):
+    """Who vouches for results: signatures of receipts, which `dbot sign` makes. None of it changes a result."""
+
+    allowed_signers: str = "allowed_signers"
+    """The file that lists names and public keys, in the format of ssh-keygen; in the repository, so that it changes by review."""
+    required: Literal["none", "results", "all"] = "none"
+    """What `dbot verify` fails without: nothing; the signatures of results, which vouch for all behind them; those of all receipts."""
+
+
 class Build(Section):
     """What a bare `snakemake` builds."""
 
