@@ -44,6 +44,8 @@ OTHERS = {
     "status": "say what is built, absent, not run, failed, stale, broken or running, and why",
     "lineage": "walk from a cell or a file to the data",
     "verify": "re-hash a chain and name the first thing that doesn't match",
+    "publish": "write results with all that proves them, to a folder, a hub or Zenodo",
+    "restore": "put published results in place, once all of them are found right",
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
     "completion": "complete verbs, rows and scales in a shell",

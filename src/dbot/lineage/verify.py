@@ -41,19 +41,26 @@ def verify(judge: Judge, jobs: list[Job], images: bool = True) -> Verified:
     Raises:
         UserError: names the first thing that doesn't match.
     """
-    found, receipts, executions = Verified(), {}, {}
+    found, receipts, executions, away = Verified(), {}, {}, dict[Path, Job]()
     for job in jobs:
         receipt = receipts[job.receipt] = check(judge.of(job))
         executions[job.receipt] = executions_of(job.receipt, receipt.id)
         found.receipts += 1
         found.files += len(receipt.artifacts) + len(executions[job.receipt])
         if images and (listed := job.kind.data_files(job)) is not None:
-            _check_files(job, *listed)
-            found.images += len(listed[1]) if job.kind.fills(job) is None else 0
+            root, files = listed
+            if files and not root.is_dir():
+                away.setdefault(root, job)
+                continue
+            _check_files(job, root, files)
+            found.images += len(files) if job.kind.fills(job) is None else 0
     _check_teachers(receipts)
     commits = check_commits(receipts, executions)
     found.commits = commits.confirmed
     found.notes += commits.notes
+    for root, job in away.items():
+        brings = f"`dvc pull {root}` brings it, or run: {job.command}" if job.kind.fills(job) is not None else "its manifest alone was"
+        found.notes.append(f"data: {root} is not here, so none of its files was compared; {brings}")
     return found
 
 
