@@ -1,6 +1,7 @@
 """A finished project, a bundle of two of its rows, and projects elsewhere in which nothing was done yet."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,13 @@ import pytest
 from dbot.plan import Plan
 from dbot.publish.contents import gathered, write
 from tests.fakes import FakeProject
-from tests.publish.published import ROWS, at, make_project
+from tests.publish.published import ROWS, at, clone_of, make_project
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FakeProject:
     """Shared by many tests, which change nothing in it."""
-    return make_project(tmp_path_factory.mktemp("published") / "project", finished=True)
+    return make_project(tmp_path_factory.mktemp("published") / "project")
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +40,8 @@ def bundle(whole: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
+def elsewhere(finished: FakeProject, tmp_path: Path) -> Iterator[FakeProject]:
     """Another checkout, at another path, which is the current folder."""
-    project = make_project(tmp_path / "another" / "checkout", finished=False)
+    project = clone_of(finished, tmp_path / "another" / "checkout")
     with at(project.folder):
         yield project

@@ -22,20 +22,25 @@ ROWS = ("B-B", "L-L")
 IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "a person"), ("EMAIL", "p@x.org"))}
 
 
-def make_project(folder: Path, finished: bool) -> FakeProject:
-    """A project with the repository's rules and settings of DVC; finished, or with nothing done."""
+def make_project(folder: Path) -> FakeProject:
+    """A project with the repository's rules and settings of DVC, finished."""
     folder.mkdir(parents=True)
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "CITATION.cff", "LICENSE"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(PROJECT / name, folder / name)
     shutil.copytree(PROJECT / "workflow", folder / "workflow")
+    project = FakeProject(folder)
     for command in (["init", "-q", "."], ["add", "-A"], ["commit", "-qm", "a project"]):
         subprocess.run(["git", *command], cwd=folder, check=True, env={**os.environ, **IDENTITY})
-    project = FakeProject(folder)
-    if finished:
-        with at(folder):
-            finish(project.plan)
+    with at(folder):
+        finish(project.plan)
     return project
+
+
+def clone_of(project: FakeProject, folder: Path) -> FakeProject:
+    """Another checkout of it, in which nothing is done: results are not committed."""
+    subprocess.run(["git", "clone", "-q", project.folder, folder], check=True)
+    return FakeProject(folder)
 
 
 def finish(plan: Plan) -> None:

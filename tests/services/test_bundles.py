@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.publish.published import ROWS, at, make_project
 ENVIRONMENT = Path(os.environ.get("DBOT_SERVICES", PROJECT / "build" / "services-environment")).absolute()
 """Where the validators are installed; `make test-services` makes it."""
 CONTEXT = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
+PROFILES = ("provenance-run-crate-0.5", "workflow-run-crate-0.5", "process-run-crate-0.5", "workflow-ro-crate-1.0")
 
 pytestmark = [
     pytest.mark.services,
@@ -25,18 +27,36 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("services")
-    project = make_project(folder / "project", finished=True)
+    project = make_project(folder / "project")
     with at(project.folder):
         write(gathered(project.plan, ROWS), folder / "bundle", doi="10.5072/zenodo.1")
     return folder / "bundle"
 
 
-@pytest.mark.parametrize("profile", ["provenance-run-crate-0.5", "workflow-run-crate-0.5", "process-run-crate-0.5", "workflow-ro-crate-1.0"])
+@pytest.mark.parametrize(
+    "profile", ["provenance-run-crate-0.5", "workflow-run-crate-0.5", "process-run-crate-0.5", "workflow-ro-crate-1.0"]
+)
 def test_the_crate_is_valid(bundle: Path, profile: str) -> None:
+    done = checked(bundle, profile)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_crate_that_is_not_valid_is_found(bundle: Path, tmp_path: Path) -> None:
+    """So that the validator is known to look."""
+    shutil.copytree(bundle, tmp_path / "bundle")
+    path = tmp_path / "bundle" / "ro-crate-metadata.json"
+    document = json.loads(path.read_text())
+    document["@graph"] = [{key: value for key, value in entity.items() if key != "step"} for entity in document["@graph"]]
+    path.write_text(json.dumps(document))
+    done = checked(tmp_path / "bundle", PROFILES[0])
+    assert done.returncode == 1
+    assert "A HowToStep must be referred to from a ComputationalWorkflow via step" in done.stdout
+
+
+def checked(bundle: Path, profile: str) -> "subprocess.CompletedProcess[str]":
     program = PROJECT / "tests" / "services" / "checked_crate.py"
     command = [ENVIRONMENT / "bin" / "python", program, CONTEXT, bundle, profile]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_the_descriptions_of_data_are_valid_and_give_their_tables(bundle: Path) -> None:

@@ -5,6 +5,7 @@ library's own (HF_TOKEN, or `hf auth login`); it goes into requests only.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ def upload(published: Published, name: str, endpoint: str | None, private: bool,
             ignore_patterns=[MARKER],
             delete_patterns="*",
         )
+    shutil.rmtree(folder)
     print(f"published hf://{name}: {len(bundle.files)} files, commit {done.oid}")
     print(f"`dbot restore hf://{name}@{done.oid}` puts them in place in another checkout")
 
@@ -83,9 +85,11 @@ def _in_a_line(what: str, remedy: str) -> Iterator[None]:
     """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
+    logging.set_verbosity_error()  # each attempt at a transfer that is cut off would be a line
     try:
         yield
     except (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:

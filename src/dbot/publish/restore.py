@@ -131,6 +131,7 @@ def _staged(folder: Path, bundle: Bundle) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
         with suppress(OSError):
             stage.parent.rmdir()  # if nothing came of it
+            stage.parent.parent.rmdir()
 
 
 def _copy(source: Path, target: Path) -> None:

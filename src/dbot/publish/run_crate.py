@@ -24,6 +24,7 @@ PROFILES = {
     "https://w3id.org/ro/wfrun/provenance/0.5": ("Provenance Run Crate", "0.5"),
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
+BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 SNAKEFILE = "workflow/Snakefile"
 FILE = "ro-crate-metadata.json"
 
@@ -61,6 +62,7 @@ def write(story: Story, jobs: Sequence[Job], names: Sequence[str], doi: str | No
     for name, (title, number) in PROFILES.items():
         made.add_or_update_jsonld({"@id": name, "@type": "CreativeWork", "name": title, "version": number})
     _workflow(made, story, jobs)
+    made.add_jsonld({"@id": BIOSCHEMAS, "@type": "CreativeWork", "name": "Bioschemas ComputationalWorkflow", "version": "1.0-RELEASE"})
     made.metadata.write(Path())
 
 
@@ -69,14 +71,22 @@ def _workflow(made: Any, story: Story, jobs: Sequence[Job]) -> None:
     actions = {job.name: f"urn:uuid:{uuid.UUID(story.steps[job.receipt].execution.name)}" for job in jobs}
     tools = {name: made.get(action)["instrument"].id for name, action in actions.items()}
     rules = {rule: [job for job in jobs if job.verb == rule] for rule in dict.fromkeys(job.verb for job in jobs)}
-    about = {"@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"], "name": "dbot's workflow"}
+    codes = dict.fromkeys(story.steps[job.receipt].receipt.code[:12] for job in jobs)
+    about = {
+        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+        "name": "dbot's workflow",
+        "description": "Masked autoencoding with bootstrapped teachers: a rule for each kind of job.",
+        "version": ", ".join(codes),
+        "encodingFormat": "text/plain",
+        "conformsTo": {"@id": BIOSCHEMAS},
+    }
     workflow = made.add_workflow(Path(SNAKEFILE), SNAKEFILE, main=True, lang="snakemake", properties=about)
-    workflow["hasPart"] = _refs(tools.values())
+    workflow["hasPart"] = _single(_refs(tools.values()))
     steps = []
     for position, (rule, done) in enumerate(rules.items(), start=1):
         about = {"name": rule, "description": done[0].kind.title, "position": str(position)}
         steps.append(_add(made, f"{SNAKEFILE}#{rule}", "HowToStep", **about, workExample=_refs(tools[job.name] for job in done)))
-    workflow["step"] = steps
+    workflow["step"] = _single(steps)
     engine = _add(
         made,
         f"https://pypi.org/project/snakemake/{version('snakemake')}/",
@@ -93,6 +103,7 @@ def _workflow(made: Any, story: Story, jobs: Sequence[Job]) -> None:
         f"#run-{data_digest(sorted(actions.values()))[:12]}",
         "CreateAction",
         name=f"the workflow, scale {story.scale}",
+        description=f"{len(jobs)} jobs, each when its inputs were there",
         instrument={"@id": SNAKEFILE},
         startTime=began,
         endTime=ended,
@@ -129,12 +140,17 @@ def _workflow(made: Any, story: Story, jobs: Sequence[Job]) -> None:
 
 
 def _add(made: Any, ident: str, kind: str, **properties: Any) -> Ref:
-    made.add_jsonld({"@id": ident, "@type": kind, **{key: value for key, value in properties.items() if value != []}})
+    made.add_jsonld({"@id": ident, "@type": kind, **{key: _single(value) for key, value in properties.items() if value != []}})
     return {"@id": ident}
 
 
 def _refs(idents: Any) -> list[Ref]:
     return [{"@id": ident} for ident in dict.fromkeys(idents)]
+
+
+def _single(value: Any) -> Any:
+    """One value stands by itself, not in a list."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _listed(value: Any) -> list[Any]:
@@ -145,7 +161,7 @@ def _file(name: str) -> dict[str, Any]:
     path = Path(name)
     kind = "application/json" if path.suffix == ".json" else mimetypes.guess_type(name)[0] or "application/octet-stream"
     about = {"name": path.name, "contentSize": str(path.stat().st_size), "sha256": file_digest(path), "encodingFormat": kind}
-    return {"@id": quote(name), "@type": "File", **about}
+    return {"@id": quote(name), "@type": "File", **about, **({"about": {"@id": "./"}} if name == "README.md" else {})}
 
 
 def _is_left_out(entity: dict[str, Any], present: set[str]) -> bool:

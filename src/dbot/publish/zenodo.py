@@ -7,6 +7,7 @@ that was cut off goes on with the zips that aren't there yet. The token (ZENODO_
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,7 @@ def upload(published: Published, named: str, endpoint: str | None, confirm: bool
         print(f"It is a draft, at {server.endpoint}/deposit/{deposit['id']}: look at it, then run this again with --confirm")
     for path in files[: -len(BESIDE)]:
         path.unlink()
+    shutil.rmtree(folder)
 
 
 def download(named: str, endpoint: str | None, room: Path) -> Path:
