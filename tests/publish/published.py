@@ -25,10 +25,11 @@ IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for wh
 def make_project(folder: Path) -> FakeProject:
     """A project with the repository's rules and settings of DVC, finished."""
     folder.mkdir(parents=True)
-    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "CITATION.cff", "LICENSE"):
+    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "CITATION.cff", "LICENSE", "environment.yml"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(PROJECT / name, folder / name)
-    shutil.copytree(PROJECT / "workflow", folder / "workflow")
+    shutil.copytree(PROJECT / "workflow", folder / "workflow", symlinks=True)
+    shutil.copy(PROJECT / "slurm", folder / "slurm", follow_symlinks=False)
     project = FakeProject(folder)
     for command in (["init", "-q", "."], ["add", "-A"], ["commit", "-qm", "a project"]):
         subprocess.run(["git", *command], cwd=folder, check=True, env={**os.environ, **IDENTITY})

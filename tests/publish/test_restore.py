@@ -18,6 +18,7 @@ from dbot.publish.restore import STAGE
 from dbot.versioning.pointer import is_kept
 from tests.fakes import FakeProject
 from tests.publish.published import ROWS
+from tests.workflow.conftest import snakemake
 
 STUDENT = "results/demo/distill/B-B/stage2/student.safetensors"
 RECEIPT = "results/demo/distill/B-B/stage2/receipt.json"
@@ -74,6 +75,16 @@ def test_all_of_it_is_in_place_and_holds(bundle: Path, elsewhere: FakeProject, f
     assert main(["restore", str(bundle)]) == 0
     assert "restored 0 jobs" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in RESULTS.rglob("*") if path.is_file()} == before
+
+
+def test_snakemake_has_nothing_to_do_for_restored_cells(bundle: Path, elsewhere: FakeProject) -> None:
+    receipts = [elsewhere.plan.evaluate(row, "cls", "0").receipt.as_posix() for row in ROWS]
+    dry = ("--dry-run", "--config", "scale=demo", "--", *receipts)
+    assert "evaluate" in snakemake(elsewhere.folder, *dry).stdout
+    assert main(["restore", str(bundle)]) == 0
+    done = snakemake(elsewhere.folder, *dry)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
 
 
 def test_a_zip_and_several_zips_are_restored_too(bundle: Path, elsewhere: FakeProject, tmp_path: Path, capsys: Say) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,6 @@ from dbot.base.digest import file_digest, table_digest, tree_table
 from dbot.base.errors import UserError
 from dbot.base.files import locked, whole_folder
 from dbot.jobs.kind import LOGS
-from dbot.lineage import executions
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import FOLDER, executions_of
 from dbot.lineage.judge import Judge, State, check, job_of
@@ -20,7 +19,7 @@ from dbot.lineage.session import STATE, place
 from dbot.params.load import load
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.publish import bundle as bundles
-from dbot.publish.bundle import Bundle
+from dbot.publish.bundle import AGAIN, Bundle
 
 ROOM = STATE / "restore"
 """Where zips are unpacked, and what is fetched from elsewhere stays until it was restored."""
@@ -151,7 +150,8 @@ def _judged(plan: Plan, bundle: Bundle, folder: Path) -> list[Job]:
     """
     judge = Judge()
     try:
-        found = [job_of(plan, path) for path in sorted((RESULTS / bundle.scale).rglob(RECEIPT))]
+        with _without_remedies():
+            found = [job_of(plan, path) for path in sorted((RESULTS / bundle.scale).rglob(RECEIPT))]
         jobs = plan.jobs(found)
         for job in jobs:
             standing = judge.of(job)
@@ -162,7 +162,10 @@ def _judged(plan: Plan, bundle: Bundle, folder: Path) -> list[Job]:
                 )
             if standing.own is State.NOT_RUN:
                 raise UserError(f"{job.receipt}: is missing, and a receipt of the bundle stands on it; have it published anew")
-            _refuse_what_is_no_jobs(job, check(standing))
+            with _without_remedies():
+                receipt = check(standing)
+                read = executions_of(job.receipt, receipt.id)
+            _refuse_what_is_no_jobs(job, receipt, {each.name for each in read})
         if not jobs:
             raise UserError(f"holds no receipt below results/{bundle.scale}; have it published anew")
         if unknown := set(bundle.targets) - {job.name for job in jobs}:
@@ -173,22 +176,29 @@ def _judged(plan: Plan, bundle: Bundle, folder: Path) -> list[Job]:
     return jobs
 
 
-def _refuse_what_is_no_jobs(job: Job, receipt: Receipt) -> None:
-    """Refuse files beside a receipt that are neither on it nor an execution or a signature.
+@contextmanager
+def _without_remedies() -> Iterator[None]:
+    """What is wrong with a file, without what helps where its job was done.
+
+    Raises:
+        UserError: something is wrong.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(*(f"{problem.partition(';')[0]}; {AGAIN}" for problem in error.problems)) from None
+
+
+def _refuse_what_is_no_jobs(job: Job, receipt: Receipt, ended: Collection[str]) -> None:
+    """Refuse files beside a receipt that are neither on it nor an execution that ended in it, nor a signature of these.
 
     Raises:
         UserError: names the first.
     """
-    for execution in executions_of(job.receipt, receipt.id):
-        if execution.receipt != receipt.id:
-            raise UserError(f"{job.folder / FOLDER}: holds an execution of another receipt ({execution.name}); remove it")
+    own = {RECEIPT, *receipt.artifacts, *(f"{FOLDER}/{name}.json" for name in ended)}
     for path in sorted(job.folder.rglob("*")):
-        name = path.relative_to(job.folder).as_posix().removesuffix(SIGNATURE)
-        if path.is_dir() or name in receipt.artifacts or name == RECEIPT:
-            continue
-        if path.parent.name == FOLDER and path.suffix == ".json":
-            executions.read(path)
-        elif path.suffix != SIGNATURE or path.parent.name != FOLDER:
+        name = path.relative_to(job.folder).as_posix()
+        if not path.is_dir() and name.removesuffix(SIGNATURE) not in own:
             raise UserError(f"{path}: is no file of {job.name}, its receipt doesn't name it; remove it from the bundle")
 
 
