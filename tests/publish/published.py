@@ -16,6 +16,7 @@ from dbot.models.classifier import build_classifier
 from dbot.params.recipes import Decoder
 from dbot.plan import Job, Plan
 from tests.conftest import PROJECT
+from tests.fabricated import PNG
 from tests.fakes import FakeProject, do
 
 ROWS = ("B-B", "L-L")
@@ -51,15 +52,17 @@ def finish(plan: Plan) -> None:
         def networks(session: Session, job: Job = job) -> None:
             for name in job.artifacts:
                 if name.endswith(".safetensors"):
-                    checkpoint.save(job.folder / name, *_network(plan, job))
+                    checkpoint.save(job.folder / name, *_network(plan, job, seed=len(job.name) + len(name)))
+            for name in job.kind.pictures:
+                (job.folder / name).write_bytes(PNG)
 
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.write_text(f"{job.name} is done\n")
         do(job, networks)
 
 
-def _network(plan: Plan, job: Job) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
-    torch.manual_seed(len(job.name))
+def _network(plan: Plan, job: Job, seed: int) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+    torch.manual_seed(seed)
     row = job.key["row"]
     architecture = plan.params.architectures[plan.params.rows[row].architecture]
     about = {"row": row, "architecture": architecture.model_dump()}

@@ -15,6 +15,7 @@ import yaml
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.cli import main
+from dbot.lineage.judge import Judge, State
 from dbot.models import checkpoint
 from dbot.models.timm_form import as_timm
 from dbot.plan import Plan
@@ -60,6 +61,24 @@ def test_sets_that_the_hub_knows_have_results_there(finished: FakeProject, plan:
     assert not list((tmp_path / "bundle").glob("croissant-*")), "its licence isn't known to allow it"
 
 
+def test_pictures_of_closed_data_stay_and_are_not_missed(
+    finished: FakeProject, plan: Plan, whole: Path, elsewhere: FakeProject, tmp_path: Path
+) -> None:
+    closed = {**plan.params.datasets, "digits": plan.params.datasets["digits"].model_copy(update={"open": False})}
+    there = Plan(replace(plan.resolved, params=plan.params.model_copy(update={"datasets": closed})))
+    with at(finished.folder):
+        some = write(gathered(there, ["B-B"]), tmp_path / "some")
+        every = write(gathered(there, ["B-B"]), tmp_path / "every", pictures="all")
+    pictures = {f"{DEMO}/prepare/digits/sheet.jpg", f"{DEMO}/distill/B-B/stage1/method.png", f"{DEMO}/distill/B-B/stage2/method.png"}
+    assert every.files.keys() - some.files.keys() == pictures
+    assert pictures <= bundles.read(whole).files.keys(), "digits are open"
+    assert not any(name in (tmp_path / "some/ro-crate-metadata.json").read_text() for name in pictures)
+    assert main(["restore", str(tmp_path / "some")]) == 0
+    cell = elsewhere.plan.evaluate("B-B", "cls", "0")
+    assert {found.own for found in Judge().of(cell).lineage()} - {State.ABSENT} == {State.BUILT}
+    assert main(["verify", "B-B", "--skip-mlflow"]) == 0
+
+
 def test_everything_behind_the_cells_is_in_it_and_nothing_else(whole: Path, finished: FakeProject, plan: Plan) -> None:
     cells = [plan.evaluate(row, "cls", "0") for row in ROWS]
     found = bundles.read(whole)
@@ -71,7 +90,7 @@ def test_everything_behind_the_cells_is_in_it_and_nothing_else(whole: Path, fini
     for name in found.files:
         if name.startswith(("results/", "logs/")):
             assert file_digest(whole / name) == file_digest(finished.folder / name)
-    assert not [name for name in found.files if name.endswith((".png", ".jpg")) and "train" in name], "no data"
+    assert not [name for name in found.files if name.startswith("data/")], "no data"
     assert f"{DEMO}/prepare/digits/samples.tsv" in found.files
     assert {"params.yaml", "workflow/Snakefile", "report.html", "table.csv", "CITATION.cff", "LICENCES.md"} <= set(found.files)
     assert [line.split(",")[0] for line in (whole / "table.csv").read_text().splitlines() if ",50.00," in line] == list(ROWS)
