@@ -52,7 +52,7 @@ def finish(plan: Plan) -> None:
         def networks(session: Session, job: Job = job) -> None:
             for name in job.artifacts:
                 if name.endswith(".safetensors"):
-                    checkpoint.save(job.folder / name, *_network(plan, job, seed=len(job.name) + len(name)))
+                    checkpoint.save(job.folder / name, *_network(plan, job, seed=sum(f"{job.name}{name}".encode())))
             for name in job.kind.pictures:
                 (job.folder / name).write_bytes(PNG)
 
