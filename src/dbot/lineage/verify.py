@@ -58,10 +58,16 @@ def verify(judge: Judge, jobs: list[Job], images: bool = True) -> Verified:
     commits = check_commits(receipts, executions)
     found.commits = commits.confirmed
     found.notes += commits.notes
-    for root, job in away.items():
-        brings = f"`dvc pull {root}` brings it, or run: {job.command}" if job.kind.fills(job) is not None else "its manifest alone was"
-        found.notes.append(f"data: {root} is not here, so none of its files was compared; {brings}")
+    found.notes += [f"data: {root} is not here, so none of its files was compared; {_brings(root, job)}" for root, job in away.items()]
     return found
+
+
+def _brings(root: Path, job: Job) -> str:
+    """How a data set that a job speaks of comes to its folder."""
+    for each in (job, *job.ancestors()):
+        if each.kind.fills(each) is not None:
+            return f"`dvc pull {root}` brings it, or run: {each.command}"
+    return "put it there, or state in params.yaml where it lies"
 
 
 def _check_teachers(receipts: Mapping[Path, Receipt]) -> None:
