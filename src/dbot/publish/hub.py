@@ -4,6 +4,7 @@ Large files go first, each once: a server says which it has already, so an uploa
 library's own (HF_TOKEN, or `hf auth login`); it goes into requests only.
 """
 
+import logging
 import re
 import shutil
 from collections.abc import Iterator
@@ -85,11 +86,10 @@ def _in_a_line(what: str, remedy: str) -> Iterator[None]:
     """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    logging.set_verbosity_error()  # each attempt at a transfer that is cut off would be a line
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each attempt at a transfer that is cut off would be a line
     try:
         yield
     except (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:
