@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-cls test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs clean
+.PHONY: help environment demo demo-cls test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs lock-services clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,19 +42,31 @@ demo-cls: $(ENVIRONMENT) ## a shorter one: column cls alone
 	dbot table --scale demo && dbot report --scale demo
 
 test: $(ENVIRONMENT) ## the quick tests
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal"
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal and not services"
 
 test-slow: $(ENVIRONMENT) ## the tests that take minutes
-	.venv/bin/pytest -m "slow and not faults and not gpu and not slurm"
+	.venv/bin/pytest -m "slow and not faults and not gpu and not slurm and not services"
 
 test-faults: $(ENVIRONMENT) ## the tests that kill every kind of job, fill disks and the like (136 kills; half an hour of CPU)
-	.venv/bin/pytest -s -m "faults and not gpu and not slurm"
+	.venv/bin/pytest -s -m "faults and not gpu and not slurm and not services"
 
 test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian 12) one that is installed, started and stopped; SLURM=current: a newer one
 	.venv/bin/pytest -m slurm tests/slurm
 
 test-gpu-rehearsal: $(ENVIRONMENT) ## the paper's scale on a GPU that is not there: devices, waits, memory; and small jobs' values
 	.venv/bin/pytest --numprocesses 2 --dist loadfile tests/gpu_rehearsal
+
+# Servers and validators have an environment of their own, and the tests start them as programs.
+SERVICES := build/services-environment
+
+$(SERVICES)/.installed: requirements-services.lock
+	@test -n "$(PYTHON)" || { echo "make: there is no Python 3.11 here" >&2; exit 1; }
+	rm -rf $(SERVICES) && $(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet --no-deps --requirement requirements-services.lock
+	@touch $@
+
+test-services: $(ENVIRONMENT) $(SERVICES)/.installed ## the tests with real servers and validators, started here; DBOT_SERVICES=<environment>: another one that has them
+	DBOT_SERVICES=$${DBOT_SERVICES:-$(SERVICES)} .venv/bin/pytest -m services tests/services
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))
@@ -107,6 +119,11 @@ lock-docs: ## after a change of the extra docs in pyproject.toml: write requirem
 	rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/pip install --quiet packaging && $(DOCS)/bin/pip install --quiet $$($(DOCS)/bin/python .ci/lock docs roots)
 	$(DOCS)/bin/python .ci/lock docs > requirements-docs.lock.new && mv requirements-docs.lock.new requirements-docs.lock
+
+lock-services: ## after a change of the extra services in pyproject.toml: write requirements-services.lock anew
+	rm -rf $(SERVICES) && $(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet packaging && $(SERVICES)/bin/pip install --quiet $$($(SERVICES)/bin/python .ci/lock services roots)
+	$(SERVICES)/bin/python .ci/lock services > requirements-services.lock.new && mv requirements-services.lock.new requirements-services.lock
 
 lock: ## after a change of pins in pyproject.toml: install them and write requirements.lock anew
 	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock

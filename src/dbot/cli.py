@@ -46,6 +46,8 @@ OTHERS = {
     "compare-tables": "put the tables of checkouts, bundles or revisions side by side",
     "sign": "vouch for results: sign their receipts with an SSH key",
     "verify": "re-hash a chain and name the first thing that doesn't match",
+    "publish": "write results with all that proves them, to a folder, a hub or Zenodo",
+    "restore": "put published results in place, once all of them are found right",
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
     "completion": "complete verbs, rows and scales in a shell",

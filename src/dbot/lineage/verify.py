@@ -48,15 +48,19 @@ def verify(judge: Judge, jobs: list[Job], images: bool = True, results: Sequence
     Raises:
         UserError: names the first thing that doesn't match.
     """
-    found, receipts, executions = Verified(), {}, {}
+    found, receipts, executions, away = Verified(), {}, {}, dict[Path, Job]()
     for job in jobs:
         receipt = receipts[job.receipt] = check(judge.of(job))
         executions[job.receipt] = executions_of(job.receipt, receipt.id)
         found.receipts += 1
         found.files += len(receipt.artifacts) + len(executions[job.receipt])
         if images and (listed := job.kind.data_files(job)) is not None:
-            _check_files(job, *listed)
-            found.images += len(listed[1]) if job.kind.fills(job) is None else 0
+            root, files = listed
+            if files and not root.is_dir():
+                away.setdefault(root, job)
+                continue
+            _check_files(job, root, files)
+            found.images += len(files) if job.kind.fills(job) is None else 0
     _check_teachers(receipts)
     commits = check_commits(receipts, executions)
     found.commits = commits.confirmed
@@ -64,7 +68,16 @@ def verify(judge: Judge, jobs: list[Job], images: bool = True, results: Sequence
     told = vouched(receipts, [job.receipt for job in results], rules)
     found.signed = {job.name: told.by[job.receipt] for job in jobs if job.receipt in told.by}
     found.notes += told.notes
+    found.notes += [f"data: {root} is not here, so none of its files was compared; {_brings(root, job)}" for root, job in away.items()]
     return found
+
+
+def _brings(root: Path, job: Job) -> str:
+    """How a data set that a job speaks of comes to its folder."""
+    for each in (job, *job.ancestors()):
+        if each.kind.fills(each) is not None:
+            return f"`dvc pull {root}` brings it, or run: {each.command}"
+    return "put it there, or state in params.yaml where it lies"
 
 
 def _check_teachers(receipts: Mapping[Path, Receipt]) -> None:
