@@ -63,6 +63,7 @@ FINETUNE = Finetune()
 def classifier(experiment: Experiment, row: str, seed: str | int) -> Job:
     """What leaves a row's classifier: its fine-tuning, or the fine-tuned file that stands in for it."""
     declared = experiment.row(row)
-    if declared.released is not None and experiment.params.released.files[declared.released].is_classifier:
-        return FETCH.declare(experiment, declared.released)
+    file = declared.finetuned or declared.released
+    if file is not None and experiment.params.released.files[file].is_classifier:
+        return FETCH.declare(experiment, file)
     return FINETUNE.declare(experiment, row, seed)
