@@ -62,8 +62,6 @@ FINETUNE = Finetune()
 
 def classifier(experiment: Experiment, row: str, seed: str | int) -> Job:
     """What leaves a row's classifier: its fine-tuning, or the fine-tuned file that stands in for it."""
-    declared = experiment.row(row)
-    file = declared.finetuned or declared.released
-    if file is not None and experiment.params.released.files[file].is_classifier:
+    if (file := experiment.finetuned_file(row)) is not None:
         return FETCH.declare(experiment, file)
     return FINETUNE.declare(experiment, row, seed)

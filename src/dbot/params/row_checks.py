@@ -97,9 +97,7 @@ def _released_start(params: Params, here: KeyPath, key: str, row: Row, file: Rel
     name = getattr(row, key)
     of = params.rows.get(file.row)
     if of is not None and of.architecture != row.architecture:
-        yield Problem(
-            (*here, key), f"is {name!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}"
-        )
+        yield Problem((*here, key), f"is {name!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}")
     if file.layout in ONLY_TEACHERS:
         wanted = f"a network of layout {file.layout} can only teach; declare it under teachers, with kind: file"
         yield Problem((*here, key), f"is {name!r}", wanted)

@@ -138,6 +138,19 @@ def against_control(line: Line, column: Column) -> str:
     return f"{line.name} falls short of {same} by {number(-margin)} points."
 
 
+def reproductions(table: Table) -> list[str]:
+    """For every cell that is measured on the data of its published number, whether it reproduces that, and on how many images."""
+    cells = [line.cells[column] for line in table.published for column in COLUMNS]
+    return [_reproduction(cell) for cell in cells if cell.reproduced is not None]
+
+
+def _reproduction(cell: Cell) -> str:
+    images = "" if cell.images is None else f" on {cell.images:,} images"
+    compared = f"{cell.row}: {HEADS[cell.column]} {measured(cell.measured, cell.sd)}{images}, published {number(cell.published)}"
+    verdict = "reproduced" if cell.reproduced else "not reproduced"
+    return f"{compared}: {verdict} ({signed(cell.difference)} points; tolerance {cell.tolerance:g})."
+
+
 def _missing(line: Line, column: Column) -> str:
     return _listed([f"{cell.row} is {cell.state}" for cell in _pair(line, column) if cell.measured is None])
 
