@@ -37,14 +37,14 @@ def run(args: argparse.Namespace) -> None:
         if path.exists():
             print(f"{path}: is there already, and stays")
             continue
-        weights, indices = _random(params, name, declared) if trained is None else _trained(trained, declared)
+        weights, indices = random_weights(params, name, declared) if trained is None else _trained(trained, declared)
         _write(path, declared, weights, indices)
         architecture = params.architectures[params.rows[declared.row].architecture]
         take_over(path, declared.layout, architecture, Stated(by_row=True), silent)  # what is written can be read
         print(f"{path}: {len(weights)} tensors of layout {declared.layout}, {path.stat().st_size:,} bytes")
 
 
-def _random(params: Params, name: str, declared: ReleasedFile) -> "tuple[dict[str, Tensor], dict[str, Tensor]]":
+def random_weights(params: Params, name: str, declared: ReleasedFile) -> "tuple[dict[str, Tensor], dict[str, Tensor]]":
     """The weights of a file's network, drawn by its name and named as ours, and the indices of its tables of positions."""
     from dbot.base.seeds import generator
     from dbot.distill.designs import DESIGNS

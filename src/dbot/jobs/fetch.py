@@ -74,7 +74,6 @@ class Fetch(Preparation):
         params, noted = context.params, context.job.folder / FIRST_USE
         declared = params.released.files[name]
         path = locate(declared, params.released.weights_folder, params.released.download)
-        refuse_twins(path, declared, params.released.files.values())
         digest = hold_to_first_use(path, declared, noted)
         architecture, stated = params.architectures[params.rows[declared.row].architecture], Stated(declared.entry, by_row=True)
         try:
@@ -84,6 +83,8 @@ class Fetch(Preparation):
             raise
         if alien := [key for key in ("layer_scale", "registers", "positions", "activation") if key in about]:
             raise UserError(f"{path}: has {alien[0].replace('_', ' ')} that no student has; declare it under teachers, with kind: file")
+        # What has other figures can't be this file: where it lies under that one's name, that one is refused.
+        refuse_twins(path, declared, [each for each in params.released.files.values() if _alike(params, each, declared)])
         note_first_use(path, digest, declared, noted)
         return path, digest, weights, about
 
@@ -102,6 +103,11 @@ class Fetch(Preparation):
 
 
 FETCH = Fetch()
+
+
+def _alike(params: Params, one: ReleasedFile, other: ReleasedFile) -> bool:
+    """Whether one file would pass for the other by names and shapes."""
+    return one.layout == other.layout and params.rows[one.row].architecture == params.rows[other.row].architecture
 
 
 def _weights(estimate: Estimate, declared: ReleasedFile) -> int:

@@ -148,7 +148,7 @@ def _reproduction(cell: Cell) -> str:
     images = "" if cell.images is None else f" on {cell.images:,} images"
     compared = f"{cell.row}: {HEADS[cell.column]} {measured(cell.measured, cell.sd)}{images}, published {number(cell.published)}"
     verdict = "reproduced" if cell.reproduced else "not reproduced"
-    return f"{compared}: {verdict} ({signed(cell.difference)} points; tolerance {cell.tolerance:g})."
+    return f"{compared}: {verdict} ({cell.difference:+.2f} points; tolerance {cell.tolerance:g})."
 
 
 def _missing(line: Line, column: Column) -> str:
