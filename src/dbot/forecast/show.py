@@ -175,7 +175,7 @@ def _foot(forecast: Forecast) -> Iterator[str]:
     if total.downloads:
         files = sum(one.work.downloads > 0 and not one.done for one in forecast.jobs)
         yield (
-            f"Downloads {size(total.downloads)}, of {files} released files; of those whose size was not published the weights alone count, "
+            f"Downloads {size(total.downloads)} into data/released, of {files} released files; of those whose size was not published the weights alone count, "
             "and some hold the state of their training too."
         )
     yield "A row's line holds the jobs that carry its name; what they need of other rows stands in theirs."
