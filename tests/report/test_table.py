@@ -18,6 +18,7 @@ from dbot.plan import Plan
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
 from dbot.report.table import Line, Table, build
+from dbot.report.terminal import summary
 from dbot.report.words import reproductions, verdicts
 from tests.fabricated import Project
 from tests.few_rows import params_with_few_rows
@@ -74,6 +75,8 @@ def test_a_published_number_is_reproduced_within_the_tolerance(project: Project,
     assert record["cls_status"] == "measured from released weights"
     assert f"- B-B: top-1 {top1:.1f} on 50,000 images, published 84.5: {said}." in markdown(found)
     assert len(reproductions(found)) == 1
+    counted = f"{int(said.startswith('rep'))} of 1 published numbers are reproduced (points allowed: cls 0.1)."
+    assert all(counted in text for text in (markdown(found), summary(found), render(project.plan)))
     assert said in render(project.plan)
     assert len(found.lines) == 11
 

@@ -74,7 +74,9 @@ def _trained(plan: Plan, declared: ReleasedFile) -> "tuple[dict[str, Tensor], di
 
     row = plan.row(declared.row)
     job = plan.classifier(declared.row, 0) if declared.is_classifier else plan.student(declared.row, row.stages.cls if row.stages else 1)
-    path = job.folder / str(job.kind.start)
+    made = job.kind.model(job, plan.params)
+    assert made is not None
+    path = job.folder / made.file
     if not path.is_file():
         raise UserError(f"{path}: is not here, and {declared.file} shall hold it; run first: {job.command}")
     return checkpoint.load(path)[0], {}

@@ -175,8 +175,8 @@ def _foot(forecast: Forecast) -> Iterator[str]:
     if total.downloads:
         files = sum(one.work.downloads > 0 and not one.done for one in forecast.jobs)
         yield (
-            f"Downloads {size(total.downloads)} into data/released, of {files} released files; of those whose size was not published the weights alone count, "
-            "and some hold the state of their training too."
+            f"Downloads {size(total.downloads)} into data/released, of {files} released files; of those whose size was not published the "
+            "weights alone count, and some hold the state of their training too."
         )
     yield "A row's line holds the jobs that carry its name; what they need of other rows stands in theirs."
     yield "hours: of one device, which one process uses. until: end of the longest chain of jobs that leads here, queues aside."

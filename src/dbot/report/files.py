@@ -85,7 +85,7 @@ def markdown(table: Table) -> str:
             title = words.COLUMN_TITLES[column]
             parts += [f"## In full: {title}", _further(lines, column, further)]
     if reproductions := words.reproductions(table):
-        parts += ["## Published numbers", "\n".join(f"- {sentence}" for sentence in reproductions)]
+        parts += ["## Published numbers", *words.reproduced(table), "\n".join(f"- {sentence}" for sentence in reproductions)]
     if verdicts := words.verdicts(table):
         parts.append("\n".join(f"- {sentence}" for sentence, _ in verdicts))
     if teachers := words.teachers(table):

@@ -138,6 +138,14 @@ def against_control(line: Line, column: Column) -> str:
     return f"{line.name} falls short of {same} by {number(-margin)} points."
 
 
+def reproduced(table: Table) -> list[str]:
+    """How many of the numbers that are measured on the published data reproduce the published ones; nothing where there are none."""
+    cells = [cell for line in table.published for cell in line.cells.values() if cell.reproduced is not None]
+    allowed = ", ".join(f"{cell.column} {cell.tolerance:g}" for cell in {cell.column: cell for cell in cells}.values())
+    count = sum(cell.reproduced is True for cell in cells)
+    return [f"{count} of {len(cells)} published numbers are reproduced (points allowed: {allowed})."] if cells else []
+
+
 def reproductions(table: Table) -> list[str]:
     """For every cell that is measured on the data of its published number, whether it reproduces that, and on how many images."""
     cells = [line.cells[column] for line in table.published for column in COLUMNS]
