@@ -83,6 +83,10 @@ class Fetch(Preparation):
             raise
         if alien := [key for key in ("layer_scale", "registers", "positions", "activation") if key in about]:
             raise UserError(f"{path}: has {alien[0].replace('_', ' ')} that no student has; declare it under teachers, with kind: file")
+        size = params.recipes.finetune[params.rows[declared.row].recipe].image_size or architecture.image_size
+        if about.get("image_size", size) != size:
+            remedy = f"get the file of that row, or set recipes.finetune.{params.rows[declared.row].recipe}.image_size"
+            raise UserError(f"{path}: is a classifier of {about['image_size']} px, and row {declared.row} has one of {size}; {remedy}")
         # What has other figures can't be this file: where it lies under that one's name, that one is refused.
         refuse_twins(path, declared, [each for each in params.released.files.values() if _alike(params, each, declared)])
         note_first_use(path, digest, declared, noted)
