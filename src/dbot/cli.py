@@ -29,6 +29,7 @@ VIEWS = {
 }
 OTHERS = {
     "import": "read a released file of weights into a checkpoint of ours",
+    "imitate": "write files in the layouts of the released ones, with small networks in them",
     "export": "write a checkpoint as timm loads it, with a model card",
     "embed": "turn a folder of images into an array of features",
     "predict": "find objects or label maps on a folder of images, and draw them",

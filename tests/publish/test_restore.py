@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from dbot.base.digest import file_digest
 from dbot.cli import main
+from dbot.lineage import signature
 from dbot.lineage.judge import Judge, State
 from dbot.plan import RESULTS, Plan
 from dbot.publish import bundle as bundles
@@ -219,15 +221,25 @@ def test_a_failure_halfway_leaves_nothing(bundle: Path, elsewhere: FakeProject, 
     assert [path for path in RESULTS.rglob("*") if path.is_file()] == []
 
 
-def test_signatures_travel(bundle: Path, elsewhere: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They lie beside the receipts, and are looked at before anything is put in place."""
-    (bundle / f"{RECEIPT}.sig").write_text("a signature")
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs OpenSSH")
+def test_signatures_travel_and_are_verified_first(bundle: Path, elsewhere: FakeProject, tmp_path: Path, capsys: Say) -> None:
+    """By whoever this project allows to sign, not by whoever the bundle comes from."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    signed = bundle / RECEIPT
+    signature.sign([signed], str(key))
     seal_anew(bundle)
-    seen: list[bool] = []
-    monkeypatch.setattr(restoring, "check_signatures", lambda jobs: seen.append(Path(f"{RECEIPT}.sig").is_file()))
+    altered = tmp_path / "altered"
+    shutil.copytree(bundle, altered)
+    name = altered / f"{RECEIPT}{signature.SUFFIX}"
+    (bundle.parent / "other").write_text("another text")
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "receipt@dbot", str(bundle.parent / "other")], check=True)
+    name.write_bytes((bundle.parent / "other.sig").read_bytes())
+    seal_anew(altered)
+    Path("allowed_signers").write_text(f"alice@example.org {key.with_suffix('.pub').read_text()}")
+    assert RECEIPT in refused(altered, capsys)
     assert main(["restore", str(bundle)]) == 0
-    assert seen == [True]
-    assert Path(f"{RECEIPT}.sig").read_text() == "a signature"
+    assert signature.verify(Path(RECEIPT), Path("allowed_signers")).signer == "alice@example.org"
 
 
 def test_names_that_lead_elsewhere_are_refused(bundle: Path, elsewhere: FakeProject, capsys: Say) -> None:

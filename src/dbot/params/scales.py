@@ -69,6 +69,20 @@ class Uses(Section):
     """Column seg."""
 
 
+class Tolerance(Section):
+    """The greatest difference between a measured and a published number, in points, with which it is said to be reproduced.
+
+    Published numbers have one digit after the point: up to 0.05 points are their rounding.
+    """
+
+    cls: NonNegativeFloat
+    """Top-1 accuracy."""
+    det: NonNegativeFloat
+    """Box AP."""
+    seg: NonNegativeFloat
+    """mIoU."""
+
+
 Evidence = Literal["probes", "analyses", "comparisons", "transfers"]
 """Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets."""
 

@@ -69,10 +69,12 @@ def read(folder: Path) -> Bundle:
     path = folder / INDEX
     if not path.is_file():
         raise UserError(f"{folder}: is no bundle, it holds no {INDEX}; name what `dbot publish` wrote")
+    content = None
     try:
-        found = Bundle.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        found = Bundle.model_validate_json(content)
     except (OSError, ValidationError, ValueError) as error:
-        raise UserError(unreadable(path, "bundle", FORMAT, error).partition(";")[0] + "; " + AGAIN) from None
+        raise UserError(unreadable(path, "bundle", FORMAT, error, content).partition(";")[0] + "; " + AGAIN) from None
     if found.seal != _digest(found):
         raise UserError(f"{path}: was changed after it was written (its seal doesn't match); {AGAIN}")
     for name in found.files:

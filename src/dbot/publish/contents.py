@@ -16,13 +16,13 @@ from dbot.lineage.executions import FOLDER, executions_of
 from dbot.lineage.judge import Judge, State, check
 from dbot.lineage.provenance.story import Story, story
 from dbot.lineage.receipt import Receipt
+from dbot.lineage.signature import SUFFIX
 from dbot.lineage.target import jobs_at
 from dbot.plan import Job, Plan
 from dbot.publish import bundle as bundles
 from dbot.publish import croissant, repository, run_crate
 from dbot.publish.bundle import MARKER, Bundle
 from dbot.publish.repository import Exported
-from dbot.publish.restore import SIGNATURE
 
 Pictures = Literal["open", "all"]
 WORKFLOW = Path("workflow")
@@ -117,7 +117,7 @@ def _files(published: Published, job: Job, pictures: Pictures) -> Iterator[Path]
         if (shown or name not in (*job.kind.pictures, GALLERY)) and (job.folder / name).is_file():
             own.append(job.folder / name)
     yield from own
-    yield from (signature for path in own if (signature := path.with_name(path.name + SIGNATURE)).is_file())
+    yield from (signature for path in own if (signature := path.with_name(path.name + SUFFIX)).is_file())
     yield from (path for path in (job.log, job.log.with_suffix(".benchmark.tsv")) if path.is_file())
 
 

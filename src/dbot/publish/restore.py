@@ -16,7 +16,9 @@ from dbot.lineage.executions import FOLDER, executions_of
 from dbot.lineage.judge import Judge, State, check, job_of
 from dbot.lineage.receipt import Receipt
 from dbot.lineage.session import STATE, place
+from dbot.lineage.signature import SUFFIX, vouched
 from dbot.params.load import load
+from dbot.params.scales import Signatures
 from dbot.plan import RECEIPT, RESULTS, Job, Plan
 from dbot.publish import bundle as bundles
 from dbot.publish.bundle import AGAIN, Bundle
@@ -25,8 +27,6 @@ ROOM = STATE / "restore"
 """Where zips are unpacked, and what is fetched from elsewhere stays until it was restored."""
 STAGE = ".restore"
 """Below the results of the scale, so that a job's folder goes to its place in one step."""
-SIGNATURE = ".sig"
-"""How a signature's file is named, after the file that it is of."""
 
 
 @dataclass
@@ -59,8 +59,10 @@ def restore(params: Path, scale: str | None, folder: Path) -> Restored:
     bundles.check(folder, bundle)
     plan = Plan(load(params, bundle.scale))
     with _only_one(), _staged(folder, bundle) as stage:
+        signatures = plan.params.signatures
+        here = signatures.model_copy(update={"allowed_signers": str(Path(signatures.allowed_signers).resolve())})
         with chdir(stage):
-            jobs = _judged(plan, bundle, folder)
+            jobs = _judged(plan, bundle, folder, here)
         _refuse_conflicts(stage, jobs)
         restored = Restored(plan, jobs, bundle.targets)
         with _undone_if_it_fails() as made:
@@ -71,14 +73,19 @@ def restore(params: Path, scale: str | None, folder: Path) -> Restored:
     return restored
 
 
-def check_signatures(jobs: Sequence[Job]) -> None:
-    """Where signatures of a bundle's receipts are verified, before anything of it is put in place.
+def check_signatures(jobs: Sequence[Job], targets: Collection[str], rules: Signatures) -> None:
+    """Verify the signatures beside a bundle's receipts, which lie below the current folder, before anything of it is put in place.
 
-    They lie beside the receipts (`SIGNATURE`), below the current folder. Nothing is asked of them yet.
+    Args:
+        jobs: of the receipts.
+        targets: names of those for which the bundle was published.
+        rules: what has to be signed, and by whose keys: those that this project allows.
 
     Raises:
         UserError: one is wrong, or is missing where params.yaml asks for it.
     """
+    found = {job.receipt: receipts.read(job.receipt) for job in jobs}
+    vouched(found, [job.receipt for job in jobs if job.name in targets], rules)
 
 
 def draw_again(restored: Restored) -> Iterator[Path]:
@@ -142,7 +149,7 @@ def _copy(source: Path, target: Path) -> None:
         os.fsync(written.fileno())
 
 
-def _judged(plan: Plan, bundle: Bundle, folder: Path) -> list[Job]:
+def _judged(plan: Plan, bundle: Bundle, folder: Path, signatures: Signatures) -> list[Job]:
     """The jobs whose receipts lie below the current folder, ancestors first, once all of them are known to hold.
 
     Raises:
@@ -170,7 +177,7 @@ def _judged(plan: Plan, bundle: Bundle, folder: Path) -> list[Job]:
             raise UserError(f"holds no receipt below results/{bundle.scale}; have it published anew")
         if unknown := set(bundle.targets) - {job.name for job in jobs}:
             raise UserError(f"holds no receipt of {min(unknown)}, for which it was published; have it published anew")
-        check_signatures(jobs)
+        check_signatures(jobs, bundle.targets, signatures)
     except UserError as error:
         raise UserError(*(f"{folder}: {problem}" for problem in error.problems)) from None
     return jobs
@@ -198,7 +205,7 @@ def _refuse_what_is_no_jobs(job: Job, receipt: Receipt, ended: Collection[str]) 
     own = {RECEIPT, *receipt.artifacts, *(f"{FOLDER}/{name}.json" for name in ended)}
     for path in sorted(job.folder.rglob("*")):
         name = path.relative_to(job.folder).as_posix()
-        if not path.is_dir() and name.removesuffix(SIGNATURE) not in own:
+        if not path.is_dir() and name.removesuffix(SUFFIX) not in own:
             raise UserError(f"{path}: is no file of {job.name}, its receipt doesn't name it; remove it from the bundle")
 
 
