@@ -15,11 +15,11 @@ from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")
 SERVER = """
-import importlib, sys, types
+import sys
 from pathlib import Path
 from dbot.commands import standby
-sys.modules["dbot.cli"] = importlib.import_module("tests.a_job")
-standby.serve(Path(sys.argv[1]))
+from tests.a_job import main
+standby.serve(Path(sys.argv[1]), main)
 """
 CLIENT = "import sys; from dbot.base import standby; sys.exit(standby.die_of(standby.done_there(sys.argv[1:]) or 0))"
 ALONE = "import sys; from dbot.base import standby; print(standby.done_there(sys.argv[1:]))"

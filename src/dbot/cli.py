@@ -149,7 +149,8 @@ def _serving(verb: str) -> tuple[Any, str | None, tuple[Any, ...]]:
         return views, views.VIEWS[verb].description, (verb,)
     if verb in OTHERS:
         module = importlib.import_module(f"dbot.commands.{verb.replace('-', '_')}")
-        return module, module.__doc__, (whole,) if verb == "completion" else ()
+        told: dict[str, tuple[Any, ...]] = {"completion": (whole,), "standby": (main,)}
+        return module, module.__doc__, told.get(verb, ())
     return importlib.import_module("dbot.commands.job"), kinds()[verb].description, (kinds()[verb],)
 
 

@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
@@ -40,15 +41,19 @@ class Child:
     client: socket.socket
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+Main = Callable[[list[str]], int]
+"""What does all that a command line says; its exit status."""
+
+
+def arguments(parser: argparse.ArgumentParser, main: Main) -> None:
     parser.add_argument("socket", type=Path, metavar="SOCKET", help="where to listen: a path that does not exist yet")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, main: Main) -> None:
     if sys.platform != "linux":
         raise UserError("standby: forks only on Linux what other systems' libraries forbid to fork; jobs start by themselves without it")
     load_all()
-    serve(args.socket)
+    serve(args.socket, main)
 
 
 def load_all() -> None:
@@ -67,7 +72,7 @@ def load_all() -> None:
     gc.freeze()  # pages that nobody writes to are shared by all
 
 
-def serve(path: Path) -> None:
+def serve(path: Path, main: Main) -> None:
     """Fork a process for each request, until standard input is closed and the last has ended."""
     children: list[Child] = []
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as waiting:
@@ -83,7 +88,7 @@ def serve(path: Path) -> None:
                 child: Child | None = key.data
                 if key.fileobj is listener:
                     client, _ = listener.accept()
-                    if (child := _begun(client, [listener, *(each.client for each in children)])) is None:
+                    if (child := _begun(client, main, [listener, *(each.client for each in children)])) is None:
                         client.close()
                         continue
                     children.append(child)
@@ -109,7 +114,7 @@ def serve(path: Path) -> None:
                     waiting.unregister(child.client)
 
 
-def _begun(client: socket.socket, others: list[socket.socket]) -> Child | None:
+def _begun(client: socket.socket, main: Main, others: list[socket.socket]) -> Child | None:
     """A process at what a client asks for; None where that can't be done here, and the client starts by itself."""
     client.settimeout(5)
     streams: list[int] = []
@@ -126,7 +131,7 @@ def _begun(client: socket.socket, others: list[socket.socket]) -> Child | None:
             return None
         client.sendall(b"y")
         client.settimeout(None)
-        process = FORK.Process(target=_work, args=(asked, streams, [*others, client]))
+        process = FORK.Process(target=_work, args=(main, asked, streams, [*others, client]))
         process.start()
         return Child(process, client)
     except (OSError, ValueError):
@@ -136,10 +141,8 @@ def _begun(client: socket.socket, others: list[socket.socket]) -> Child | None:
             os.close(stream)
 
 
-def _work(asked: dict[str, Any], streams: list[int], sockets: list[socket.socket]) -> None:
+def _work(main: Main, asked: dict[str, Any], streams: list[int], sockets: list[socket.socket]) -> None:
     """In a forked process: take on the folder, environment and streams of whoever asked, and do what its command line says."""
-    from dbot.cli import main
-
     os.setpgid(0, 0)  # signals come by way of whoever asked, and once
     for each in sockets:
         each.close()
