@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-dense demo-evidence test test-slow test-faults test-slurm test-gpu-rehearsal bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs clean
+.PHONY: help environment demo demo-cls demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs lock-services clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,32 +33,46 @@ $(ENVIRONMENT): requirements.lock pyproject.toml
 GPU_PYTHON ?= python3
 GPU_WHEELS := annotated-types iniconfig pillow pluggy pydantic pydantic-core pytest pyyaml simplejpeg typing-inspection typing-extensions
 
-demo: $(ENVIRONMENT) ## the table at demo scale, end to end, on this machine
+demo: $(ENVIRONMENT) ## the whole table at demo scale and the evidence beside it, end to end, on this machine
 	workflow/run --cores all --config scale=demo --quiet reason host
 	@echo "table:  results/demo/table.csv, results/demo/table.md" && echo "report: results/demo/report.html"
 
-demo-dense: $(ENVIRONMENT) ## the demo's columns det and seg, which take about as long again
-	workflow/run --cores all --config scale=demo --quiet reason host -- column_det column_seg
+demo-cls: $(ENVIRONMENT) ## a shorter one: column cls alone
+	workflow/run --cores all --config scale=demo --quiet reason host -- column_cls
 	dbot table --scale demo && dbot report --scale demo
 
-demo-evidence: $(ENVIRONMENT) ## what stands beside the demo's table: probes, properties of the networks, transfers, the sweep of teachers
-	workflow/run --cores all --config scale=demo --quiet reason host -- probes analyses comparisons transfers sweep_teachers
-	dbot report --scale demo
+# A file that is missing, cut off or another row's stops its row alone, and the table and the page say so.
+demo-released: $(ENVIRONMENT) ## the way of published checkpoints to the table, on small files in their layouts
+	dbot imitate --scale released-demo --output data/imitated
+	workflow/run --cores all --config scale=released-demo --quiet reason host -- column_cls; \
+	failed=$$?; dbot table --scale released-demo && dbot report --scale released-demo && exit $$failed
 
 test: $(ENVIRONMENT) ## the quick tests
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal"
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal and not services"
 
 test-slow: $(ENVIRONMENT) ## the tests that take minutes
-	.venv/bin/pytest -m "slow and not faults and not gpu and not slurm"
+	.venv/bin/pytest -m "slow and not faults and not gpu and not slurm and not services"
 
 test-faults: $(ENVIRONMENT) ## the tests that kill every kind of job, fill disks and the like (136 kills; half an hour of CPU)
-	.venv/bin/pytest -s -m "faults and not gpu and not slurm"
+	.venv/bin/pytest -s -m "faults and not gpu and not slurm and not services"
 
 test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as root, on Debian 12) one that is installed, started and stopped; SLURM=current: a newer one
 	.venv/bin/pytest -m slurm tests/slurm
 
 test-gpu-rehearsal: $(ENVIRONMENT) ## the paper's scale on a GPU that is not there: devices, waits, memory; and small jobs' values
 	.venv/bin/pytest --numprocesses 2 --dist loadfile tests/gpu_rehearsal
+
+# Servers and validators have an environment of their own, and the tests start them as programs.
+SERVICES := build/services-environment
+
+$(SERVICES)/.installed: requirements-services.lock
+	@test -n "$(PYTHON)" || { echo "make: there is no Python 3.11 here" >&2; exit 1; }
+	rm -rf $(SERVICES) && $(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet --no-deps --requirement requirements-services.lock
+	@touch $@
+
+test-services: $(ENVIRONMENT) $(SERVICES)/.installed ## the tests with real servers and validators, started here; DBOT_SERVICES=<environment>: another one that has them
+	DBOT_SERVICES=$${DBOT_SERVICES:-$(SERVICES)} .venv/bin/pytest -m services tests/services
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))
@@ -112,8 +126,13 @@ lock-docs: ## after a change of the extra docs in pyproject.toml: write requirem
 	$(DOCS)/bin/pip install --quiet packaging && $(DOCS)/bin/pip install --quiet $$($(DOCS)/bin/python .ci/lock docs roots)
 	$(DOCS)/bin/python .ci/lock docs > requirements-docs.lock.new && mv requirements-docs.lock.new requirements-docs.lock
 
+lock-services: ## after a change of the extra services in pyproject.toml: write requirements-services.lock anew
+	rm -rf $(SERVICES) && $(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet packaging && $(SERVICES)/bin/pip install --quiet $$($(SERVICES)/bin/python .ci/lock services roots)
+	$(SERVICES)/bin/python .ci/lock services > requirements-services.lock.new && mv requirements-services.lock.new requirements-services.lock
+
 lock: ## after a change of pins in pyproject.toml: install them and write requirements.lock anew
 	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 
 clean: ## remove what the demo made (DVC's cache keeps the checkpoints)
-	rm -rf results/demo data/digits data/scenes-boxes-small data/scenes-maps-small state/demo logs/demo
+	rm -rf results/demo results/released-demo data/imitated data/digits data/scenes-boxes-small data/scenes-maps-small state/demo state/released-demo logs/demo logs/released-demo

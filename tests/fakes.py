@@ -86,7 +86,8 @@ def do(job: Job, meanwhile: Callable[[Session], None] | None = None, keep_state:
                 path.write_text(f"{name} of {job.name} with {json.dumps(dict(job.settings), sort_keys=True)}")
         if meanwhile is not None:
             meanwhile(session)
-        receipt, _ = session.finish(list(job.artifacts), RESULTS.get(job.verb, {"loss": 0.25}), keep_state=keep_state)
+        pictures = [name for name in job.kind.pictures if (job.folder / name).is_file()]
+        receipt, _ = session.finish([*job.artifacts, *pictures], RESULTS.get(job.verb, {"loss": 0.25}), keep_state=keep_state)
         return receipt
 
 

@@ -6,7 +6,7 @@ from tests.params_text import params_text
 
 PROJECT = Path(__file__).parents[1]
 
-WHOLE = "build: {columns: [cls], evidence: []}"
+WHOLE = "build: {columns: [cls, det, seg], evidence: [probes, analyses, comparisons, transfers], sweeps: [teachers]}"
 FEW = "build: {rows: [B-B, L-L, H-H, H448-H], columns: [cls], evidence: [probes, analyses]}"
 
 

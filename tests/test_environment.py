@@ -57,6 +57,15 @@ def test_the_pages_have_a_lock_of_their_own() -> None:
     assert "torch" not in locked
 
 
+def test_servers_and_validators_have_a_lock_of_their_own() -> None:
+    lock = runpy.run_path(str(PROJECT / ".ci" / "lock"))
+    roots = by_name([str(each) for each in lock["declared"](PROJECT / "pyproject.toml", "services")])
+    locked = by_name([line for line in (PROJECT / "requirements-services.lock").read_text().splitlines() if not line.startswith("#")])
+    assert roots
+    assert {name: locked.get(name) for name in roots} == roots
+    assert all(pin.startswith("==") for pin in locked.values())
+
+
 def test_conda_gets_the_same_packages() -> None:
     environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
     (from_pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))

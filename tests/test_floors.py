@@ -32,6 +32,7 @@ FLOORS = (
     "cluster",
     "forecast",
     "report",
+    "publish",
     "commands",
     "cli",
     "__main__",

@@ -331,6 +331,32 @@ def test_a_monitor_makes_nothing_run_again() -> None:
     assert Plan(replace(resolved, params=params)).distill("B-B", 1).settings == plan().distill("B-B", 1).settings
 
 
+@pytest.mark.parametrize("scale", ["released", "released-demo"])
+def test_published_files_are_measured_without_any_training(scale: str) -> None:
+    p = plan(scale)
+    cells = p.cells(columns=["cls"])
+    assert [cell.inputs["model"].name for cell in cells] == [f"fetch/{row}-finetuned" for row in p.params.table_rows]
+    assert len(cells) == 11
+    assert {job.verb for job in p.jobs(cells)} <= {"generate", "prepare", "fetch", "evaluate"}
+
+
+def test_dense_columns_and_evidence_start_from_the_published_files() -> None:
+    p = plan("released")
+    assert p.detect("L-H", 0).inputs["start"] == p.fetch("L-H-pre")
+    assert p.segment("B-CLIP", 0).inputs["start"] == p.fetch("B-CLIP-pre")
+    assert p.params.columns("B-CLIP") == ("cls", "seg"), "its published box AP is of a student that was not released"
+    assert {job.verb for job in p.jobs(p.cells(columns=["det", "seg"]))} == {"prepare", "fetch", "detect", "segment", "evaluate"}
+    assert p.transfer("H-H", "cars", 0).inputs["start"] == p.fetch("H-H-pre")
+    assert [job.inputs["student"].name for job in p.probes(["B-L", "H448-H"])] == [
+        *("fetch/B-L-pre", "fetch/B-L-finetuned", "fetch/H448-H-finetuned"),
+    ]
+    assert [job.name for job in p.analyses(["B-L", "H448-H"])] == ["analyse/B-L/stage1", "analyse/B-L/stage2", "analyse/H448-H/stage2"]
+    assert {job.key["row"] for job in p.transfers()} == {row for row in p.params.table_rows if not row.startswith("H448")}
+    assert [(job.key["row"], job.key["other"]) for job in p.comparisons(["B-B", "B-H", "H448-H"])] == [("B-B", "B-H")]
+    with pytest.raises(UserError, match=r"row H448-H has no network of stage 1 before its fine-tuning; it has 2$"):
+        p.probe("H448-H", 1)
+
+
 # --------------------------------------------- the keys of a job are those that change its settings
 
 CHOOSING = ("version", "include", "scale", "scales", "build", "uses", "rows")

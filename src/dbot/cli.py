@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbot import __version__
-from dbot.base import garbage
+from dbot.base import garbage, standby
 from dbot.base.disk import concerns_disk, is_misplaced, refusal
 from dbot.base.errors import UserError
 from dbot.base.files import as_output, filled_in
@@ -29,6 +29,7 @@ VIEWS = {
 }
 OTHERS = {
     "import": "read a released file of weights into a checkpoint of ours",
+    "imitate": "write files in the layouts of the released ones, with small networks in them",
     "export": "write a checkpoint as timm loads it, with a model card",
     "embed": "turn a folder of images into an array of features",
     "predict": "find objects or label maps on a folder of images, and draw them",
@@ -44,16 +45,23 @@ OTHERS = {
     "schema": "write what is made from params.yaml's model: schemas, dvc.yaml",
     "status": "say what is built, absent, not run, failed, stale, broken or running, and why",
     "lineage": "walk from a cell or a file to the data",
+    "compare-tables": "put the tables of checkouts, bundles or revisions side by side",
+    "sign": "vouch for results: sign their receipts with an SSH key",
     "verify": "re-hash a chain and name the first thing that doesn't match",
+    "publish": "write results with all that proves them, to a folder, a hub or Zenodo",
+    "restore": "put published results in place, once all of them are found right",
     "replay": "do a step again that was not finite, and say what is not",
     "gc": "show what no receipt needs, and free it",
     "completion": "complete verbs, rows and scales in a shell",
+    "standby": "stand by with every library loaded, for the workflow's short jobs",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; the exit status is 0, 2 for a mistake that the user can mend, or 130 after Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
+    if argv is None and arguments and (status := standby.done_there(arguments)) is not None:
+        return standby.die_of(status)
     garbage.seldom()
     verb = arguments[0] if arguments else ""
     try:
@@ -141,8 +149,9 @@ def _serving(verb: str) -> tuple[Any, str | None, tuple[Any, ...]]:
         views = importlib.import_module("dbot.commands.views")
         return views, views.VIEWS[verb].description, (verb,)
     if verb in OTHERS:
-        module = importlib.import_module(f"dbot.commands.{verb}")
-        return module, module.__doc__, (whole,) if verb == "completion" else ()
+        module = importlib.import_module(f"dbot.commands.{verb.replace('-', '_')}")
+        told: dict[str, tuple[Any, ...]] = {"completion": (whole,), "standby": (main,)}
+        return module, module.__doc__, told.get(verb, ())
     return importlib.import_module("dbot.commands.job"), kinds()[verb].description, (kinds()[verb],)
 
 

@@ -135,8 +135,13 @@ class Plan(Experiment):
         return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
 
     def targets(self) -> list[Job]:
-        """All that a bare `snakemake` builds: the table's cells, and the evidence beside it."""
-        return [*self.cells(), *(job for jobs in self.evidence().values() for job in jobs)]
+        """All that a bare `snakemake` builds: the table's cells, the evidence beside it, and sweeps."""
+        evidence = [job for jobs in self.evidence().values() for job in jobs]
+        return list({job.name: job for job in [*self.cells(), *evidence, *self.swept()]}.values())
+
+    def swept(self) -> list[Job]:
+        """The cells of the sweeps that a bare `snakemake` builds."""
+        return [job for name in self.params.build.sweeps for job in self.sweep(name)]
 
     def measurements(self, row: str, column: Column) -> list[Job]:
         """The evaluations of one cell, over the seeds; none if its column can't be measured yet."""
@@ -152,7 +157,7 @@ class Plan(Experiment):
             targets += [self.job(DISTILL, name, stage) for stage in range(1, row.last_stage + 1)]
             targets += [job for column in self.params.columns(name) for job in self.measurements(name, column)]
         rows = self.params.table_rows
-        places = dict.fromkeys(self.stands_for(name, stage) for name in rows for stage in self.stages_of(name))
+        places = dict.fromkeys(self.stands_for(name, stage) for name in rows for stage in self.networks_of(name))
         targets += [*self.transfers(rows), *self.comparisons(rows), *(self.job(PROBE, *place) for place in places)]
         targets += [self.job(ANALYSE, *place) for place in places if self.has_attention(*place)]
         return self.jobs(targets)
@@ -223,7 +228,7 @@ class Plan(Experiment):
             row = name
             while (before := self.row(row).finetuned_from) is not None:
                 row = before
-            found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.stages_of(row, self.params.build.columns))
+            found |= dict.fromkeys(self.stands_for(row, stage) for stage in self.networks_of(row, self.params.build.columns))
         return list(found)
 
     def _unknown_kinds(self) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbot.base.errors import UserError
-from dbot.data.released import CACHE, fault_of, locate
+from dbot.data.released import CACHE, fault_of, hold_to_first_use, is_at_hand, locate, note_first_use, refuse_twins
 from dbot.params.teachers import ReleasedFile
 
 NOWHERE = "http://127.0.0.1:9/x.pth"
@@ -50,6 +50,52 @@ def test_without_network_one_line_says_what_to_put_where():
     assert said.startswith(f"x.pth: can't be fetched from {NOWHERE} (")
     assert "put the file into data/released, or name the folder that holds it at released.weights_folder" in said
     assert "\n" not in said
+
+
+def test_without_downloads_it_is_in_a_folder_or_nowhere(project):
+    with pytest.raises(UserError, match=r"^x\.pth: is neither in empty nor in data/released, and released\.download is false; put it"):
+        locate(declared((project / "elsewhere/x.pth").as_uri()), "empty", download=False)
+    assert locate(declared(), "elsewhere", download=False) == Path("elsewhere/x.pth")
+    assert is_at_hand(declared(), "elsewhere")
+    assert not is_at_hand(declared(), "file:///elsewhere")
+
+
+def test_a_file_under_two_names_is_refused_under_both(project):
+    other = declared(file="y.pth")
+    (project / "elsewhere/y.pth").write_bytes(b"Weights")
+    refuse_twins(Path("elsewhere/x.pth"), declared(), [declared(), other])
+    (project / "elsewhere/y.pth").write_bytes(b"weights")
+    for one, two in (("x.pth", "y.pth"), ("y.pth", "x.pth")):
+        with pytest.raises(UserError, match=f"^elsewhere/{one}: is {two} byte for byte, so one of them is another row's; get both anew$"):
+            refuse_twins(Path("elsewhere") / one, declared(file=one), [declared(), other])
+
+
+def test_the_first_use_is_noted_and_later_ones_hold_to_it(project):
+    path, noted = Path("elsewhere/x.pth"), Path("results/first-use.json")
+    digest = hold_to_first_use(path, declared(), noted)
+    assert digest == hashlib.sha256(b"weights").hexdigest()
+    note_first_use(path, digest, declared(), noted)
+    assert json.loads(noted.read_text()) == {"file": "x.pth", "bytes": 7, "sha256": digest, "trusted": "on first use"}
+    assert hold_to_first_use(path, declared(), noted) == digest
+    path.write_bytes(b"others'")
+    with pytest.raises(UserError) as caught:
+        hold_to_first_use(path, declared(), noted)
+    said = str(caught.value)
+    assert said.startswith(
+        f"elsewhere/x.pth: is not the file of the first use (SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}…"
+    )
+    assert said.endswith(f"then {digest[:12]}…, 7 bytes); get that one again or, if this one is meant, remove {noted}")
+    note_first_use(path, "0" * 64, declared(), noted)
+    assert json.loads(noted.read_text())["sha256"] == digest, "the first use stays the first"
+    noted.write_text("[]")
+    with pytest.raises(UserError, match="is no note of a first use"):
+        hold_to_first_use(path, declared(), noted)
+
+
+def test_of_a_declared_digest_nothing_is_noted(project):
+    path, noted, known = Path("elsewhere/x.pth"), Path("first-use.json"), declared(sha256=hashlib.sha256(b"weights").hexdigest())
+    note_first_use(path, hold_to_first_use(path, known, noted), known, noted)
+    assert not noted.exists()
 
 
 @pytest.mark.parametrize(

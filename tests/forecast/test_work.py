@@ -1,7 +1,10 @@
 """What jobs have to do: images by recipe and data set, and which trainings are alike."""
 
+from pathlib import Path
+
 import pytest
 
+from dbot.commands.imitate import random_weights
 from dbot.forecast.work import Works, kinds
 from dbot.jobs.work import BYTES
 from dbot.params.load import load
@@ -9,7 +12,7 @@ from dbot.plan import Plan
 from tests.conftest import PROJECT
 from tests.params_text import params_text
 
-SCALES = ["demo", "single-gpu", "paper"]
+SCALES = ["demo", "single-gpu", "paper", "released", "released-demo"]
 
 
 def plan_of(scale: str) -> Plan:
@@ -27,7 +30,7 @@ def test_every_job_of_every_scale_is_counted(scale: str) -> None:
     works = Works(plan)
     for job in plan.everything():
         work = works.of(job)
-        assert work.images is None or work.images > 0
+        assert work.images is None or work.images > 0 or (job.verb == "fetch" and work.downloads > 0)
         assert bool(work.checkpoints) == any(name.endswith(".safetensors") for name in job.artifacts)
         assert bool(work.kind) == (work.training is not None)
         if job.verb not in ("generate", "prepare", "fetch") and not work.left_out:
@@ -81,6 +84,24 @@ def test_a_teacher_of_unknown_shape_is_said_and_not_counted() -> None:
 def test_a_released_classifier_leaves_a_checkpoint_of_its_size(paper_works: Works) -> None:
     work = paper_works.of(paper_works.plan.fetch("B-B-finetuned"))
     assert work.checkpoints == pytest.approx(86e6 * BYTES, rel=0.01)
+    assert work.downloads == work.checkpoints
+
+
+def test_released_weights_are_counted_to_the_number(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the networks themselves; what lies in the folder already is not downloaded."""
+    works = Works(plan_of("released-demo"))
+    params = works.plan.params
+    monkeypatch.chdir(tmp_path)
+    assert works.of(works.plan.fetch("B-B-pre")).downloads > 0
+    for name in ("B-B-pre", "B-CLIP-pre", "L-L-finetuned", "L-CLIP-finetuned", "H448-CLIP-finetuned"):
+        weights, _ = random_weights(params, name, params.released.files[name])
+        work = Works(works.plan).of(works.plan.fetch(name))
+        # A table of positions that all blocks share is one.
+        assert work.checkpoints == pytest.approx(BYTES * sum(tensor.numel() for tensor in weights.values()), rel=1e-3)
+    there = Path("data/imitated") / params.released.files["B-B-pre"].file
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert Works(works.plan).of(works.plan.fetch("B-B-pre")).downloads == 0
 
 
 def test_images_nobody_has_counted_are_not_guessed(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,16 @@ def test_a_missing_image_is_named(project: FakeProject, chain: list[Job]) -> Non
         verify(Judge(), chain)
 
 
+def test_data_that_are_not_here_at_all_are_noted(chain: list[Job]) -> None:
+    """As where results were restored, or cloned: their manifests are compared, and nothing is said to be wrong."""
+    shutil.rmtree("data/digits")
+    found = verify(Judge(), chain)
+    assert found.images == 0
+    (note,) = [note for note in found.notes if note.startswith("data: ")]
+    assert "data/digits is not here, so none of its files was compared" in note
+    assert "dbot generate" in note
+
+
 def test_changed_parameters_are_named(project: FakeProject, chain: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
     project.set("label_smoothing: 0.1\n      head_init_std: 0.01", "label_smoothing: 0.2\n      head_init_std: 0.01")
     assert main(["verify", "B-B/cls"]) == 2

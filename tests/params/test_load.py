@@ -58,6 +58,16 @@ def test_every_scale_loads(scale: str) -> None:
     assert scale in resolved.params.scales
 
 
+def test_a_scale_can_be_without_a_row_and_without_another_row_s_column() -> None:
+    paper, released = (load(PROJECT / "params.yaml", scale) for scale in ("paper", "released"))
+    assert {name for name in paper.params.table_rows if name not in released.params.rows} == {
+        name for name in paper.params.table_rows if name.endswith(("-scratch", "-absolute"))
+    }
+    assert paper.params.rows["B-CLIP"].columns_from == {"det": "B-CLIP-absolute"}
+    assert released.params.rows["B-CLIP"].columns_from == {}
+    assert released.origin("rows", "B-scratch", "title") is released.origin("rows", "B-scratch") is None
+
+
 def test_the_scale_that_the_file_names_is_the_default() -> None:
     assert load(PROJECT / "params.yaml").scale == load(PROJECT / "params.yaml").params.scale == "demo"
 
@@ -234,6 +244,21 @@ CASES = {
         "  H448-H:",
         "rows.H448-H does not say where it starts: give exactly one of teacher, released, finetuned_from, from_teacher and from_scratch",
     ),
+    "a fine-tuned file without the one before it": (
+        ("    finetuned_from: H-H\n", "    finetuned_from: H-H\n    finetuned: H448-H-finetuned\n"),
+        "    finetuned: H448-H-finetuned",
+        "rows.H448-H.finetuned goes with released: name the pre-trained file there; one that is fine-tuned can stand alone",
+    ),
+    "a pre-trained file for a fine-tuned one": (
+        ("    finetuned_from: H-H\n", "    released: H-H-pre\n    finetuned: H-H-pre\n"),
+        "    finetuned: H-H-pre",
+        "rows.H448-H.finetuned is 'H-H-pre': that file is not fine-tuned; name it at released",
+    ),
+    "a row without anything in it": (
+        ("  B-scratch: {title: none, architecture: B, from_scratch: true, recipe: asymmetric-B}\n", "  B-scratch:\n"),
+        "  B-scratch:",
+        "rows.B-scratch is null: must be a mapping",
+    ),
     "a row that would escape the results": (
         ("  H448-CLIP:\n", "  ../../H448-CLIP:\n"),
         "  ../../H448-CLIP:",
@@ -354,7 +379,8 @@ def test_an_unknown_scale_is_one_line(tmp_path: Path, old: str, new: str) -> Non
     file = tmp_path / "params.yaml"
     file.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(
-        UserError, match=r"scale is .*: there is no scale of that name; declared under `scales` are: paper, demo, single-gpu$"
+        UserError,
+        match=r"scale is .*: there is no scale of that name; declared .* are: paper, released, released-demo, demo, single-gpu$",
     ):
         load(file)
 

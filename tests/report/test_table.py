@@ -16,8 +16,10 @@ from dbot.params.load import load
 from dbot.params.rows import COLUMNS
 from dbot.plan import Plan
 from dbot.report.files import csv_text, markdown
+from dbot.report.page import render
 from dbot.report.table import Line, Table, build
-from dbot.report.words import verdicts
+from dbot.report.terminal import summary
+from dbot.report.words import reproductions, verdicts
 from tests.fabricated import Project
 from tests.few_rows import params_with_few_rows
 
@@ -51,6 +53,32 @@ def test_a_row_of_one_s_own_stands_apart(project: Project) -> None:
         )
     )
     assert [line.name for line in table(project).own] == ["B-CLIP-absolute", "L-CLIP-absolute", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("top1", "said"),
+    [
+        (84.41, "reproduced (-0.09 points; tolerance 0.1)"),
+        (84.6, "reproduced (+0.10 points; tolerance 0.1)"),
+        (84.38, "not reproduced (-0.12 points; tolerance 0.1)"),
+        (86.0, "not reproduced (+1.50 points; tolerance 0.1)"),
+    ],
+)
+def test_a_published_number_is_reproduced_within_the_tolerance(project: Project, top1: float, said: str) -> None:
+    project.reload(scale="released")
+    cell = project.plan.evaluate("B-B", "cls", 0)
+    project.write(cell.inputs["data"], {"train": 1281167, "validation": 50000, "digest": "d1" * 32}, "cpu", 0.1, False)
+    project.pretend(cell, top1=top1)
+    found = table(project)
+    record = records(found)["B-B"]
+    assert (record["cls_images"], record["cls_reproduced"]) == ("50000", "yes" if said.startswith("rep") else "no")
+    assert record["cls_status"] == "measured from released weights"
+    assert f"- B-B: top-1 {top1:.1f} on 50,000 images, published 84.5: {said}." in markdown(found)
+    assert len(reproductions(found)) == 1
+    counted = f"{int(said.startswith('rep'))} of 1 published numbers are reproduced (points allowed: cls 0.1)."
+    assert all(counted in text for text in (markdown(found), summary(found), render(project.plan)))
+    assert said in render(project.plan)
+    assert len(found.lines) == 11
 
 
 def test_nothing_measured(project: Project) -> None:

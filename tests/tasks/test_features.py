@@ -18,6 +18,7 @@ from dbot.models.symmetric import Positions, build_symmetric_encoder, initialise
 from dbot.models.teachers.encoder import EncoderTeacher
 from dbot.params.load import load
 from dbot.tasks.features import by_encoder, by_teacher, by_timm, features, pool
+from dbot.tasks.network import finetuned_network
 from tests.conftest import PROJECT
 from tests.processes import together
 from tests.tasks.test_pretrain import Colours
@@ -50,6 +51,33 @@ def test_features_are_those_of_the_images_in_their_order(manifest, demo, pooling
     torch.testing.assert_close(result.values_ND, expected)
     assert result.values_ND.dtype == torch.float32
     assert result.labels_N.tolist() == samples.labels.tolist()
+
+
+@pytest.mark.parametrize("pooling", ["average", "class_token"])
+def test_a_fine_tuned_network_is_probed_at_what_its_head_gets(demo, pooling):
+    """With averages the norm comes after them; with the class token it is the encoder's own. Also at its own, larger size."""
+    classifier = build_classifier(ARCHITECTURE, 3, 2 * ARCHITECTURE.image_size, pooling)
+    initialise(classifier, generator("classifier"))
+    torch.nn.init.normal_((classifier.fc_norm if pooling == "average" else classifier.norm).weight)
+    classifier.eval()
+    about = {
+        "kind": "classifier",
+        "design": "asymmetric",
+        "pooling": pooling,
+        "image_size": 2 * ARCHITECTURE.image_size,
+        "classes": ["a", "b", "c"],
+        "architecture": ARCHITECTURE.model_dump(),
+    }
+    network = finetuned_network(classifier.state_dict(), about, "x.safetensors", demo.normalisation)
+    describer = by_teacher(network, pooling)
+    assert describer.image_size == network.image_size == 2 * ARCHITECTURE.image_size
+    crops = torch.randint(0, 256, (2, 3, network.image_size, network.image_size), dtype=torch.uint8)
+    with torch.no_grad():
+        normed = normalise(crops, demo.normalisation)
+        expected = classifier.forward_head(classifier.forward_features(normed), pre_logits=True)
+    torch.testing.assert_close(describer.vectors(crops), expected)
+    with pytest.raises(UserError, match="image_size is 21: must be a multiple of the patch size of x"):
+        finetuned_network(classifier.state_dict(), about, "x.safetensors", demo.normalisation, 21)
 
 
 def test_a_subset_keeps_its_labels(manifest, demo):

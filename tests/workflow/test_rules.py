@@ -51,8 +51,7 @@ def test_a_scale_runs_the_jobs_of_its_plan_and_nothing_else(scale: str, lines: d
     expected = [
         *(["dbot", *job.arguments] for job in jobs),
         ["dbot", "table", "--scale", scale, "--output", f"{here}/table.csv"],
-        ["dbot", "probes", "--scale", scale, "--output", f"{here}/probes.csv"],
-        ["dbot", "analyses", "--scale", scale, "--output", f"{here}/analyses.csv"],
+        *(["dbot", view, "--scale", scale, "--output", f"{here}/{view}.csv"] for view in plan.evidence() if view != "comparisons"),
         ["dbot", "report", "--scale", scale, "--output", f"{here}/report.html"],
     ]
     assert sorted(map(bare, lines[scale])) == sorted(expected)
@@ -94,7 +93,7 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: 
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*kinds(), "table", "probes", "analyses", "transfers", "sweep", "report"} - {"fetch"}
+    assert verbs == {*kinds(), "table", "probes", "analyses", "transfers", "sweep", "report"}
 
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:

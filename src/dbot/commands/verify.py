@@ -1,6 +1,8 @@
 """Check everything behind a cell, down to the images, against DVC, git and MLflow, and name the first thing that doesn't match.
 
-Without a target, the tables, figures and the page of the report are made again and compared as well.
+Without a target, the tables, figures and the page of the report are made again and compared as well. With `--recompute`, jobs are
+done again in a scratch folder, and give the same, bit for bit, or within a tolerance where a GPU computed them in no fixed order;
+nothing here is written.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from typing import Any
 
 from dbot.base.digest import canonical
 from dbot.base.errors import UserError
+from dbot.commands import recomputing
 from dbot.lineage import receipt as receipts
 from dbot.lineage.judge import Judge
 from dbot.lineage.target import jobs_at
@@ -41,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-images", action="store_true", help="don't hash the images of the data sets")
     parser.add_argument("--skip-teachers", action="store_true", help="don't load the teachers that came from elsewhere")
     parser.add_argument("--skip-mlflow", action="store_true", help="don't compare the runs in MLflow")
+    recomputing.arguments(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="to read, or for programs: counts, notes, problems")
 
 
@@ -60,19 +64,21 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: names the first thing that doesn't match.
     """
+    recomputing.check_flags(args)
     plan = Plan(load(args.params, args.scale))
-    cells = [job for target in args.target for job in jobs_at(plan, target)] or [job for job in plan.targets() if job.receipt.exists()]
+    cells = [job for target in args.target for job in jobs_at(plan, target)] + recomputing.targets(plan, args)
+    cells = list({job.name: job for job in cells or plan.targets() if cells or job.receipt.exists()}.values())
     if not cells:
         raise UserError(f"results/{plan.scale}: no cell of the table has a receipt yet; run `snakemake --config scale={plan.scale}`")
     jobs = plan.jobs(cells)
     judge = Judge()
-    found = verify(judge, jobs, images=not args.skip_images)
+    found = verify(judge, jobs, not args.skip_images, cells, plan.params.signatures)
     kept = sum(check_kept(job, folders=not args.skip_images) for job in jobs)
     unkept = [job.name for job in jobs if not all(map(is_kept, kept_by(job)))]
     if unkept:
         found.notes.append(f"DVC: lacks files of {len(unkept)} of {len(jobs)} jobs; `dbot record` hands them over")
     teachers, left_out = _teachers(plan, jobs) if not args.skip_teachers else (0, ["teachers: not loaded, as asked"])
-    written = check_written(plan) if not args.target else []
+    written = check_written(plan) if not args.target and not recomputing.targets(plan, args) else []
     if args.skip_mlflow:
         runs, rows, models, made = Checked(notes=["MLflow: not checked, as asked"]), Checked(), Checked(), Checked()
     else:
@@ -81,6 +87,7 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         runs, rows = check_runs(jobs), check_rows(plan.scale, [row for row in row_runs(table) if row.row in named])
         models = check_models([model for model in best_models(table) if model.path in paths])
         made = check_made(plan, {receipts.read(path).id for path in paths})
+    anew = recomputing.run(plan, args, jobs) if args.recompute else None
     return {
         "scale": plan.scale,
         "results": len(cells),
@@ -94,7 +101,10 @@ def _check(args: argparse.Namespace) -> dict[str, Any]:
         "models": models.same,
         "made": made.same,
         "teachers": teachers,
+        "signatures": {name: {"signer": signed.signer, "key": signed.key} for name, signed in found.signed.items()},
+        "vouched_for": {job.name: found.signed[job.name].signer for job in cells if job.name in found.signed},
         "written": [path.as_posix() for path in written],
+        "recomputed": anew,
         "notes": [*found.notes, *left_out, *runs.notes, *rows.notes, *models.notes, *made.notes],
     }
 
@@ -112,7 +122,23 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {teachers} teacher{'s' * (teachers != 1)} from elsewhere, with the weights on the receipts"
     if written:
         yield f"  {len(written)} files as these receipts give them: {', '.join(Path(path).name for path in written)}"
+    yield from _vouched(found)
+    if found["recomputed"] is not None:
+        yield from recomputing.lines(found["recomputed"])
     yield from (f"  {note}" for note in found["notes"])
+
+
+def _vouched(found: dict[str, Any]) -> Iterator[str]:
+    """Who vouches for what: a result's signature is for all behind it as well, which it names by id."""
+    keys = {(each["signer"], each["key"]): None for each in found["signatures"].values()}
+    for signer, key in keys:
+        count = sum((each["signer"], each["key"]) == (signer, key) for each in found["signatures"].values())
+        yield f"  {count} receipt{'s' * (count != 1)} signed by {signer} ({key})"
+    for signer in dict.fromkeys(found["vouched_for"].values()):
+        yield f"  {signer} vouches for {', '.join(name for name, its in found['vouched_for'].items() if its == signer)}"
+    missing = found["results"] - len(found["vouched_for"])
+    if keys and missing:
+        yield f"  nobody vouches for {missing} of {found['results']} results"
 
 
 def _teachers(plan: Plan, jobs: list[Job]) -> tuple[int, list[str]]:

@@ -2,11 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
 from dbot.base.errors import UserError
+from dbot.lineage import receipt
+from dbot.lineage.executions import executions_of
 from dbot.plan import Job, Plan
 
 LOGS = Path("logs")
@@ -23,7 +25,8 @@ class Benchmark:
     job: Job
     seconds: float
     megabytes: float | None
-    """Largest resident memory of all its processes together. None: it was too quick to be seen."""
+    """Largest resident memory of all its processes together, or of its leading process where that was forked from one that stood
+    by, and Snakemake saw nothing of it. None: it was too quick to be seen."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,18 @@ def read(plan: Plan, jobs: Iterable[Job], folder: Path = LOGS) -> Iterator[Bench
     for job in jobs:
         path = folder / plan.scale / f"{job.name}{SUFFIX}"
         if path.is_file():
-            yield _read(job, path)
+            seen, own = _read(job, path), _own_megabytes(job)
+            yield replace(seen, megabytes=max(filter(None, (seen.megabytes, own)), default=None))
+
+
+def _own_megabytes(job: Job) -> float | None:
+    """What a job's processes said of themselves in its executions; None where it has left none."""
+    try:
+        identity = receipt.read(job.receipt).id
+        attempts = [attempt for execution in executions_of(job.receipt, identity) for attempt in execution.attempts]
+    except UserError:
+        return None
+    return max((attempt.peak_mb for attempt in attempts if attempt.peak_mb is not None), default=None)
 
 
 def _read(job: Job, path: Path) -> Benchmark:

@@ -150,6 +150,11 @@ class Sums:
         return sum(one.work.checkpoints for one in self.jobs)
 
     @property
+    def downloads(self) -> int:
+        """Bytes that those that are left fetch from the network."""
+        return sum(one.work.downloads for one in self.jobs if not one.done)
+
+    @property
     def unknown(self) -> list[JobForecast]:
         """Those of which there is no telling how long they take."""
         return [one for one in self.jobs if one.hours is None]

@@ -50,7 +50,7 @@ def summary(forecast: Forecast) -> str:
     more = f"`dbot forecast --scale {scale}` says more"
     what = f"{len(forecast.jobs)} jobs of scale {scale}" + (f" ({ran} more have run)" if ran else "")
     counted = f"Forecast of {what}: {si(total.images)} images, {si(total.flops)}FLOPs"
-    disk = f"checkpoints {size(total.checkpoints)}"
+    disk = f"checkpoints {size(total.checkpoints)}" + (f", downloads {size(total.downloads)}" if total.downloads else "")
     if total.left_hours is None:
         return f"{counted}; {disk}\n  no telling how long they take on {_device(forecast)}: `snakemake calibrate` measures it; {more}\n"
     hours = f"{_at_least(total)}{amount(total.left_hours)} {unit}"
@@ -172,6 +172,12 @@ def _foot(forecast: Forecast) -> Iterator[str]:
         yield f"Left are {amount(rest)} {unit}{_cost(forecast, rest)}, and at least {durations.rough(left.wall)} from end to end."
     states = size(forecast.state)
     yield f"Checkpoints {size(total.checkpoints)}, and as much again in DVC's cache; up to {states} of states beside a running job."
+    if total.downloads:
+        files = sum(one.work.downloads > 0 and not one.done for one in forecast.jobs)
+        yield (
+            f"Downloads {size(total.downloads)} into data/released, of {files} released files; of those whose size was not published the "
+            "weights alone count, and some hold the state of their training too."
+        )
     yield "A row's line holds the jobs that carry its name; what they need of other rows stands in theirs."
     yield "hours: of one device, which one process uses. until: end of the longest chain of jobs that leads here, queues aside."
     yield "limits: time limits (resources.minutes) that the longest of the jobs needs, one after the other."
@@ -236,6 +242,7 @@ def _record(forecast: Forecast, kind: str, name: str, sums: Sums, one: JobForeca
         "gpu_memory_bytes": _rounded(one.gpu_memory) if one is not None else None,
         "allocations": sums.allocations or None,
         "checkpoint_bytes": sums.checkpoints,
+        "download_bytes": sums.downloads,
         "money": _rounded(forecast.money(sums.hours)),
         "currency": forecast.hardware.currency,
         "kwh": _rounded(forecast.energy(sums.hours)),

@@ -23,6 +23,10 @@ DRAWN = {"design", "seed", "decoder", "initial_std", "layer_scale", "relative_po
 """Fields of pre-training recipes that decide the first weights of a student, and so those of a random teacher."""
 
 
+FINETUNED = 2
+"""As what, among the networks of a row that starts from released files, the fine-tuned one is measured; the pre-trained one is 1."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """The parameters of one scale."""
@@ -83,6 +87,16 @@ class Experiment:
         wanted = self.params.columns(row) if columns is None else columns
         last = max((getattr(declared.stages, column) or 0 for column in wanted), default=0)
         return list(range(last + 1)) if last else []
+
+    def networks_of(self, row: str, columns: list[Column] | None = None) -> list[int]:
+        """The networks of a row that are probed and analysed: those before any fine-tuning, and a fine-tuned one that was released."""
+        return [*self.stages_of(row, columns), *([FINETUNED] if self.finetuned_file(row) is not None else [])]
+
+    def finetuned_file(self, row: str) -> str | None:
+        """The released file that stands in for a row's fine-tuning. None: it is trained here."""
+        declared = self.row(row)
+        name = declared.finetuned or declared.released
+        return name if name is not None and self.params.released.files[name].is_classifier else None
 
     def has_attention(self, row: str, stage: int) -> bool:
         """Whether the insides of a row's network can be measured: those of every student, and of teachers that are plain ViTs."""

@@ -62,7 +62,6 @@ FINETUNE = Finetune()
 
 def classifier(experiment: Experiment, row: str, seed: str | int) -> Job:
     """What leaves a row's classifier: its fine-tuning, or the fine-tuned file that stands in for it."""
-    declared = experiment.row(row)
-    if declared.released is not None and experiment.params.released.files[declared.released].is_classifier:
-        return FETCH.declare(experiment, declared.released)
+    if (file := experiment.finetuned_file(row)) is not None:
+        return FETCH.declare(experiment, file)
     return FINETUNE.declare(experiment, row, seed)

@@ -76,6 +76,11 @@ class Model:
     """In words, without the scale."""
 
 
+def name_of(verb: str, key: Mapping[str, str]) -> str:
+    """``distill/B-B/stage1``: what a job is called, by its kind and its key."""
+    return "/".join((verb, *(f"{k}{v}" if k in ("stage", "seed") else v for k, v in key.items())))
+
+
 @dataclass(frozen=True)
 class Job:
     """One execution of a rule: which, on what, with which parameters."""
@@ -103,7 +108,7 @@ class Job:
     @property
     def name(self) -> str:
         """``distill/B-B/stage1``: unique within a scale."""
-        return "/".join((self.verb, *(f"{k}{v}" if k in ("stage", "seed") else v for k, v in self.key.items())))
+        return name_of(self.verb, self.key)
 
     @property
     def folder(self) -> Path:

@@ -47,6 +47,8 @@ class Work:
     """Bytes of the checkpoints that it leaves."""
     state: int = 0
     """Bytes of one training state while it runs."""
+    downloads: int = 0
+    """Bytes that it fetches from the network."""
     memory: Footprint | None = None
     """What it keeps on its GPU. None: it trains nothing, or that is not estimated."""
     kind: str = ""
@@ -171,8 +173,8 @@ class Estimate:
             left_out,
             checkpoints,
             state,
-            memory,
-            data_digest(decides)[:16],
+            memory=memory,
+            kind=data_digest(decides)[:16],
         )
 
 

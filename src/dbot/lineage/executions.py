@@ -5,10 +5,8 @@ job have one receipt and two executions, which git puts together by itself.
 """
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
-
-from pydantic import ValidationError
 
 from dbot.base.digest import data_digest
 from dbot.base.errors import UserError
@@ -30,6 +28,10 @@ class Attempt(Part):
     slurm_job: str | None
     hardware: dict[str, str | int] | None = None
     """Processor, cores, memory, driver."""
+    cpu_seconds: float | None = None
+    """Of the leading process and of those that it has waited for."""
+    peak_mb: float | None = None
+    """The leading process's largest resident memory."""
 
 
 class Execution(Part):
@@ -90,12 +92,28 @@ def read(path: Path) -> Execution:
         UserError: it is none, was changed after it was written, or has another's name.
     """
     try:
-        execution = Execution.model_validate_json(path.read_bytes())
-        sound = execution.seal == _digest(execution) and path.stem == execution.name
-    except (OSError, ValidationError, ValueError) as error:
-        raise UserError(unreadable(path, "execution", FORMAT, error)) from None
+        return parsed(path.read_bytes(), path)
+    except OSError as error:
+        raise UserError(unreadable(path, "execution", FORMAT, error, None)) from None
+
+
+def parsed(content: bytes, source: Path | str) -> Execution:
+    """The execution that a file holds, once its seal is checked.
+
+    Args:
+        content: of the file.
+        source: what messages call it; it ends in the file's name.
+
+    Raises:
+        UserError: it is none, was changed after it was written, or has another's name.
+    """
+    try:
+        execution = Execution.model_validate_json(content)
+        sound = execution.seal == _digest(execution) and PurePosixPath(source).stem == execution.name
+    except ValueError as error:
+        raise UserError(unreadable(source, "execution", FORMAT, error, content)) from None
     if not sound:
-        raise UserError(f"{path}: was changed after it was written (its seal doesn't match); restore it or delete it")
+        raise UserError(f"{source}: was changed after it was written (its seal doesn't match); restore it or delete it")
     return execution
 
 
@@ -133,4 +151,9 @@ def _names(path: Path) -> str | None:
 
 
 def _digest(execution: Execution) -> str:
-    return data_digest(execution.model_dump(exclude={"format", "seal"}))
+    content = execution.model_dump(exclude={"format", "seal"})
+    for attempt in content["attempts"]:
+        for name in ("cpu_seconds", "peak_mb"):  # which executions from before 1.0 don't have
+            if attempt[name] is None:
+                del attempt[name]
+    return data_digest(content)

@@ -221,6 +221,8 @@ def check(standing: Standing) -> Receipt:
         remedy = f"; run the job again (`snakemake {job.receipt}`) or restore what was" if standing.own is State.STALE else ""
         raise UserError(*(f"{_named(job, reason)}{remedy}" for reason in standing.reasons[:1]))
     for name, recorded in receipt.artifacts.items():
+        if _may_lack(job, name):
+            continue
         # The judge has read the small ones.
         if recorded.bytes > READ_BYTES or not (job.folder / name).is_file():
             receipts.verified(job.folder, name, recorded)
@@ -287,10 +289,15 @@ def is_as_recorded(path: Path, recorded: Artifact) -> bool:
     return path.stat().st_size == recorded.bytes and (recorded.bytes > READ_BYTES or file_digest(path) == recorded.sha256)
 
 
+def _may_lack(job: Job, name: str) -> bool:
+    """Whether a file is a picture that did not come along: published results leave out those that show data of others."""
+    return name in job.kind.pictures and not (job.folder / name).is_file()
+
+
 def _absent(job: Job, receipt: Receipt) -> Iterator[str]:
     """Files that are not here."""
     for name in receipt.artifacts:
-        if not (job.folder / name).is_file():
+        if not (job.folder / name).is_file() and not _may_lack(job, name):
             path = job.folder / name
             yield f"{path} is not here; `dvc pull {path}` brings it where DVC keeps it, else its job makes it again"
     folder = job.kind.fills(job)

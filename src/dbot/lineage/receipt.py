@@ -90,21 +90,36 @@ def read(path: Path) -> Receipt:
         UserError: it is missing, is no receipt, or was changed after it was written.
     """
     try:
-        content = path.read_bytes()
-        receipt = Receipt.model_validate_json(content)
-        sound = receipt.id == _digest(receipt) and _same(content, text(receipt))
+        return parsed(path.read_bytes(), path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such receipt; run the job that writes it (`snakemake {path}`)") from None
-    except (OSError, ValidationError, ValueError) as error:
-        raise UserError(unreadable(path, "receipt", FORMAT, error)) from None
+    except OSError as error:
+        raise UserError(unreadable(path, "receipt", FORMAT, error, None)) from None
+
+
+def parsed(content: bytes, source: Path | str) -> Receipt:
+    """The receipt that a file holds, once it is known to be as it was written, to the byte.
+
+    Args:
+        content: of the file.
+        source: what messages call it.
+
+    Raises:
+        UserError: it is no receipt, or was changed after it was written.
+    """
+    try:
+        receipt = Receipt.model_validate_json(content)
+        sound = receipt.id == _digest(receipt) and _same(content, text(receipt))
+    except ValueError as error:
+        raise UserError(unreadable(source, "receipt", FORMAT, error, content)) from None
     if not sound:
-        raise UserError(f"{path}: was changed after it was written (its id doesn't match); restore it or delete it and run its job again")
+        raise UserError(f"{source}: was changed after it was written (its id doesn't match); restore it or delete it and run its job again")
     return receipt
 
 
-def unreadable(path: Path, what: str, version: str, error: Exception) -> str:
+def unreadable(path: Path | str, what: str, version: str, error: Exception, content: bytes | None) -> str:
     """Why a file is no receipt, or no execution, and what to do about it."""
-    if (written := _format(path)) not in (None, version):
+    if (written := _format(content)) not in (None, version):
         return (
             f"{path}: was written by another version of dbot ({written!r}, this one reads {version!r}); "
             "use that version, or delete it and run its job again"
@@ -122,13 +137,13 @@ def _same(lies: bytes, written: bytes) -> bool:
     return lies == written or lies.replace(b"\r\n", b"\n") == written
 
 
-def _format(path: Path) -> Any:
+def _format(content: bytes | None) -> Any:
     """What a file says of its own format, if it says anything."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        said = json.loads(content or b"")
+    except (ValueError, RecursionError):
         return None
-    return content.get("format") if isinstance(content, dict) else None
+    return said.get("format") if isinstance(said, dict) else None
 
 
 def artifact_of(path: Path) -> Artifact:

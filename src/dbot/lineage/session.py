@@ -19,7 +19,7 @@ from typing import IO, Self
 from dbot.base.digest import data_digest
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
-from dbot.lineage import executions, surroundings
+from dbot.lineage import executions, signature, surroundings
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import Attempt, Execution
 from dbot.lineage.receipt import InputReceipt, Receipt
@@ -168,7 +168,7 @@ class Session:
     def attempts(self) -> list[Attempt]:
         """Every attempt so far, this one last."""
         seconds = round(time.monotonic() - self._started, 3)
-        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds})]
+        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds, **surroundings.used()})]
 
     def tick(self) -> None:
         """Note the time spent, so that a killed attempt is counted too."""
@@ -234,6 +234,7 @@ class Session:
         executions.write(execution, self.job.receipt)
         receipts.write(receipt, self.job.receipt)
         executions.drop_others(self.job.receipt, receipt.id)
+        signature.drop_other(self.job.receipt)
         if not keep_state:
             shutil.rmtree(self.state, ignore_errors=True)
         return receipt, execution

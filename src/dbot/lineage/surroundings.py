@@ -4,7 +4,9 @@ import functools
 import hashlib
 import os
 import platform
+import resource
 import socket
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
@@ -97,6 +99,14 @@ def hardware() -> dict[str, str | int]:
     }
     driver = _named(Path("/proc/driver/nvidia/version"), "NVRM version")
     return found if driver is None else {**found, "driver": driver}
+
+
+def used() -> dict[str, float]:
+    """What this process has used by now: ``cpu_seconds``, those of processes that it has waited for among them, and ``peak_mb``."""
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+    kilobytes = own.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return {"cpu_seconds": round(seconds, 3), "peak_mb": round(kilobytes / 1000, 1)}
 
 
 def _named(path: Path, name: str) -> str | None:

@@ -1,6 +1,6 @@
 """Checking a chain against itself: receipts, executions, files, images, teachers, and the commits that they name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,14 @@ from dbot.lineage.commits import check_commits
 from dbot.lineage.executions import executions_of
 from dbot.lineage.judge import Judge, check
 from dbot.lineage.receipt import Receipt
+from dbot.lineage.signature import Signed, vouched
+from dbot.params.scales import Signatures
 from dbot.plan import Job
 
 CHUNK = 256
 """Files that are handed to a thread at once."""
 THREADS = 8
+UNASKED = Signatures()
 
 
 @dataclass
@@ -27,34 +30,54 @@ class Verified:
     images: int = 0
     commits: int = 0
     """Executions whose commit is in git and holds the code that ran."""
+    signed: dict[str, Signed] = field(default_factory=dict)
+    """By job, who signed its receipt."""
     notes: list[str] = field(default_factory=list)
 
 
-def verify(judge: Judge, jobs: list[Job], images: bool = True) -> Verified:
+def verify(judge: Judge, jobs: list[Job], images: bool = True, results: Sequence[Job] = (), rules: Signatures = UNASKED) -> Verified:
     """Verify jobs in the given order, which should be from the data to the cells.
 
     Args:
         judge: who has looked at them.
         jobs: each with a receipt.
         images: hash every image of a prepared data set as well.
+        results: those of them that somebody asks for, and that are not there for others alone.
+        rules: which signatures have to be there.
 
     Raises:
         UserError: names the first thing that doesn't match.
     """
-    found, receipts, executions = Verified(), {}, {}
+    found, receipts, executions, away = Verified(), {}, {}, dict[Path, Job]()
     for job in jobs:
         receipt = receipts[job.receipt] = check(judge.of(job))
         executions[job.receipt] = executions_of(job.receipt, receipt.id)
         found.receipts += 1
         found.files += len(receipt.artifacts) + len(executions[job.receipt])
         if images and (listed := job.kind.data_files(job)) is not None:
-            _check_files(job, *listed)
-            found.images += len(listed[1]) if job.kind.fills(job) is None else 0
+            root, files = listed
+            if files and not root.is_dir():
+                away.setdefault(root, job)
+                continue
+            _check_files(job, root, files)
+            found.images += len(files) if job.kind.fills(job) is None else 0
     _check_teachers(receipts)
     commits = check_commits(receipts, executions)
     found.commits = commits.confirmed
     found.notes += commits.notes
+    told = vouched(receipts, [job.receipt for job in results], rules)
+    found.signed = {job.name: told.by[job.receipt] for job in jobs if job.receipt in told.by}
+    found.notes += told.notes
+    found.notes += [f"data: {root} is not here, so none of its files was compared; {_brings(root, job)}" for root, job in away.items()]
     return found
+
+
+def _brings(root: Path, job: Job) -> str:
+    """How a data set that a job speaks of comes to its folder."""
+    for each in (job, *job.ancestors()):
+        if each.kind.fills(each) is not None:
+            return f"`dvc pull {root}` brings it, or run: {each.command}"
+    return "put it there, or state in params.yaml where it lies"
 
 
 def _check_teachers(receipts: Mapping[Path, Receipt]) -> None:

@@ -173,6 +173,10 @@ class Dataset(Section):
     """Licence or terms of use, in a few words."""
     source: str = OWNER
     """Where a person gets it."""
+    open: bool = False
+    """Whether its licence lets others see it: `dbot publish` then adds pictures that show its images, and a description (Croissant)."""
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    """Its name on Hugging Face's hub, under which numbers that were measured on it are published there. Null: it isn't there."""
     embedded: Embedded | None = None
     """Set when the project draws the data itself; `root` is then where `generate` writes it."""
     check: Check = Check()
@@ -198,7 +202,9 @@ class Dataset(Section):
     @property
     def unused(self) -> set[str]:
         """Fields that nothing is prepared by, the others being what they are."""
-        as_ever = {field for field, usual in (("annotated", "upright"), ("masks", "learnt")) if getattr(self, field) == usual}
+        as_ever = {"open", "hub"} | {
+            field for field, usual in (("annotated", "upright"), ("masks", "learnt")) if getattr(self, field) == usual
+        }
         if self.short_side is None:
             return as_ever | {"copies", "jpeg"}
         return as_ever | {"jpeg"} if self.copies == "pixels" else as_ever

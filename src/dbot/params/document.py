@@ -11,7 +11,7 @@ from dbot.params.datasets import Dataset, titled
 from dbot.params.dense import Recipes
 from dbot.params.probes import Analysis, FewShot, LinearSegmentation, Probes, Transfer
 from dbot.params.rows import COLUMNS, Column, Row
-from dbot.params.scales import Build, ExecutionSettings, Hardware, Normalisation, Resources, Scale, Uses
+from dbot.params.scales import Build, ExecutionSettings, Hardware, Normalisation, Resources, Scale, Signatures, Tolerance, Uses
 from dbot.params.section import Section
 from dbot.params.source import KeyPath, Origin, Tree, dotted, read_yaml, shown
 from dbot.params.sweeps import Sweep
@@ -31,6 +31,10 @@ class Params(Section):
     """What a bare `snakemake` builds."""
     uses: Uses
     """Which data set serves which purpose."""
+    signatures: Signatures = Field(default_factory=Signatures)
+    """Who vouches for results."""
+    tolerance: Tolerance
+    """When a published number counts as reproduced."""
     normalisation: Normalisation
     """Pixel statistics."""
     datasets: Annotated[dict[str, Dataset], BeforeValidator(titled)]

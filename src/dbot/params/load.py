@@ -1,7 +1,7 @@
 """From params.yaml, and what it includes, to validated parameters of one scale."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -71,7 +71,7 @@ def load(file: Path = DEFAULT_FILE, scale: str | None = None) -> Resolved:
                 if key in overrides:
                     where = document.origins["scales", name, "overrides", key].place
                     raise UserError(f"{where}: scales.{name}.overrides.{key} is not a key: a scale can't override it; take it out")
-            tree = merge(tree, document.at("scales", name, "overrides"))
+            tree = _without(merge(tree, document.at("scales", name, "overrides")), list(_taken_out(overrides)))
     for kind in KINDS:
         tree = _extend(tree, ("recipes", kind))
     tree = expand_sweeps(tree)
@@ -95,6 +95,32 @@ def _chain(document: Tree, scale: str) -> list[str]:
             raise UserError(f"{document.origins[path].place}: {dotted(path)} is {shown(parent)}, which {reason}: scales are: {known}")
         chain.insert(0, parent)
     return chain
+
+
+def _taken_out(overrides: Mapping[str, Any]) -> Iterator[KeyPath]:
+    """What a scale has null in place of: rows, and columns that others are the source of."""
+    rows = overrides.get("rows")
+    for name, row in rows.items() if isinstance(rows, dict) else ():
+        if row is None:
+            yield "rows", name
+        columns = row.get("columns_from") if isinstance(row, dict) else None
+        for column, other in columns.items() if isinstance(columns, dict) else ():
+            if other is None:
+                yield "rows", name, "columns_from", column
+
+
+def _without(tree: Tree, paths: Sequence[KeyPath]) -> Tree:
+    """A tree without what lies at some paths."""
+
+    def kept(data: Any, at: KeyPath) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: kept(part, (*at, key)) for key, part in data.items() if (*at, key) not in paths}
+
+    if not paths:
+        return tree
+    origins = {path: origin for path, origin in tree.origins.items() if not any(path[: len(each)] == each for each in paths)}
+    return Tree({**tree.data, "rows": kept(tree.data["rows"], ("rows",))}, origins)
 
 
 def validated(model: type[Validated], tree: Tree, file: Path) -> Validated:

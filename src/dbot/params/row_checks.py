@@ -61,7 +61,12 @@ def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
     if row.released is not None:
         yield from one_of((*here, "released"), row.released, params.released.files, "released file")
         if row.released in params.released.files:
-            yield from _released_start(params, here, row, params.released.files[row.released])
+            yield from _released_start(params, here, "released", row, params.released.files[row.released])
+    if row.finetuned is not None:
+        yield from one_of((*here, "finetuned"), row.finetuned, params.released.files, "released file")
+        if row.finetuned in params.released.files:
+            yield from _released_start(params, here, "finetuned", row, params.released.files[row.finetuned])
+            yield from _finetuned(params, here, row)
     if row.from_teacher is not None:
         yield from one_of((*here, "from_teacher"), row.from_teacher, params.teachers, "teacher")
         taught = params.teachers.get(row.from_teacher)
@@ -78,19 +83,27 @@ def _start(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
         yield from one_of((*here, "recipe"), row.recipe, params.recipes.pretrain, "pre-training recipe")
 
 
-def _released_start(params: Params, here: KeyPath, row: Row, file: ReleasedFile) -> Iterator[Problem]:
+def _finetuned(params: Params, here: KeyPath, row: Row) -> Iterator[Problem]:
+    """A fine-tuned file stands beside the pre-trained one."""
+    before = params.released.files.get(row.released or "")
+    if before is None or before.is_classifier:
+        yield Problem((*here, "finetuned"), "goes with released", "name the pre-trained file there; one that is fine-tuned can stand alone")
+    if row.finetuned is not None and not params.released.files[row.finetuned].is_classifier:
+        yield Problem((*here, "finetuned"), f"is {row.finetuned!r}", "that file is not fine-tuned; name it at released")
+
+
+def _released_start(params: Params, here: KeyPath, key: str, row: Row, file: ReleasedFile) -> Iterator[Problem]:
     """A row that starts from released weights must be of their architecture and design."""
+    name = getattr(row, key)
     of = params.rows.get(file.row)
     if of is not None and of.architecture != row.architecture:
-        yield Problem(
-            (*here, "released"), f"is {row.released!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}"
-        )
+        yield Problem((*here, key), f"is {name!r}", f"that file is of architecture {of.architecture}, the row of {row.architecture}")
     if file.layout in ONLY_TEACHERS:
         wanted = f"a network of layout {file.layout} can only teach; declare it under teachers, with kind: file"
-        yield Problem((*here, "released"), f"is {row.released!r}", wanted)
+        yield Problem((*here, key), f"is {name!r}", wanted)
     recipe, design = params.recipes.finetune.get(row.recipe), "symmetric" if file.is_symmetric else "asymmetric"
     if recipe is not None and recipe.design != design:
-        wanted = f"must be a recipe of the {design} design, since released file {row.released} has layout {file.layout}"
+        wanted = f"must be a recipe of the {design} design, since released file {name} has layout {file.layout}"
         yield Problem((*here, "recipe"), f"is {row.recipe!r}", wanted)
 
 

@@ -37,7 +37,8 @@ class Stages(Section):
 class Row(Section):
     """A row of the table.
 
-    It starts from exactly one of `teacher`, `released`, `finetuned_from`, `from_teacher` and `from_scratch`.
+    It starts from exactly one of `teacher`, `released`, `finetuned_from`, `from_teacher` and `from_scratch`. A scale that sets a row to
+    null, or an entry of its `columns_from`, is without it.
     """
 
     title: str
@@ -55,6 +56,8 @@ class Row(Section):
     """Number of stages by column; needs `teacher`."""
     released: str | None = None
     """Name of a released file that stands in for training: for the distillation, or for the fine-tuning too if it is fine-tuned."""
+    finetuned: str | None = None
+    """Name of the fine-tuned file that was released beside `released`: column cls measures it, and trains nothing."""
     finetuned_from: str | None = None
     """Fine-tuning starts from another row's fine-tuned checkpoint."""
     from_scratch: bool = False

@@ -69,8 +69,31 @@ class Uses(Section):
     """Column seg."""
 
 
+class Tolerance(Section):
+    """The greatest difference between a measured and a published number, in points, with which it is said to be reproduced.
+
+    Published numbers have one digit after the point: up to 0.05 points are their rounding.
+    """
+
+    cls: NonNegativeFloat
+    """Top-1 accuracy."""
+    det: NonNegativeFloat
+    """Box AP."""
+    seg: NonNegativeFloat
+    """mIoU."""
+
+
 Evidence = Literal["probes", "analyses", "comparisons", "transfers"]
 """Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets."""
+
+
+class Signatures(Section):
+    """Who vouches for results: signatures of receipts, which `dbot sign` makes. None of it changes a result."""
+
+    allowed_signers: str = "allowed_signers"
+    """The file that lists names and public keys, in the format of ssh-keygen; in the repository, so that it changes by review."""
+    required: Literal["none", "results", "all"] = "none"
+    """What `dbot verify` fails without: nothing; the signatures of results, which vouch for all behind them; those of all receipts."""
 
 
 class Build(Section):
@@ -84,6 +107,8 @@ class Build(Section):
     """Seeds of fine-tuning; a cell shows mean and standard deviation over them."""
     evidence: list[Evidence]
     """What is built beside the table, for its rows; each has a target of its own: `snakemake probes`."""
+    sweeps: list[str] = Field(default_factory=list)
+    """Sweeps that are built beside it; each has a target of its own: `snakemake sweep_teachers`."""
 
 
 class Normalisation(Section):

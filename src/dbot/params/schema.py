@@ -30,6 +30,9 @@ def json_schema() -> dict[str, Any]:
             recipe.pop("discriminator", None)
             recipe["anyOf"] = recipe.pop("oneOf")  # without its tag, an extending recipe fits both designs
     sections = {k: v for k, v in schema["properties"].items() if k not in ("version", INCLUDE, "scale", "scales")}
+    # A scale takes out what it has null.
+    definitions["Row"]["properties"]["columns_from"]["additionalProperties"] = _or_null({"type": "string"})
+    sections["rows"] = {**sections["rows"], "additionalProperties": _or_null(sections["rows"]["additionalProperties"])}
     definitions["Scale"]["properties"]["overrides"] = {
         "type": "object",
         "description": "Sections of this file, with only the keys that differ at this scale.",
@@ -37,6 +40,10 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"$schema": DRAFT, **schema, "title": "dbot params.yaml"}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def included_schema() -> dict[str, Any]:

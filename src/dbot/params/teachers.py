@@ -58,9 +58,9 @@ class ReleasedFile(Section):
     url: str
     """Where it was published."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    """SHA-256 of its bytes. Null: it isn't known; the receipt names the one that was found."""
+    """SHA-256 of its bytes. Null: it isn't known; the first use notes the one that was found, and later ones hold to it."""
     bytes: PositiveInt | None
-    """Its size. Null: it isn't known."""
+    """Its size. Null: it isn't known, and is noted at the first use."""
     layout: Layout
     """How it names its tensors."""
     entry: str | None = None
@@ -86,6 +86,8 @@ class Released(Section):
 
     weights_folder: FilledPath | None
     """A folder that holds such files, or the URL of one (a mirror). Null: they are downloaded from where they were published."""
+    download: bool = True
+    """Whether what is neither in that folder nor in the cache is downloaded. False: that is an error."""
     files: dict[str, ReleasedFile]
     """The files by name."""
 

@@ -116,7 +116,10 @@ def draw(lines: Sequence[Analysed], folder: Path) -> list[Path]:
 
     panels = []
     for row in drawn_rows(lines):
-        by_stage = {line.network.stage: line.insides for line in lines if line.network.row == row}
+        own = [line for line in lines if line.network.row == row]
+        # Students are set beside each other; a fine-tuned file is shown where there is nothing before it.
+        before = [line for line in own if not line.network.finetuned and line.insides is not None]
+        by_stage = {line.network.stage: line.insides for line in before or own}
         last = max((stage for stage in by_stage if stage > 0 and by_stage[stage] is not None), default=max(by_stage))
         panels.append(Panel(row, last, by_stage.get(0), by_stage[last]))
     if not panels:

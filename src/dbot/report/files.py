@@ -30,6 +30,8 @@ def _record(table: Table, line: Line) -> dict[str, str]:
         record[f"{column}_sd"] = _plain(cell.sd)
         record[f"{column}_published"] = "" if cell.published is None else repr(cell.published)
         record[f"{column}_difference"] = _plain(cell.difference)
+        record[f"{column}_reproduced"] = _yes_or_no(cell.reproduced)
+        record[f"{column}_images"] = "" if cell.images is None else str(cell.images)
         record[f"{column}_seeds"] = str(len(cell.values)) if cell.values else ""
         record |= {f"{column}_{name}": _plain(cell.further(name)) for name in FURTHER[column]}
     for column in COLUMNS:
@@ -50,6 +52,10 @@ def _record(table: Table, line: Line) -> dict[str, str]:
     record["gpu_hours"] = "" if line.gpu_hours is None else f"{line.gpu_hours:.4f}"
     record["device"] = "; ".join(sorted(line.hours))
     return record
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return "" if value is None else "yes" if value else "no"
 
 
 def _plain(value: float | None) -> str:
@@ -78,6 +84,8 @@ def markdown(table: Table) -> str:
         if further:
             title = words.COLUMN_TITLES[column]
             parts += [f"## In full: {title}", _further(lines, column, further)]
+    if reproductions := words.reproductions(table):
+        parts += ["## Published numbers", *words.reproduced(table), "\n".join(f"- {sentence}" for sentence in reproductions)]
     if verdicts := words.verdicts(table):
         parts.append("\n".join(f"- {sentence}" for sentence, _ in verdicts))
     if teachers := words.teachers(table):
@@ -108,6 +116,7 @@ def _grid(lines: Sequence[Line]) -> str:
             numbers_of[f"{column} published"] = [words.number(cell.published) or "–" for cell in cells]
         if group.difference:
             numbers_of[f"{column} difference"] = [words.signed(cell.difference) for cell in cells]
+            numbers_of[f"{column} reproduced"] = [_yes_or_no(cell.reproduced) for cell in cells]
     numbers_of["hours"] = [words.hours(line) for line in lines]
     columns = {**words_of, **numbers_of}
     rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]

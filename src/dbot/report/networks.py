@@ -1,4 +1,4 @@
-"""The networks that rows come from, before any fine-tuning: first teachers and the students of stages."""
+"""The networks that rows come from: first teachers, the students of stages, and released files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ class Network:
     """What it is, in words."""
     place: tuple[str, int]
     """The row and stage under which it is measured: another row's, where they share it."""
+    finetuned: bool = False
+    """Whether it is a released file that was fine-tuned."""
 
     @property
     def is_own(self) -> bool:
@@ -33,16 +35,17 @@ def networks(plan: Plan) -> list[Network]:
 def _of_row(plan: Plan, name: str) -> Iterator[Network]:
     params = plan.resolved.params
     row = params.rows[name]
-    for stage in plan.stages_of(name):
+    for stage in plan.networks_of(name):
         place = plan.stands_for(name, stage)
+        tuned = stage not in plan.stages_of(name)
         if row.released is not None:
-            title = f"released weights {row.released}"
+            title = f"released weights {plan.finetuned_file(name) if tuned else row.released}"
         elif stage > 0:
             title = f"student of stage {stage}"
         else:
             assert row.teacher is not None
             title = _taught_by(params.teachers[row.teacher], place)
-        yield Network(name, stage, title, place)
+        yield Network(name, stage, title, place, tuned)
 
 
 def _taught_by(teacher: Teacher, place: tuple[str, int]) -> str:

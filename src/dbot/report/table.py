@@ -70,6 +70,8 @@ class Cell:
     published: float | None
     comparable: bool
     """Whether the column is measured on the data set of the published numbers, all of it, masks included."""
+    tolerance: float = 0.0
+    """The difference from the published number, in points, up to which that is reproduced."""
     released: bool = False
     """Whether it starts from weights that others released, and not from a training of ours alone."""
 
@@ -115,6 +117,19 @@ class Cell:
         if self.measured is None or self.published is None or not self.comparable:
             return None
         return self.measured - self.published
+
+    @property
+    def reproduced(self) -> bool | None:
+        """Whether the published number is, within the tolerance; None unless both were measured on the same data."""
+        # Numbers with a few digits after the point differ by their binary forms too.
+        return None if self.difference is None else abs(self.difference) <= self.tolerance + 1e-9
+
+    @property
+    def images(self) -> int | None:
+        """How many images it was measured on, by the receipt of the prepared data; None unless it is measured."""
+        data = next((found.inputs["data"].receipt for found in self.findings if "data" in found.inputs), None)
+        count = data.results.get("validation") if data is not None else None
+        return count if isinstance(count, int) else None
 
     @property
     def state(self) -> State:
@@ -320,6 +335,7 @@ def cell_of(plan: Plan, judge: Judge, name: str, column: Column) -> Cell:
         seeds=seeds,
         published=getattr(row.published, column) if row.published else None,
         comparable=used == PUBLISHED_ON[column] and declared.limit is None and not declared.boxes_only,
+        tolerance=getattr(params.tolerance, column),
         released=any(job.kind is FETCH for seed in seeds if seed.found is not None for job in seed.found.job.ancestors()),
     )
 

@@ -26,6 +26,7 @@ def summary(table: Table) -> str:
         f"{measured} of {len(cells)} cells measured at scale {table.scale}, in %.",
         words.seeds(table),
         "Published numbers are the authors', on other data." if not table.comparable else "Published numbers are the authors'.",
+        *words.reproduced(table),
     ]
     missing = [column for column in columns if any(cell.column == column and cell.measured is None for cell in cells)]
     return "\n".join([*whole, "", *said, "", *_next(table, missing)]) + "\n"

@@ -138,6 +138,27 @@ def against_control(line: Line, column: Column) -> str:
     return f"{line.name} falls short of {same} by {number(-margin)} points."
 
 
+def reproduced(table: Table) -> list[str]:
+    """How many of the numbers that are measured on the published data reproduce the published ones; nothing where there are none."""
+    cells = [cell for line in table.published for cell in line.cells.values() if cell.reproduced is not None]
+    allowed = ", ".join(f"{cell.column} {cell.tolerance:g}" for cell in {cell.column: cell for cell in cells}.values())
+    count = sum(cell.reproduced is True for cell in cells)
+    return [f"{count} of {len(cells)} published numbers are reproduced (points allowed: {allowed})."] if cells else []
+
+
+def reproductions(table: Table) -> list[str]:
+    """For every cell that is measured on the data of its published number, whether it reproduces that, and on how many images."""
+    cells = [line.cells[column] for line in table.published for column in COLUMNS]
+    return [_reproduction(cell) for cell in cells if cell.reproduced is not None]
+
+
+def _reproduction(cell: Cell) -> str:
+    images = "" if cell.images is None else f" on {cell.images:,} images"
+    compared = f"{cell.row}: {HEADS[cell.column]} {measured(cell.measured, cell.sd)}{images}, published {number(cell.published)}"
+    verdict = "reproduced" if cell.reproduced else "not reproduced"
+    return f"{compared}: {verdict} ({cell.difference:+.2f} points; tolerance {cell.tolerance:g})."
+
+
 def _missing(line: Line, column: Column) -> str:
     return _listed([f"{cell.row} is {cell.state}" for cell in _pair(line, column) if cell.measured is None])
 

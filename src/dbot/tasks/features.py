@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dbot.base.errors import UserError
 from dbot.data.images import read_ahead
@@ -15,6 +15,7 @@ from dbot.data.labelled import LabelledPixels
 from dbot.data.transforms import Transform, evaluation_transform, normalise
 from dbot.measure.knn import LabelledFeatures
 from dbot.models.encoder import encode_all
+from dbot.models.teachers.networks import NetworkTeacher
 from dbot.models.teachers.teacher import Teacher
 from dbot.params.probes import Pooling
 from dbot.params.scales import Normalisation
@@ -54,7 +55,7 @@ def by_timm(network: Any, statistics: Normalisation, pooling: Pooling) -> Descri
 
 
 def by_teacher(teacher: Teacher, pooling: Pooling) -> Describer:
-    """A teacher that takes pixels: its pooled tokens.
+    """A teacher that takes pixels: its pooled tokens, and then the norm that a classifier of averages has there.
 
     Raises:
         UserError: its class token is asked for, and it has none.
@@ -62,7 +63,13 @@ def by_teacher(teacher: Teacher, pooling: Pooling) -> Describer:
     if pooling == "class_token" and not teacher.has_class_token:
         raise UserError("pooling is class_token, but the teacher has no class token; set it to average")
     first_patch = int(teacher.has_class_token)
-    return Describer(teacher.image_size, lambda crops_BCHW: pool(teacher(crops_BCHW.float() / 255), pooling, first_patch))
+    normed = getattr(teacher.network, "fc_norm", nn.Identity()) if isinstance(teacher, NetworkTeacher) else nn.Identity()
+
+    def vectors(crops_BCHW: Tensor) -> Tensor:
+        pooled_BD: Tensor = normed(pool(teacher(crops_BCHW.float() / 255), pooling, first_patch))
+        return pooled_BD
+
+    return Describer(teacher.image_size, vectors)
 
 
 def pool(tokens_BND: Tensor, pooling: Pooling, first_patch: int = 1) -> Tensor:
