@@ -410,7 +410,7 @@ def test_an_edited_page_is_named(spoilable: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_deleted_run_is_work_for_sync(spoilable: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    in_mlflow("update runs set lifecycle_stage = 'deleted' where name = 'evaluate/B-B/cls/seed0'")()
+    in_mlflow("update runs set lifecycle_stage = 'deleted' where name = 'B-B evaluate cls seed0'")()
     assert main(["verify"]) == 0
     assert "MLflow: 1 of 6 executions are not there, or not whole; `dbot sync` completes them" in capsys.readouterr().out
 

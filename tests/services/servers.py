@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.conftest import PROJECT
 from tests.processes import free_port
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 SSHD = Path("/usr/sbin/sshd")
-ENVIRONMENT = Path(os.environ.get("DBOT_SERVICES_ENVIRONMENT", "build/services-environment")).resolve()
-"""Where moto is installed: its versions and DVC's don't go together."""
+ENVIRONMENT = Path(os.environ.get("DBOT_SERVICES", PROJECT / "build" / "services-environment")).absolute()
+"""Where moto and the validators are installed, whose versions and DVC's don't go together; `make test-services` makes it."""
 START_SECONDS = 180.0
 PASSWORD = "a-password-of-twenty"
 

@@ -1,7 +1,6 @@
 """What others' validators say of a bundle: the RO-Crate one of its crate, MLCommons' of its descriptions of data."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,9 +11,8 @@ import rocrate
 from dbot.publish.contents import gathered, write
 from tests.conftest import PROJECT
 from tests.publish.published import ROWS, at, make_project
+from tests.services.servers import ENVIRONMENT
 
-ENVIRONMENT = Path(os.environ.get("DBOT_SERVICES", PROJECT / "build" / "services-environment")).absolute()
-"""Where the validators are installed; `make test-services` makes it."""
 CONTEXT = Path(rocrate.__file__).parent / "data" / "ro-crate.jsonld"
 PROFILES = ("provenance-run-crate-0.5", "workflow-run-crate-0.5", "process-run-crate-0.5", "workflow-ro-crate-1.0")
 

@@ -28,7 +28,7 @@ def run(name: str) -> Any:
     client = MlflowClient(tracking_uri())
     experiment = client.get_experiment_by_name("dbot/demo")
     (found,) = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{name}'")
-    return found
+    return client.get_run(found.info.run_id)
 
 
 def test_a_row_shows_what_the_table_says_in_its_order(measured: FakeProject) -> None:

@@ -149,10 +149,11 @@ class _Linker:
         if trained is not None and found.model_id not in _ids(trained.outputs):
             self._client.log_outputs(trained.info.run_id, [LoggedModelOutput(found.model_id, 0)])
             lacked = True
-        for run in filter(None, map(self._runs.get, model.users)):
+        for identity in [run.info.run_id for run in filter(None, map(self._runs.get, model.users))]:
+            run = self._client.get_run(identity)  # a search finds runs without the models that they read
             if found.model_id not in _ids(run.inputs):
                 self._measured(run, found.model_id)
-                self._client.log_inputs(run.info.run_id, models=[LoggedModelInput(found.model_id)])
+                self._client.log_inputs(identity, models=[LoggedModelInput(found.model_id)])
                 lacked = True
         return lacked
 

@@ -311,7 +311,9 @@ class Store:
         at once, or of a server that died after it made one and before it said so.
         """
         found: list[str] = sorted(run.info.run_id for run in self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'"))
-        first, *others = found or [None]
+        if not found:
+            return None
+        first, *others = found
         for other in others:
             for child in self.client.search_runs([experiment], f"tags.`{PARENT}` = '{other}'"):
                 self.client.set_tag(child.info.run_id, PARENT, first)

@@ -76,8 +76,11 @@ def _of(repo: Any, name: str | None) -> tuple[Any, str]:
 def _drop_pieces(repo: Any, remote: Any) -> int:
     """Remove the remote's objects that have another size than ours of the same name; returns how many."""
     from dvc_data.hashfile.db import get_index
+    from dvc_objects.fs.local import LocalFileSystem
 
     fs, local, root = remote.fs, repo.cache.local, remote.odb.path
+    if isinstance(fs, LocalFileSystem) or not fs.CAN_TRAVERSE:  # a folder gets each object whole; HTTP has no list of what is there
+        return 0
     fs.fs.invalidate_cache()
     try:
         found = fs.fs.find(root, detail=True)
