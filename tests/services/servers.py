@@ -26,12 +26,12 @@ START_SECONDS = 180.0
 PASSWORD = "a-password-of-twenty"
 
 
-def wait_for(is_so: Callable[[], bool], what: str) -> None:
+def wait_for(is_so: Callable[[], bool], what: str, every: float = 0.2) -> None:
     """Wait until something is so, for as long as a server may take to start."""
     end = time.monotonic() + START_SECONDS
     while not is_so():
         assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 def answers(address: str) -> bool:
@@ -96,7 +96,7 @@ def postgres() -> Iterator[tuple[Server, str]]:
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
         made = ("-D", data, "-U", "dbot", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync")
-        subprocess.run([*somebody, programs / "initdb", *made], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*somebody, programs / "initdb", *made], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         options = ("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off", "-p", port)
         ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port]
         command = [*somebody, str(programs / "postgres"), "-D", str(data), *options]

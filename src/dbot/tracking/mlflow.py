@@ -1,6 +1,7 @@
 """MLflow shows the work: a live feed for a job that runs, and a sync that completes what it missed."""
 
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from dbot.tracking.store import Store
 
 PATIENCE_SECONDS, PATIENCE_SHARE = 30.0, 0.02
 """What a slow server may cost a job: so many seconds, or this share of its time where that is more."""
+REFUSED = re.compile(r"API request to endpoint \S+ failed with error code (\d+) != 200\. Response body: '(.*)'")
+"""How MLflow puts what its server says of a wrong password."""
 
 
 class Feed:
@@ -208,5 +211,5 @@ def short(error: BaseException) -> str:
     """The root of an error in one line: MLflow wraps it in pages, which also repeat the address with its password."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
-    line = address.without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
+    line = REFUSED.sub(r"\1: \2", address.without_secrets((str(error).strip() or type(error).__name__).splitlines()[0]))
     return line if len(line) <= 120 else f"{line[:117]}..."
