@@ -116,7 +116,7 @@ def mlflow(folder: Path, database: str) -> Iterator[tuple[Server, str]]:
     """MLflow's server on a database, behind its basic auth, with a user `trainer`; yields it and its address."""
     settings, port = folder / "auth.ini", free_port()
     settings.write_text(
-        "[mlflow]\ndefault_permission = READ\n"
+        "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"
         f"database_uri = sqlite:///{folder}/auth.db\nadmin_username = admin\nadmin_password = {PASSWORD}-too\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
