@@ -27,7 +27,7 @@ LOCKED = by_name([line for line in LOCK.splitlines() if not line.startswith("#")
 
 
 def test_every_pin_is_exact() -> None:
-    pins = by_name([*PINS, *DECLARED["optional-dependencies"]["docs"]])
+    pins = by_name([*PINS, *(each for extra in DECLARED["optional-dependencies"].values() for each in extra)])
     assert not {name: pin for name, pin in pins.items() if not pin.startswith("==") or "*" in pin}
 
 
