@@ -110,3 +110,20 @@ def test_verify_holds_rows_and_models(measured: FakeProject, capsys: pytest.Capt
     in_mlflow("update logged_model_tags set tag_value = 'f' where tag_key = 'dbot.sha256'")()
     assert main(["verify", "--skip-images"]) == 2
     assert "has tag dbot.sha256 = f, its receipt" in capsys.readouterr().err
+
+
+def test_of_runs_that_were_made_twice_at_once_one_is_kept_with_all_below_it(stored: FakeProject) -> None:
+    """As clones of a project make them on one server, or a server that died before it answered."""
+    job = stored.plan.distill("B-B", "1")
+    stored.run_chain(job)
+    assert main(["sync"]) == 0
+    client, parent, below = MlflowClient(tracking_uri()), "mlflow.parentRunId", run(named(job))
+    experiment, execution = below.info.experiment_id, below.data.tags["dbot.execution"]
+    shelf = client.create_run(experiment, tags={"dbot.parent": "row:B-B"}, run_name="B-B").info.run_id
+    client.set_tag(below.info.run_id, parent, shelf)
+    client.create_run(experiment, tags={"dbot.execution": execution, parent: shelf}, run_name=named(job))
+    assert main(["sync"]) == 0
+    (only,) = client.search_runs([experiment], f"tags.`dbot.execution` = '{execution}'")
+    assert only.info.status == "FINISHED"
+    assert only.data.tags[parent] == run("B-B").info.run_id
+    assert main(["verify", str(job.folder), "--skip-images"]) == 0
