@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-cls demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs lock-services clean
+.PHONY: help environment demo demo-cls demo-seeds demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs lock-services clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ demo: $(ENVIRONMENT) ## the whole table at demo scale and the evidence beside it
 demo-cls: $(ENVIRONMENT) ## a shorter one: column cls alone
 	workflow/run --cores all --config scale=demo --quiet reason host -- column_cls
 	dbot table --scale demo && dbot report --scale demo
+
+demo-seeds: $(ENVIRONMENT) ## the demo with three seeds of every cell, in results/demo-seeds: means and standard deviations, in an hour or two
+	workflow/run --cores all --config scale=demo-seeds --quiet reason host
 
 # A file that is missing, cut off or another row's stops its row alone, and the table and the page say so.
 demo-released: $(ENVIRONMENT) ## the way of published checkpoints to the table, on small files in their layouts

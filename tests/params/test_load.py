@@ -380,7 +380,7 @@ def test_an_unknown_scale_is_one_line(tmp_path: Path, old: str, new: str) -> Non
     file.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(
         UserError,
-        match=r"scale is .*: there is no scale of that name; declared .* are: paper, released, released-demo, demo, single-gpu$",
+        match=r"scale is .*: there is no scale of that name; declared .* are: paper, released, released-demo, demo, demo-seeds, single-gpu$",
     ):
         load(file)
 

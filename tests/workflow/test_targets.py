@@ -104,7 +104,7 @@ def test_an_unknown_scale_is_one_line(empty: Path) -> None:
     done = snakemake(empty, "--dry-run", "--config", "scale=huge")
     assert done.returncode != 0
     assert "'huge'" in done.stdout
-    assert "paper, released, released-demo, demo, single-gpu" in done.stdout
+    assert "paper, released, released-demo, demo, demo-seeds, single-gpu" in done.stdout
     assert "Traceback" not in done.stdout
 
 
