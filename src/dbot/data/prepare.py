@@ -38,7 +38,7 @@ from dbot.data.layouts.reader import read_listing
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
 from dbot.data.oddities import settle
-from dbot.params.datasets import Dataset
+from dbot.params.datasets import Dataset, LabelMaps
 
 CHUNK = 256
 """Images that are handed to the threads at once."""
@@ -147,7 +147,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         defects=dict(sorted(Counter(defect.kind for defect in defects).items())),
         examples=[defect.text for defect in defects[:EXAMPLES]],
         skipped=skipped_annotations(defects),
-        label_maps=dataset.label_maps if listing.label_maps else None,
+        label_maps=listing.label_maps,
         upright=dataset.annotated == "upright",
         masks=not dataset.boxes_only,
     )
@@ -231,8 +231,8 @@ class _Inspector:
                 return Defect("image of another size", part, reason)
         name = sample.path
         annotation_digest = ""
-        if self.listing.label_maps:
-            annotation_digest = self._label_map(part, sample, header if decode else None)
+        if self.listing.label_maps is not None:
+            annotation_digest = self._label_map(part, sample, self.listing.label_maps, header if decode else None)
         if self.target is not None:
             if self.dataset.short_side is not None and pixels is not None:
                 content = self._shrunk(content, pixels, self.dataset.short_side)
@@ -257,7 +257,7 @@ class _Inspector:
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror})") from None
 
-    def _label_map(self, part: Part, sample: Sample, header: Header | None) -> str:
+    def _label_map(self, part: Part, sample: Sample, said: LabelMaps, header: Header | None) -> str:
         """The digest of the image's label map, which is checked and counted if the image's header is given."""
         path = self.root / sample.annotation
         content = self.listing.packed[sample.annotation]() if sample.annotation in self.listing.packed else None
@@ -266,7 +266,7 @@ class _Inspector:
             if values.shape != size:
                 shape = tuple(values.shape)
                 raise UserError(f"{path}: has {shape} pixels, its image {size}{self._turn(header, shape)}")
-            self.census.add_map(part, classes_of(values, self.dataset.label_maps, len(self.listing.classes), path))
+            self.census.add_map(part, classes_of(values, said, len(self.listing.classes), path))
         try:
             content = path.read_bytes() if self.target is not None and content is None else content
             if (_beginning(path) if content is None else content).startswith(JPEG_MAGIC):
