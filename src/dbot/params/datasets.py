@@ -30,6 +30,7 @@ Layout = Literal[
     "coco-roboflow",
     "yolo",
     "voc",
+    "instance-masks",
     "images",
 ]
 """On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`. That of `images` has
@@ -58,8 +59,8 @@ class Split(Section):
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
     list_file: str | None = Field(default=None, exclude_if=is_unsaid)
-    """Layout `labelmaps`: file below the root with the names of this part's images, one in a line, where a folder holds those of
-    several parts (`ImageSets/Segmentation/train.txt` of Pascal VOC). Null: every image of the folder."""
+    """Layouts `labelmaps` and `instance-masks`: file below the root with the names of this part's images, one in a line, where a folder
+    holds those of several parts (`ImageSets/Segmentation/train.txt` of Pascal VOC). Null: every image of the folder."""
     count: NonNegativeInt | None = None
     """How many images the published set has; `prepare` refuses another number. Null: any number."""
 

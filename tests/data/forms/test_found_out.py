@@ -1,13 +1,16 @@
 """Forms that nobody names, by all that lies at the root; and folders as people have them, in the forms too."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dbot.base.errors import UserError
 from dbot.data.layouts.reader import READERS, found_out, read_listing
-from dbot.params.datasets import Dataset, Split
-from tests.data.forms.conftest import jpeg, write, zipped
+from dbot.params.datasets import Dataset, LabelMaps, Split
+from tests.data.forms.conftest import jpeg, png, write, zipped
 
 Files = dict[str, bytes]
 Picture = Callable[..., Path]
@@ -45,6 +48,92 @@ def test_layouts_are_found_out(tmp_path: Path, files: Files, layout: str) -> Non
     dataset = of(write(tmp_path / "set", files))
     assert found_out("it", dataset).layouts == [layout]
     assert read_listing("it", dataset) == read_listing("it", found_out("it", dataset))
+
+
+COCO_FILE = json.dumps({"images": [], "annotations": [], "categories": []}).encode()
+MAP = png(np.array([[0, 1], [2, 255]]))
+
+
+def coco_files(images: str, annotations: str, parts: tuple[str, str] = ("train", "val")) -> Files:
+    return {name.format(part): content for part in parts for name, content in ((f"{images}/1.jpg", jpeg(0)), (annotations, COCO_FILE))}
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations", "parts"),
+    [
+        ("{}2017", "annotations/instances_{}2017.json", ("train", "val")),
+        ("images/{}2014", "annotations/instances_{}2014.json", ("train", "val")),
+        ("images/{}", "annotations/instances_{}.json", ("train", "test")),
+        ("{}", "annotations/{}.json", ("Train", "Valid")),
+        ("{}", "{}.json", ("train", "validation")),
+        ("{}", "{}/annotations.json", ("training", "val")),
+    ],
+)
+@pytest.mark.parametrize("layouts", [{}, {"layouts": "coco"}])
+def test_where_coco_files_lie_is_found_out(
+    tmp_path: Path, images: str, annotations: str, parts: tuple[str, str], layouts: dict[str, str]
+) -> None:
+    found = found_out("it", of(write(tmp_path / "set", coco_files(images, annotations, parts)), **layouts))
+    assert found.layouts == ["coco"]
+    expected = [Split(images=images.format(part), annotations=annotations.format(part)) for part in parts]
+    assert [found.train, found.validation] == expected
+
+
+def test_in_cocos_zips_too(tmp_path: Path) -> None:
+    files = coco_files("{}2017", "annotations/instances_{}2017.json")
+    for archive, first in (("annotations_trainval2017.zip", "annotations"), ("train2017.zip", "train2017"), ("val2017.zip", "val2017")):
+        zipped(tmp_path / archive, {name: content for name, content in files.items() if name.startswith(first)})
+    assert found_out("it", of(tmp_path)).validation == Split(images="val2017", annotations="annotations/instances_val2017.json")
+
+
+@pytest.mark.parametrize(
+    ("images", "maps", "parts"),
+    [
+        ("images/{}/1.jpg", "annotations/{}/1.png", ("training", "validation")),
+        ("{}/1.png", "{}annot/1.png", ("train", "val")),
+        ("images/{}/1.jpg", "masks/{}/1.png", ("train", "test")),
+        ("{}/images/1.jpg", "{}/masks/1.png", ("train", "val")),
+        ("leftImg8bit/{}/ulm/1_leftImg8bit.png", "gtFine/{}/ulm/1_gtFine_labelTrainIds.png", ("train", "val")),
+    ],
+)
+def test_where_label_maps_lie_is_found_out(tmp_path: Path, images: str, maps: str, parts: tuple[str, str]) -> None:
+    files = {name.format(part): content for part in parts for name, content in ((images, jpeg(0, (2, 2))), (maps, MAP))}
+    root = write(tmp_path / "set", files)
+    given = {"label_maps": LabelMaps(first_class=0, void=[255, 11])} if "annot/" in maps else {}
+    dataset = of(root, **given)
+    assert found_out("it", dataset).layouts == ["labelmaps"]
+    listing = read_listing("it", dataset)[1]
+    assert [(sample.path, sample.annotation) for sample in listing.samples["train"]] == [(images.format(parts[0]), maps.format(parts[0]))]
+    assert (listing.classes, listing.label_maps.void[0]) == (["0", "1", "2"], 255)
+
+
+def test_camvids_values_are_known(tmp_path: Path) -> None:
+    values = png(np.array([[0, 10], [2, 11]]))
+    files = {f"{part}/1.png": jpeg(0, (2, 2)) for part in ("train", "val")} | {f"{part}annot/1.png": values for part in ("train", "val")}
+    listing = read_listing("it", of(write(tmp_path / "set", files)))[1]
+    assert (len(listing.classes), listing.label_maps) == (11, LabelMaps(first_class=0, void=[11]))
+
+
+def test_pascal_vocs_maps_go_by_its_lists(tmp_path: Path) -> None:
+    files = {f"{folder}/{name}": content for name in "ab" for folder, content in (("JPEGImages", jpeg(0)), ("SegmentationClass", MAP))}
+    files = {f"{name}{'.jpg' if 'JPEG' in name else '.png'}": content for name, content in files.items()}
+    lists = {"ImageSets/Segmentation/train.txt": b"b\n", "ImageSets/Segmentation/val.txt": b"a\n"}
+    listing = read_listing("it", of(write(tmp_path / "set", files | lists), layouts="labelmaps"))[1]
+    assert [sample.path for sample in listing.samples["train"]] == ["JPEGImages/b.jpg"]
+    assert (listing.classes, listing.label_maps) == (["0", "1", "2"], LabelMaps(first_class=0, void=[255]))
+
+
+@pytest.mark.parametrize("layouts", [{}, {"layouts": "labelmaps"}])
+def test_the_full_ade20k_is_refused_with_the_reason(tmp_path: Path, layouts: dict[str, str]) -> None:
+    write(tmp_path / "set/ADE20K_2021_17_01/images/ADE/training/urban", {"ADE_1.jpg": jpeg(0), "ADE_1_seg.png": jpeg(1)})
+    with pytest.raises(UserError, match="is the full ADE20K, whose colours code thousands of kinds"):
+        read_listing("it", of(tmp_path / "set", **layouts))
+
+
+def test_that_no_labels_were_found_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write(tmp_path / "set", {name: content for name, content in TINY.items() if name.startswith("train")})
+    assert read_listing("it", of(root))[0] == "images"
+    assert "is read without labels, since no form with labels in training and in validation was found" in capsys.readouterr().out
 
 
 def test_those_in_archives_too(tmp_path: Path) -> None:

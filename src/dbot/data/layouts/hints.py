@@ -20,6 +20,7 @@ KINDS: dict[Layout, str] = {
     "coco-roboflow": "Roboflow's COCO export",
     "yolo": "YOLO's text files",
     "voc": "Pascal VOC's XML",
+    "instance-masks": "one mask of each object, as of DSB 2018",
     "coco": "COCO's JSON",
     "labelmaps": "images with label maps",
     "cifar": "CIFAR's pickles",
@@ -32,6 +33,13 @@ DEEP = 3
 """How many levels down a set is looked for."""
 NAMED = 5
 """How many files and folders a message names."""
+
+
+FULL_ADE20K = (
+    "this is the full ADE20K, whose colours code thousands of kinds of objects and their parts; the published numbers are of the scene "
+    "parsing challenge's 150 classes, so get ADEChallengeData2016.zip of sceneparsing.csail.mit.edu"
+)
+"""Why it is refused."""
 
 
 class Fitting(Protocol):
@@ -73,6 +81,11 @@ def hint(place: Place, readers: Readers) -> str:
         if kind := kind_of(Place(place.name, folder, place.dataset), readers):
             return f"since {folder.name}/ looks like {kind} and {place.key('root')}: {folder}"
     return _contents(root)
+
+
+def full_ade20k(root: Path) -> Path | None:
+    """The folder at a root, or some levels down, that is the full ADE20K, if one is."""
+    return next((folder for folder in (root, *_below(root, 2)) if (folder / "images/ADE/training").is_dir()), None)
 
 
 def _parts(place: Place) -> list[Path]:

@@ -18,6 +18,7 @@ from dbot.data.layouts import (
     imagenet_tars,
     images,
     inat,
+    instance_masks,
     labelmaps,
     parquet,
     tiny_imagenet,
@@ -25,7 +26,7 @@ from dbot.data.layouts import (
     webdataset,
     yolo,
 )
-from dbot.data.layouts.hints import folders, hint, kind_of
+from dbot.data.layouts.hints import FULL_ADE20K, folders, full_ade20k, hint, kind_of
 from dbot.data.layouts.listing import PARTS, Listing, Place
 from dbot.data.layouts.parts import filled, with_usual
 from dbot.params.datasets import Dataset, Layout
@@ -50,6 +51,7 @@ READERS: dict[Layout, Reader] = {
     "coco-roboflow": coco_roboflow,
     "yolo": yolo,
     "voc": voc,
+    "instance-masks": instance_masks,
     "imagefolder": imagefolder,
     "coco": coco,
     "labelmaps": labelmaps,
@@ -108,6 +110,8 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
     layout, place, below = _found(name, dataset)
     if below:
         print(f"{dataset.root}: what {place.key()} names lies one level down, in {below}/, and is read from there", flush=True)
+    if layout == LAST and not dataset.layouts:
+        print(f"{place.root}: is read without labels, since no form with labels in training and in validation was found there", flush=True)
     try:
         listing = READERS[layout].read(place)
     except UserError as error:
@@ -134,6 +138,9 @@ def _found(name: str, dataset: Dataset) -> _Found:
     if fit is None or (not dataset.layouts and fit.layout == LAST and _holds_one_folder(place.root)):
         deeper = _one_level_down(place.root, dataset)
         below, fit = deeper if deeper is not None else (below, fit)
+    unlabelled = fit is None or (not dataset.layouts and fit.layout == LAST)
+    if unlabelled and (full := full_ade20k(place.root)) is not None:
+        raise UserError(f"{full}: {FULL_ADE20K}")
     if fit is None:
         known = replace(place, dataset=with_usual(place.root, dataset))
         wanted = "; or ".join(f"{READERS[layout].needs(known.dataset)} (layout {layout})" for layout in _meant(dataset))
@@ -159,8 +166,13 @@ def _meant(dataset: Dataset) -> Sequence[Layout]:
 def _shows_labels(root: Path, layout: Layout, dataset: Dataset) -> bool:
     """Whether a layout that nobody named has what it takes to be read: flat folders of parts are images without labels."""
     if layout == "imagefolder":
-        return imagefolder.has_class_folders(root, dataset)
+        return imagefolder.has_class_folders(root, dataset) and not _beside_its_images(folders(root / dataset.train.images))
     return layout != "imagenet-kaggle" or imagenet_kaggle.has_solution(root)
+
+
+def _beside_its_images(names: Sequence[str]) -> bool:
+    """Whether the folders of a part are no classes, but `images` and what belongs to them."""
+    return len(names) <= 2 and "images" in names
 
 
 def _one_level_down(root: Path, dataset: Dataset) -> tuple[str, _Fit] | None:
