@@ -18,6 +18,7 @@ from torch import Tensor
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
+from dbot.data.alike import perceptual_hash
 from dbot.data.census import Census, Counted
 from dbot.data.folders import SUFFIXES
 from dbot.data.images import (
@@ -126,7 +127,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         if target is not None:
             for file in listing.annotation_files.values():
                 inspector.write(target / file, written[file] if file in written else (root / file).read_bytes())
-        census.add_rows(rows)
+        census.add_rows(rows, dataset.check.near_duplicates)
         for line in census.lines():
             print(line, flush=True)
         settle(name, dataset, census, census.maps == len(rows) or counted != "pixels", sum(row.split == "validation" for row in rows))
@@ -218,7 +219,8 @@ class _Inspector:
     def _look(self, part: Part, sample: Sample, decode: bool) -> Row | Defect:
         path = self.root / sample.path
         content = self._content(path, sample)
-        look = decode or self.dataset.short_side is not None or not content
+        hashed = self.dataset.check.near_duplicates is not None
+        look = decode or hashed or self.dataset.short_side is not None or not content
         pixels = decode_image(content, path, self._upright) if look else None
         header = image_header(content, path) if sample.annotation else None
         if header is not None and header.orientation != 1 and header.upright == header.stored and self._upright:
@@ -239,6 +241,8 @@ class _Inspector:
             if self.dataset.short_side is not None or not name.lower().endswith(SUFFIXES):
                 name = _copy_name(name, content)
             self.write(self.target / name, content)
+        if hashed and pixels is not None:
+            self.census.add_hash(part, name, perceptual_hash(pixels.permute(1, 2, 0).numpy()))
         return Row(part, name, sample.label, len(content), hashlib.sha256(content).hexdigest(), sample.annotation, annotation_digest)
 
     def _shrunk(self, content: bytes, pixels: Tensor, short_side: int) -> bytes:

@@ -103,7 +103,7 @@ class Embedded(Section):
         return self
 
 
-Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "turned-images"]
+Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "near-duplicates", "turned-images"]
 """What makes numbers say something else than they seem to, and may yet be meant; `dbot.data.oddities` says what each is."""
 
 
@@ -117,16 +117,20 @@ class Check(Section):
     annotations: Literal["refuse", "skip"] = "refuse"
     """What to do about boxes and masks that can't be used, and about images that are missing or not of the size that
     their annotations state (layout `coco`): refuse the data set, or leave them out and count them."""
+    near_duplicates: Annotated[int, Field(ge=0, le=16)] | None = None
+    """Look for validation images that a training image differs from in this many of the 64 bits of a perceptual hash, or fewer: copies of
+    another size, quality or format differ in up to about 4. Every image is decoded for it. Null: images are compared by their bytes."""
     meant: list[Oddity] = Field(default_factory=list)
     """What is as it shall be, and neither refused nor warned of. `unseen-classes`: a class has no image, object or pixel in a part.
     `one-class`: all images, or all pixels, of the training part are of one class. `mostly-void`: over half of the pixels have no class.
-    `shared-images`: training and validation hold the same images. `turned-images`: EXIF turns annotated images without a change of
-    their size."""
+    `shared-images`: training and validation hold the same images. `near-duplicates`: they hold images that look the same.
+    `turned-images`: EXIF turns annotated images without a change of their size."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Nothing meant is no setting: receipts from before there was this key hold on."""
-        return {key: value for key, value in handler(self).items() if value or key != "meant"}
+        """What came later and isn't said is no setting: receipts from before there were these keys hold on."""
+        unsaid = {"meant": [], "near_duplicates": None}
+        return {key: value for key, value in handler(self).items() if key not in unsaid or value != unsaid[key]}
 
 
 class LabelMaps(Section):

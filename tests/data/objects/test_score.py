@@ -85,7 +85,7 @@ def test_equals_pycocotools(seed: int) -> None:
 
 @pytest.mark.parametrize("shift", [-1000, 2**62])
 def test_ids_may_be_any_numbers(shift: int) -> None:
-    truth, results = random_sets(3)
+    truth, results = copy.deepcopy(random_sets(3))
     expected = score(truth, results)
     for entry in (*truth["images"], *truth["categories"]):
         entry["id"] += shift
