@@ -138,6 +138,9 @@ class LabelMaps(Section):
 
     first_class: NonNegativeInt = 1
     """Value of the first class; the others follow it without gaps."""
+    values: list[NonNegativeInt] | None = Field(default=None, exclude_if=is_unsaid)
+    """Values of the classes in their order, where they don't follow each other (`labelIds` of Cityscapes); `first_class` then says
+    nothing. Null: they do."""
     void: list[NonNegativeInt] = Field(default_factory=lambda: [0])
     """Values of pixels without a class: neither trained on nor measured."""
     image_suffix: str | None = Field(default=None, exclude_if=is_unsaid)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from dbot.base.errors import UserError
+from dbot.data.images import read_label_map
+from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.reader import READERS, found_out, read_listing
 from dbot.params.datasets import Dataset, LabelMaps, Split
 from tests.data.forms.conftest import jpeg, png, write, zipped
@@ -105,6 +107,21 @@ def test_where_label_maps_lie_is_found_out(tmp_path: Path, images: str, maps: st
     listing = read_listing("it", dataset)[1]
     assert [(sample.path, sample.annotation) for sample in listing.samples["train"]] == [(images.format(parts[0]), maps.format(parts[0]))]
     assert (listing.classes, listing.label_maps.void[0]) == (["0", "1", "2"], 255)
+
+
+def test_cityscapes_is_read_as_it_is_downloaded(tmp_path: Path) -> None:
+    """`labelTrainIds` are not in the download: the ids that are evaluated become the 19 classes, in their order."""
+    files = {}
+    for part, city in (("train", "ulm"), ("val", "munster")):
+        files[f"leftImg8bit/{part}/{city}/{city}_1_leftImg8bit.png"] = jpeg(0, (2, 2))
+        for suffix, values in (("labelIds", [[7, 33], [0, 26]]), ("instanceIds", [[7, 33], [0, 255]]), ("color", [[1, 2], [3, 4]])):
+            files[f"gtFine/{part}/{city}/{city}_1_gtFine_{suffix}.png"] = png(np.array(values))
+    dataset = of(write(tmp_path / "set", files))
+    listing = read_listing("it", dataset)[1]
+    assert listing.samples["train"][0].annotation == "gtFine/train/ulm/ulm_1_gtFine_labelIds.png"
+    assert len(listing.classes) == 19
+    values = read_label_map(tmp_path / "set" / listing.samples["train"][0].annotation)
+    assert classes_of(values, listing.label_maps, 19, tmp_path).tolist() == [[0, 18], [255, 13]]
 
 
 def test_camvids_values_are_known(tmp_path: Path) -> None:

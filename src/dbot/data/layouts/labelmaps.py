@@ -9,7 +9,7 @@ from pathlib import Path
 from dbot.base.errors import UserError
 from dbot.data.folders import SUFFIXES
 from dbot.data.images import read_label_map
-from dbot.data.labelmaps.values import IGNORE, MOST_CLASSES
+from dbot.data.labelmaps.values import IGNORE, MOST_CLASSES, values_of
 from dbot.data.layouts.files import Files, from_stem
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset, LabelMaps
@@ -157,14 +157,14 @@ def _classes(found: Files, place: Place, maps: list[str]) -> tuple[list[str], La
                 f"{found.root / named}: is missing, but {place.key('label_maps', 'class_names')} names it; write it, or mend the key"
             )
         return [line.strip() for line in found.lines(named)], values
-    count = place.dataset.classes
+    count = place.dataset.classes if values.values is None else len(values.values)
     # Of a set that lies one level down, the table may lie beside it.
     for name in (NAMES, f"../{NAMES}") if count is None else (NAMES,):
         if found.has(name):
             return [line.split("\t")[-1].strip() for line in found.lines(name)[1:]], values
     if count is None:
         values, count = _seen(found, place, maps)
-    return [str(value) for value in range(values.first_class, values.first_class + count)], values
+    return [str(value) for value in values_of(values, count)], values
 
 
 def _seen(found: Files, place: Place, maps: list[str]) -> tuple[LabelMaps, int]:
@@ -191,9 +191,12 @@ def _seen(found: Files, place: Place, maps: list[str]) -> tuple[LabelMaps, int]:
 def _check_values(place: Place, values: LabelMaps, classes: int) -> None:
     if classes > MOST_CLASSES:
         raise UserError(f"{place.key('classes')}: {classes} classes are more than the {MOST_CLASSES} that segmentation can tell apart")
-    last = values.first_class + classes - 1
-    if both := [value for value in values.void if values.first_class <= value <= last]:
+    known = values_of(values, classes)
+    if len(set(known)) != classes:
+        raise UserError(f"{place.key('label_maps', 'values')}: {len(set(known))} values for {classes} classes; give each class a value")
+    if both := [value for value in values.void if value in known]:
+        said = f"{known[0]} to {known[-1]}" if values.values is None else ", ".join(map(str, known))
         raise UserError(
-            f"{place.key('label_maps', 'void')}: {both[0]} is a class too, since classes are {values.first_class} to {last}; "
+            f"{place.key('label_maps', 'void')}: {both[0]} is a class too, since classes are {said}; "
             f"name other values there ([] if every pixel has a class), or mend {place.key('label_maps', 'first_class')}"
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dbot.data.layouts.files import Files
+from dbot.data.layouts.files import Files, from_stem
 from dbot.data.layouts.hints import folders
 from dbot.data.layouts.listing import PARTS, Part
 from dbot.params.datasets import Dataset, LabelMaps, Layout, Split
@@ -55,9 +55,17 @@ COCO = (
 )
 FROM_ZERO = LabelMaps(first_class=0, void=[255])
 CITYSCAPES = FROM_ZERO.model_copy(update={"image_suffix": "_leftImg8bit", "map_suffix": "_gtFine_labelTrainIds"})
+LABEL_IDS = LabelMaps(
+    values=[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33],
+    void=[0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 255],
+    image_suffix="_leftImg8bit",
+    map_suffix="_gtFine_labelIds",
+)
+"""Cityscapes as it is downloaded: of its 34 ids, the 19 that are evaluated (`labels.py` of cityscapesScripts), in that order."""
 LABEL_MAPS = (
     Way("images/{}", "annotations/{}"),
     Way("leftImg8bit/{}", "gtFine/{}", None, CITYSCAPES),
+    Way("leftImg8bit/{}", "gtFine/{}", None, LABEL_IDS),
     Way("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/{}.txt", FROM_ZERO),
     Way("JPEGImages", "SegmentationClassContext", "ImageSets/SegmentationContext/{}.txt"),
     Way("{}", "{}annot", None, LabelMaps(first_class=0, void=[11])),
@@ -132,13 +140,15 @@ def _called(files: Files, layout: Layout, dataset: Dataset, part: Part, way: Way
             if stated.images != split.images:
                 continue
             split = stated.model_copy(update={"annotations": split.annotations, "list_file": stated.list_file or split.list_file})
-        if _is_there(files, layout, split):
+        if _is_there(files, layout, split, way.label_maps):
             return split
     return None
 
 
-def _is_there(files: Files, layout: Layout, split: Split) -> bool:
+def _is_there(files: Files, layout: Layout, split: Split, label_maps: LabelMaps | None) -> bool:
     if not files.has_folder(split.images) or (split.list_file is not None and not files.has(split.list_file)):
         return False
-    annotations = split.annotations or ""
-    return files.has(annotations) if layout == "coco" else files.has_folder(annotations) and bool(files.names(annotations))
+    annotations, suffix = split.annotations or "", (label_maps.map_suffix if label_maps else None) or ""
+    if layout == "coco":
+        return files.has(annotations)
+    return files.has_folder(annotations) and any(from_stem(name).endswith(suffix) for name in files.names(annotations))
