@@ -68,10 +68,11 @@ class Census:
         self.shared += [(row.path, trained[row.digest]) for row in rows if row.split == "validation" and row.digest in trained]
         if near is not None:
             same = {path for path, _ in self.shared}
-            train, validation = ([path for of, path in self.hashes if of == part] for part in PARTS)
-            train, validation = sorted(train), sorted(path for path in validation if path not in same)
-            hashes = ([self.hashes[part, path] for path in paths] for part, paths in zip(PARTS, (train, validation), strict=True))
-            self.near += [(validation[number], train[twin]) for number, twin in alike(*hashes, near)]
+            train = sorted(path for part, path in self.hashes if part == "train")
+            validation = sorted(path for part, path in self.hashes if part == "validation" and path not in same)
+            hashes = [self.hashes["train", path] for path in train]
+            found = alike(hashes, [self.hashes["validation", path] for path in validation], near)
+            self.near += [(validation[number], train[twin]) for number, twin in found]
 
     def add_hash(self, part: Part, path: str, value: int) -> None:
         """Keep the perceptual hash of an image."""

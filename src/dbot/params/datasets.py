@@ -129,7 +129,7 @@ class Check(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What came later and isn't said is no setting: receipts from before there were these keys hold on."""
-        unsaid = {"meant": [], "near_duplicates": None}
+        unsaid: dict[str, Any] = {"meant": [], "near_duplicates": None}
         return {key: value for key, value in handler(self).items() if key not in unsaid or value != unsaid[key]}
 
 

@@ -131,6 +131,19 @@ def test_camvids_values_are_known(tmp_path: Path) -> None:
     assert (len(listing.classes), listing.label_maps) == (11, LabelMaps(first_class=0, void=[11]))
 
 
+def test_pascal_contexts_maps_leave_open_whether_0_is_a_class(tmp_path: Path) -> None:
+    """It is, in the benchmark of 60 classes; it is none in that of 59."""
+    files = {f"JPEGImages/{name}.jpg": jpeg(ord(name), (2, 2)) for name in "ab"}
+    files |= {f"SegmentationClassContext/{name}.png": png(np.array([[0, 59], [1, 2]])) for name in "ab"}
+    files |= {f"ImageSets/SegmentationContext/{part}.txt": name for part, name in (("train", b"a"), ("val", b"b"))}
+    root = write(tmp_path / "set", files)
+    with pytest.raises(UserError, match="hold the values 0 to 59, and nothing says whether 0 is a class"):
+        read_listing("it", of(root))
+    for values, classes in (({"first_class": 1, "void": [0]}, 59), ({"first_class": 0, "void": []}, 60)):
+        listing = read_listing("it", of(root, label_maps=values))[1]
+        assert (len(listing.classes), listing.samples["validation"][0].path) == (classes, "JPEGImages/b.jpg")
+
+
 def test_pascal_vocs_maps_go_by_its_lists(tmp_path: Path) -> None:
     files = {f"{folder}/{name}": content for name in "ab" for folder, content in (("JPEGImages", jpeg(0)), ("SegmentationClass", MAP))}
     files = {f"{name}{'.jpg' if 'JPEG' in name else '.png'}": content for name, content in files.items()}
@@ -147,10 +160,34 @@ def test_the_full_ade20k_is_refused_with_the_reason(tmp_path: Path, layouts: dic
         read_listing("it", of(tmp_path / "set", **layouts))
 
 
-def test_that_no_labels_were_found_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = write(tmp_path / "set", {name: content for name, content in TINY.items() if name.startswith("train")})
-    assert read_listing("it", of(root))[0] == "images"
-    assert "is read without labels, since no form with labels in training and in validation was found" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({name: content for name, content in TINY.items() if name.startswith("train")}, "train/*/ (folders of classes need a part for"),
+        ({"images/a.jpg": jpeg(0), "ours.json": b"{}"}, "ours.json (layout coco: name it as `annotations` of its part)"),
+        ({"JPEGImages/a.jpg": jpeg(0), "Annotations/a.xml": b"<a/>"}, "Annotations/*.xml (layout voc needs"),
+        ({"train/images/a.jpg": jpeg(0), "train/labels/a.txt": b"0 0 0 1 1"}, "labels/ (layout yolo needs data.yaml)"),
+    ],
+)
+def test_labels_that_are_not_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], files: Files, said: str) -> None:
+    assert read_listing("it", of(write(tmp_path / "set", files)))[0] == "images"
+    line = capsys.readouterr().out
+    assert "is read without labels, since no form with labels of both parts was found there; what may be labels and isn't read: " in line
+    assert said in line
+
+
+def test_photographs_need_no_excuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read_listing("it", of(write(tmp_path / "set", {"2019/spring/a.jpg": jpeg(0), "b.jpg": jpeg(1)})))
+    assert "isn't read" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "said"), [({"a.tar.gz": b"x"}, "a.tar.gz is compressed as a whole, unpack it there"), ({"a.txt": b""}, "holds a.txt")]
+)
+def test_a_root_without_images_says_what_there_is(tmp_path: Path, files: Files, said: str) -> None:
+    with pytest.raises(UserError, match=r"and no image was found; mend datasets\.it\.root") as error:
+        read_listing("it", of(write(tmp_path / "set", files)))
+    assert said in str(error.value)
 
 
 def test_those_in_archives_too(tmp_path: Path) -> None:

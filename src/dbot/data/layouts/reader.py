@@ -26,7 +26,7 @@ from dbot.data.layouts import (
     webdataset,
     yolo,
 )
-from dbot.data.layouts.hints import FULL_ADE20K, folders, full_ade20k, hint, kind_of
+from dbot.data.layouts.hints import FULL_ADE20K, contents, folders, full_ade20k, hint, kind_of, unread_labels
 from dbot.data.layouts.listing import PARTS, Listing, Place
 from dbot.data.layouts.parts import filled, with_usual
 from dbot.params.datasets import Dataset, Layout
@@ -110,13 +110,18 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
     layout, place, below = _found(name, dataset)
     if below:
         print(f"{dataset.root}: what {place.key()} names lies one level down, in {below}/, and is read from there", flush=True)
-    if layout == LAST and not dataset.layouts:
-        print(f"{place.root}: is read without labels, since no form with labels in training and in validation was found there", flush=True)
+    unnamed = layout == LAST and not dataset.layouts
     try:
         listing = READERS[layout].read(place)
     except UserError as error:
         other = kind_of(place, READERS) if layout == "imagefolder" else None
         raise UserError(f"{place.root}: since this looks like {other}; read as {layout}, {error}") if other else error from None
+    if unnamed and not listing.samples["train"]:
+        raise UserError(f"{place.root}: {contents(place.root)}, and no image was found; mend {place.key('root')}")
+    if unnamed:
+        there = ", ".join(unread_labels(place.root))
+        said = f"; what may be labels and isn't read: {there}" if there else ""
+        print(f"{place.root}: is read without labels, since no form with labels of both parts was found there{said}", flush=True)
     listing = replace(listing, below=str(PurePosixPath(below, listing.below)) if below else listing.below)
     _check(place, listing)
     return layout, listing
