@@ -157,8 +157,13 @@ class TestCoco:
         (Path(dataset.root or "") / "train.json").write_text(content)
         assert "train.json" in refusal(dataset)
 
-    def test_annotations_must_be_stated(self, dataset: Dataset) -> None:
-        assert "layout coco" in refusal(dataset.model_copy(update={"train": Split(images="train")}))
+    def test_annotations_that_are_called_otherwise_must_be_stated(self, dataset: Dataset) -> None:
+        unstated = dataset.model_copy(update={"train": Split(images="train")})
+        assert listed(unstated) == listed(dataset)
+        (Path(dataset.root or "") / "train.json").rename(Path(dataset.root or "") / "ours.json")
+        said = refusal(unstated)
+        assert "otherwise called, `images` and `annotations` of each part (layout coco)" in said
+        assert "None" not in said
 
 
 class TestLabelMaps:
@@ -197,8 +202,22 @@ class TestLabelMaps:
     def test_more_classes_than_can_be_told_apart(self, dataset: Dataset) -> None:
         assert "256 classes are more than the 255" in refusal(dataset.model_copy(update={"classes": 256}))
 
-    def test_number_of_classes_must_come_from_somewhere(self, dataset: Dataset) -> None:
-        assert "state the number of classes" in refusal(dataset.model_copy(update={"classes": None}))
+    def test_number_of_classes_is_that_of_the_values(self, dataset: Dataset) -> None:
+        found = listed(dataset.model_copy(update={"classes": None}))
+        assert (found.classes, found.label_maps) == (["1", "2"], LabelMaps())
+        Image.fromarray(np.array([[0, 2], [2, 1]], dtype=np.uint8)).save(Path(dataset.root or "") / "maps/train/ein bild.png")
+        stated = Dataset.model_validate({**dataset.model_dump(), "classes": None, "label_maps": {"first_class": 0, "void": [2]}})
+        assert listed(stated).classes == ["0", "1"]
+
+    def test_with_255_classes_begin_at_0(self, dataset: Dataset) -> None:
+        Image.fromarray(np.array([[0, 4], [255, 1]], dtype=np.uint8)).save(Path(dataset.root or "") / "maps/train/ein bild.png")
+        found = listed(dataset.model_copy(update={"classes": None}))
+        assert (found.classes, found.label_maps) == (["0", "1", "2", "3", "4"], LabelMaps(first_class=0, void=[255]))
+
+    def test_whether_0_is_a_class_must_be_said(self, dataset: Dataset) -> None:
+        Image.fromarray(np.array([[0, 4], [2, 1]], dtype=np.uint8)).save(Path(dataset.root or "") / "maps/train/ein bild.png")
+        said = refusal(dataset.model_copy(update={"classes": None}))
+        assert "hold the values 0 to 4, and nothing says whether 0 is a class; write datasets.it.label_maps" in said
 
 
 class TestMapsAmongImages:

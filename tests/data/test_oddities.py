@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dbot.base.errors import UserError
+from dbot.data.alike import perceptual_hash
 from dbot.data.prepare import Prepared, prepared
 from dbot.params.datasets import Check, Dataset, LabelMaps, Oddity, Split
 
@@ -197,6 +198,42 @@ class TestSharedImages:
         assert "warning: datasets.it: 1 of 33 validation images are training images too" in capsys.readouterr().out
 
 
+class TestNearDuplicates:
+    @pytest.fixture
+    def smooth(self, folders: Path) -> Path:
+        """Photographs as they are: without noise in every pixel. One of validation is a training image, smaller and of another quality."""
+        rng = np.random.default_rng(0)
+        for path in sorted(folders.rglob("*.png")):
+            coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+            coarse.resize((96, 72), Image.Resampling.BICUBIC).save(path)
+        twin = Image.open(folders / "train/cat/ein bild 2.png").resize((60, 45))
+        twin.save(folders / "val/cat/ein bild 0.jpg", quality=60)
+        (folders / "val/cat/ein bild 0.png").unlink()
+        return folders
+
+    def test_are_found_where_they_are_looked_for(self, declare: Declare, smooth: Path, read: Read, refusal: Callable[..., str]) -> None:
+        assert read(declare(smooth)).census.near == []
+        dataset = declare(smooth, check=Check(decode="none", near_duplicates=6))
+        said = refusal(dataset)
+        assert "1 of 2 validation images look as training images do, such as val/cat/ein bild 0.jpg (train/cat/ein bild 2.png)" in said
+        assert read(dataset, "near-duplicates").census.near == [("val/cat/ein bild 0.jpg", "train/cat/ein bild 2.png")]
+
+    def test_the_same_bytes_are_said_once(self, declare: Declare, smooth: Path, read: Read) -> None:
+        (smooth / "val/cat/ein bild 0.jpg").write_bytes((smooth / "train/cat/ein bild 2.png").read_bytes())
+        census = read(declare(smooth, check=Check(near_duplicates=6)), "shared-images").census
+        assert (len(census.shared), census.near) == (1, [])
+
+    def test_hash_of_a_picture_whose_frequencies_are_known(self) -> None:
+        """Along x, half a cosine of one period over the width: of the frequencies, only the mean and that one are above the median."""
+        x = np.cos(np.pi * (np.arange(32) + 0.5) / 32)
+        ramp = np.repeat(np.round(127.5 + 100 * x).astype(np.uint8)[None, :, None], 3, axis=2).repeat(32, axis=0)
+        bits = f"{perceptual_hash(ramp):064b}"
+        assert bits[:2] == "11"
+        assert perceptual_hash(255 - ramp) != perceptual_hash(ramp)
+
+
 def test_receipts_from_before_there_was_the_key_hold() -> None:
+    assert "near_duplicates" not in Check().model_dump()
+    assert Check(near_duplicates=4).model_dump()["near_duplicates"] == 4
     assert "meant" not in Check(decode="all", unreadable="refuse").model_dump()
     assert Check(decode="all", unreadable="refuse", meant=["one-class"]).model_dump()["meant"] == ["one-class"]

@@ -166,11 +166,11 @@ def maps_folder(folder: Path, declared: Dataset | None = None) -> MapsFolder:
         validation=ADE20K_VALIDATION,
     )
     layout, listing = read_listing("data", declared)
-    if not listing.label_maps:
+    if listing.label_maps is None:
         raise UserError(f"{folder}: is of layout {layout}, without label maps; name a set that has them")
     if lacking := [part for part in PARTS if not listing.samples[part]]:
         raise UserError(f"{folder}: has no {lacking[0]} images; complete it")
-    return MapsFolder(folder / listing.below, declared.label_maps, listing.classes, listing.samples, listing.packed, listing.left_out)
+    return MapsFolder(folder / listing.below, listing.label_maps, listing.classes, listing.samples, listing.packed, listing.left_out)
 
 
 def class_folders(folder: Path, expected: Callable[[str], bool] = lambda name: True) -> LabelledFolder:

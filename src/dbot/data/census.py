@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from dbot.data.alike import alike
 from dbot.data.labelmaps.values import IGNORE
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Part
 from dbot.data.manifest import Row
@@ -34,7 +35,7 @@ class Turned:
 
 @dataclass
 class Census:
-    """The counts of a data set; `add_map` and `add_turned` may be called from several threads."""
+    """The counts of a data set; `add_map`, `add_hash` and `add_turned` may be called from several threads."""
 
     classes: Sequence[str]
     counted: Counted
@@ -47,20 +48,36 @@ class Census:
     """Label maps that were looked at."""
     shared: list[tuple[str, str]] = field(default_factory=list)
     """Images of validation, each with one of training that has the same bytes."""
+    near: list[tuple[str, str]] = field(default_factory=list)
+    """Images of validation, each with one of training that looks the same and has other bytes."""
+    hashes: dict[tuple[Part, str], int] = field(default_factory=dict)
+    """By part and path, the perceptual hashes of images, where they are asked for."""
     turned: Turned = field(default_factory=Turned)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         self.by_class = {part: np.zeros(len(self.classes), dtype=np.int64) for part in PARTS}
 
-    def add_rows(self, rows: Sequence[Row]) -> None:
-        """Count images by class, and those that are in both parts."""
+    def add_rows(self, rows: Sequence[Row], near: int | None = None) -> None:
+        """Count images by class, and those that are in both parts: the same bytes, or, with ``near``, hashes that differ in so few bits."""
         if self.counted == "images":
             for part in PARTS:
                 labels = [row.label for row in rows if row.split == part and row.label != NO_LABEL]
                 self.by_class[part] += np.bincount(np.array(labels, dtype=np.int64), minlength=len(self.classes))
         trained = {row.digest: row.path for row in rows if row.split == "train"}
         self.shared += [(row.path, trained[row.digest]) for row in rows if row.split == "validation" and row.digest in trained]
+        if near is not None:
+            same = {path for path, _ in self.shared}
+            train = sorted(path for part, path in self.hashes if part == "train")
+            validation = sorted(path for part, path in self.hashes if part == "validation" and path not in same)
+            hashes = [self.hashes["train", path] for path in train]
+            found = alike(hashes, [self.hashes["validation", path] for path in validation], near)
+            self.near += [(validation[number], train[twin]) for number, twin in found]
+
+    def add_hash(self, part: Part, path: str, value: int) -> None:
+        """Keep the perceptual hash of an image."""
+        with self._lock:
+            self.hashes[part, path] = value
 
     def add_objects(self, part: Part, by_class: Sequence[int]) -> None:
         """Count objects."""

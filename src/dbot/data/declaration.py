@@ -32,6 +32,8 @@ def completed(name: str, dataset: Dataset, found: Dataset, manifest: Manifest) -
     said["classes"] = len(manifest.classes) or None
     said |= {"licence": found.licence, "source": found.source, "check": found.check.model_dump()}
     others = found.model_fields_set - {"title", "root", *USUAL}
+    if manifest.label_maps is not None:
+        found, others = found.model_copy(update={"label_maps": manifest.label_maps}), others | {"label_maps"}
     said |= {field: value for field, value in found.model_dump(include=others).items() if value is not None}
     lines = [f"    {field}: {_flow(value)}" for field, value in said.items()]
     return "\n".join(["datasets:", f"  {name}:", *lines])

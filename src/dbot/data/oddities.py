@@ -66,6 +66,10 @@ def _oddities(census: Census, unlimited: bool, whole: bool, validation_images: i
         path, twin = census.shared[0]
         text = f"{len(census.shared)} of {validation_images} validation images are training images too, such as {path} ({twin})"
         yield Odd("shared-images", len(census.shared) > LEAK * validation_images, text)
+    if census.near:
+        path, twin = census.near[0]
+        text = f"{len(census.near)} of {validation_images} validation images look as training images do, such as {path} ({twin})"
+        yield Odd("near-duplicates", len(census.near) > LEAK * validation_images, text)
     if census.turned.count:
         yield Odd(
             "turned-images",

@@ -18,6 +18,7 @@ from torch import Tensor
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
+from dbot.data.alike import perceptual_hash
 from dbot.data.census import Census, Counted
 from dbot.data.folders import SUFFIXES
 from dbot.data.images import (
@@ -38,7 +39,7 @@ from dbot.data.layouts.reader import read_listing
 from dbot.data.manifest import Manifest, Row, write_manifest
 from dbot.data.objects.audit import Audit, Defect, audit, skipped_annotations, usable_images
 from dbot.data.oddities import settle
-from dbot.params.datasets import Dataset
+from dbot.params.datasets import Dataset, LabelMaps
 
 CHUNK = 256
 """Images that are handed to the threads at once."""
@@ -126,7 +127,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         if target is not None:
             for file in listing.annotation_files.values():
                 inspector.write(target / file, written[file] if file in written else (root / file).read_bytes())
-        census.add_rows(rows)
+        census.add_rows(rows, dataset.check.near_duplicates)
         for line in census.lines():
             print(line, flush=True)
         settle(name, dataset, census, census.maps == len(rows) or counted != "pixels", sum(row.split == "validation" for row in rows))
@@ -147,7 +148,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         defects=dict(sorted(Counter(defect.kind for defect in defects).items())),
         examples=[defect.text for defect in defects[:EXAMPLES]],
         skipped=skipped_annotations(defects),
-        label_maps=dataset.label_maps if listing.label_maps else None,
+        label_maps=listing.label_maps,
         upright=dataset.annotated == "upright",
         masks=not dataset.boxes_only,
     )
@@ -218,7 +219,8 @@ class _Inspector:
     def _look(self, part: Part, sample: Sample, decode: bool) -> Row | Defect:
         path = self.root / sample.path
         content = self._content(path, sample)
-        look = decode or self.dataset.short_side is not None or not content
+        hashed = self.dataset.check.near_duplicates is not None
+        look = decode or hashed or self.dataset.short_side is not None or not content
         pixels = decode_image(content, path, self._upright) if look else None
         header = image_header(content, path) if sample.annotation else None
         if header is not None and header.orientation != 1 and header.upright == header.stored and self._upright:
@@ -231,14 +233,16 @@ class _Inspector:
                 return Defect("image of another size", part, reason)
         name = sample.path
         annotation_digest = ""
-        if self.listing.label_maps:
-            annotation_digest = self._label_map(part, sample, header if decode else None)
+        if self.listing.label_maps is not None:
+            annotation_digest = self._label_map(part, sample, self.listing.label_maps, header if decode else None)
         if self.target is not None:
             if self.dataset.short_side is not None and pixels is not None:
                 content = self._shrunk(content, pixels, self.dataset.short_side)
             if self.dataset.short_side is not None or not name.lower().endswith(SUFFIXES):
                 name = _copy_name(name, content)
             self.write(self.target / name, content)
+        if hashed and pixels is not None:
+            self.census.add_hash(part, name, perceptual_hash(pixels.permute(1, 2, 0).numpy()))
         return Row(part, name, sample.label, len(content), hashlib.sha256(content).hexdigest(), sample.annotation, annotation_digest)
 
     def _shrunk(self, content: bytes, pixels: Tensor, short_side: int) -> bytes:
@@ -257,7 +261,7 @@ class _Inspector:
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror})") from None
 
-    def _label_map(self, part: Part, sample: Sample, header: Header | None) -> str:
+    def _label_map(self, part: Part, sample: Sample, said: LabelMaps, header: Header | None) -> str:
         """The digest of the image's label map, which is checked and counted if the image's header is given."""
         path = self.root / sample.annotation
         content = self.listing.packed[sample.annotation]() if sample.annotation in self.listing.packed else None
@@ -266,7 +270,7 @@ class _Inspector:
             if values.shape != size:
                 shape = tuple(values.shape)
                 raise UserError(f"{path}: has {shape} pixels, its image {size}{self._turn(header, shape)}")
-            self.census.add_map(part, classes_of(values, self.dataset.label_maps, len(self.listing.classes), path))
+            self.census.add_map(part, classes_of(values, said, len(self.listing.classes), path))
         try:
             content = path.read_bytes() if self.target is not None and content is None else content
             if (_beginning(path) if content is None else content).startswith(JPEG_MAGIC):

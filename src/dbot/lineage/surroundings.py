@@ -69,7 +69,7 @@ def git_commit() -> tuple[str | None, str | None]:
 
 def code_of(commit: str) -> str | None:
     """What `code_digest` gave at a commit of this repository; None where that has no sources of the package."""
-    listed = git.ask("ls-tree", "-r", "-z", "--full-tree", commit, "--", SOURCES)
+    listed = git.ask("ls-tree", "-r", "-z", commit, "--", SOURCES)
     blobs = {}
     for entry in (listed or "").split("\0"):
         about, _, name = entry.partition("\t")

@@ -30,6 +30,7 @@ Layout = Literal[
     "coco-roboflow",
     "yolo",
     "voc",
+    "instance-masks",
     "images",
 ]
 """On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`. That of `images` has
@@ -58,8 +59,8 @@ class Split(Section):
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
     list_file: str | None = Field(default=None, exclude_if=is_unsaid)
-    """Layout `labelmaps`: file below the root with the names of this part's images, one in a line, where a folder holds those of
-    several parts (`ImageSets/Segmentation/train.txt` of Pascal VOC). Null: every image of the folder."""
+    """Layouts `labelmaps` and `instance-masks`: file below the root with the names of this part's images, one in a line, where a folder
+    holds those of several parts (`ImageSets/Segmentation/train.txt` of Pascal VOC). Null: every image of the folder."""
     count: NonNegativeInt | None = None
     """How many images the published set has; `prepare` refuses another number. Null: any number."""
 
@@ -102,7 +103,7 @@ class Embedded(Section):
         return self
 
 
-Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "turned-images"]
+Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "near-duplicates", "turned-images"]
 """What makes numbers say something else than they seem to, and may yet be meant; `dbot.data.oddities` says what each is."""
 
 
@@ -116,16 +117,20 @@ class Check(Section):
     annotations: Literal["refuse", "skip"] = "refuse"
     """What to do about boxes and masks that can't be used, and about images that are missing or not of the size that
     their annotations state (layout `coco`): refuse the data set, or leave them out and count them."""
+    near_duplicates: Annotated[int, Field(ge=0, le=16)] | None = None
+    """Look for validation images that a training image differs from in this many of the 64 bits of a perceptual hash, or fewer: copies of
+    another size, quality or format differ in up to about 4. Every image is decoded for it. Null: images are compared by their bytes."""
     meant: list[Oddity] = Field(default_factory=list)
     """What is as it shall be, and neither refused nor warned of. `unseen-classes`: a class has no image, object or pixel in a part.
     `one-class`: all images, or all pixels, of the training part are of one class. `mostly-void`: over half of the pixels have no class.
-    `shared-images`: training and validation hold the same images. `turned-images`: EXIF turns annotated images without a change of
-    their size."""
+    `shared-images`: training and validation hold the same images. `near-duplicates`: they hold images that look the same.
+    `turned-images`: EXIF turns annotated images without a change of their size."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Nothing meant is no setting: receipts from before there was this key hold on."""
-        return {key: value for key, value in handler(self).items() if value or key != "meant"}
+        """What came later and isn't said is no setting: receipts from before there were these keys hold on."""
+        unsaid: dict[str, Any] = {"meant": [], "near_duplicates": None}
+        return {key: value for key, value in handler(self).items() if key not in unsaid or value != unsaid[key]}
 
 
 class LabelMaps(Section):
@@ -133,6 +138,9 @@ class LabelMaps(Section):
 
     first_class: NonNegativeInt = 1
     """Value of the first class; the others follow it without gaps."""
+    values: list[NonNegativeInt] | None = Field(default=None, exclude_if=is_unsaid)
+    """Values of the classes in their order, where they don't follow each other (`labelIds` of Cityscapes); `first_class` then says
+    nothing. Null: they do."""
     void: list[NonNegativeInt] = Field(default_factory=lambda: [0])
     """Values of pixels without a class: neither trained on nor measured."""
     image_suffix: str | None = Field(default=None, exclude_if=is_unsaid)

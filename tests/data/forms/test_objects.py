@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dbot.base.errors import UserError
+from dbot.data.manifest import Manifest
 from dbot.data.objects.annotations import ground_truth, read_objects
 from dbot.params.datasets import Check, Dataset, Split
 from tests.data.forms.conftest import Prepared, jpeg, png, write, zipped
@@ -296,3 +297,63 @@ class TestVoc:
         declared = declare(write(tmp_path / "set", self.files()), "coco", train=split, validation=split)
         said = refusal(prepared, declared)
         assert said.startswith(f"{tmp_path / 'set'}: here is Pascal VOC's XML, write datasets.it.layouts: [voc]")
+
+
+class TestInstanceMasks:
+    """DSB 2018: of each image a folder, and in it a PNG for each object."""
+
+    def mask(self, top: int, left: int) -> np.ndarray:
+        mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+        mask[top : top + 3, left : left + 2] = 255
+        return mask
+
+    def files(self, part: str, count: int = 10, masks: bool = True) -> dict[str, bytes]:
+        found = {}
+        for number in range(count):
+            name = f"{part}{number}"
+            found[f"{part}/{name}/images/{name}.png"] = picture(number if part.endswith("train") else 100 + number)
+            for object_ in range(number % 3 if masks else 0):
+                found[f"{part}/{name}/masks/{object_}.png"] = png(self.mask(object_, 5 * object_ + 1))
+        return found
+
+    def check(self, manifest: Manifest, part: str = "train") -> None:
+        assert manifest.classes == ["object"]
+        objects = read_objects(manifest, part)
+        assert np.diff(objects.starts).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+        target = objects.target(2)
+        assert target["boxes"].tolist() == [[1, 0, 3, 3], [6, 1, 8, 4]]
+        assert np.array_equal(target["masks"].numpy(), np.stack([self.mask(0, 1), self.mask(1, 6)]) > 0)
+
+    @pytest.mark.parametrize("layouts", [[], ["instance-masks"]])
+    def test_each_object_has_its_mask(self, tmp_path: Path, prepared: Prepared, layouts: list[Any]) -> None:
+        root = write(tmp_path / "set", self.files("train") | self.files("val"))
+        manifest = prepared(Dataset(root=str(root), layouts=layouts))
+        assert manifest.counts == {"train": 10, "validation": 10}
+        self.check(manifest)
+        self.check(manifest, "validation")
+
+    def test_kaggles_zips_and_its_solution(self, tmp_path: Path, prepared: Prepared) -> None:
+        for part, masks in (("stage1_train", True), ("stage1_test", False)):
+            files = self.files(part, masks=masks)
+            zipped(tmp_path / f"set/{part}.zip", {name.removeprefix(f"{part}/"): content for name, content in files.items()})
+        lines = ["ImageId,EncodedPixels,Height,Width,Usage"]
+        for number in range(10):
+            for object_ in range(number % 3):
+                first = (5 * object_ + 1) * HEIGHT + object_ + 1
+                lines.append(f"stage1_test{number},{first} 3 {first + HEIGHT} 3,{HEIGHT},{WIDTH},Public")
+        write(tmp_path / "set", {"stage1_solution.csv": "\n".join(lines).encode()})
+        manifest = prepared(Dataset(root=str(tmp_path / "set")))
+        self.check(manifest)
+        self.check(manifest, "validation")
+        (tmp_path / "set/stage1_solution.csv").unlink()
+        said = refusal(prepared, Dataset(root=str(tmp_path / "set")))
+        assert "stage1_solution.csv is missing; get it, or name folders of stage1_train/ in lists" in said
+
+    def test_lists_part_one_folder(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+        lists = {"a.txt": b"train1\ntrain2\n", "b.txt": b"train4\n"}
+        root = write(tmp_path / "set", self.files("train") | lists)
+        parts = {part: Split(images="train", list_file=name) for part, name in zip(PARTS, lists, strict=True)}
+        declared = declare(root, "instance-masks", **parts)
+        assert prepared(declared).counts == {"train": 2, "validation": 1}
+        write(root, {"b.txt": b"other\n"})
+        assert "b.txt: names other, and train/ holds no folder of it" in refusal(prepared, declared)

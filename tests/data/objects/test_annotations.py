@@ -4,7 +4,7 @@ import torch
 
 from dbot.base.errors import UserError
 from dbot.data.objects.annotations import ground_truth, read_objects
-from tests.data.objects.conftest import HEIGHT, WIDTH, CocoSet, content
+from tests.data.objects.conftest import COMPRESSED, HEIGHT, POLYGON, RUNS, WIDTH, CocoSet, content
 
 
 def test_targets_have_labels_from_one_on_and_no_crowds(coco: CocoSet) -> None:
@@ -52,6 +52,14 @@ def test_ground_truth_has_all_images_and_crowds_and_ids_that_count(coco: CocoSet
     assert [entry["iscrowd"] for entry in truth["annotations"]] == [0, 0, 0, 0, 1, 1]
     assert [entry["area"] for entry in truth["annotations"]] == [36, 36, 10, 10, 10, 10]
     assert [category["id"] for category in truth["categories"]] == [1, 13, 90]
+
+
+def test_ground_truth_has_run_lengths_as_the_scoring_reads_them(coco: CocoSet) -> None:
+    written = content()
+    written["annotations"][1]["segmentation"] = {**RUNS, "size": [float(HEIGHT), float(WIDTH)]}
+    coco.write("val", written)
+    of_image = [entry for entry in ground_truth(coco.prepare())["annotations"] if entry["image_id"] == 7]
+    assert [entry["segmentation"] for entry in of_image] == [POLYGON, COMPRESSED, COMPRESSED, COMPRESSED]
 
 
 def test_file_that_changed_since_is_refused(coco: CocoSet) -> None:

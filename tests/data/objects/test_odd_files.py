@@ -1,6 +1,7 @@
 """Odd but legal COCO files hold what pycocotools finds in them, or are refused in one line."""
 
 import contextlib
+import copy
 import io
 import json
 import tempfile
@@ -8,20 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from dbot.base.errors import UserError
 from dbot.data.manifest import Manifest
-from dbot.data.objects.annotations import read_objects
+from dbot.data.objects.annotations import ground_truth, read_objects
+from dbot.data.objects.results import TWELVE, score
 from dbot.data.prepare import prepare
 from dbot.params.datasets import Check, Dataset, Split
 
 IDS = st.one_of(st.integers(-3, 5), st.integers(-(2**63), 2**63 - 1))
 SIDES = st.integers(1, 14)
+NAMES = ("{}.png", "ein Bild {}.png", "größer/日本 {}.png", "./{}.PNG", "a#b%20{}.png", "deep/er/{}.png")
+JUNK = st.sampled_from([{}, {"license": 3, "flickr_url": None, "date_captured": 0}, {"attributes": {"occluded": True}, "keypoints": []}])
+"""What files hold besides, and nothing is read from."""
 
 
 @st.composite
@@ -52,9 +59,10 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     image_ids = draw(st.lists(IDS, min_size=1, max_size=3, unique=True))
     category_ids = draw(st.lists(IDS, min_size=1, max_size=3, unique=True))
     images, annotations = [], []
-    for number in image_ids:
+    for place, number in enumerate(image_ids):
         height, width = draw(SIDES), draw(SIDES)
-        images.append({"id": number, "file_name": f"{number}.png", "height": height, "width": width})
+        name = draw(st.sampled_from(NAMES)).format(place)
+        images.append({"id": number, "file_name": name, "height": height, "width": width, **draw(JUNK)})
         for _ in range(draw(st.integers(0, 3))):
             form = draw(st.one_of(runs(height, width), polygons(height, width)))
             if not isinstance(form, list) and draw(st.booleans()) and isinstance(form["counts"], str):
@@ -65,17 +73,81 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
             entry = {"image_id": number, "category_id": draw(st.sampled_from(category_ids)), "bbox": box, "segmentation": form}
             entry |= draw(st.sampled_from([{}, {"iscrowd": 0}, {"iscrowd": 1}, {"iscrowd": 0, "area": 3.5, "score": 1}]))
             annotations.append(entry)
-    annotations = [{"id": place, **entry} for place, entry in enumerate(draw(st.permutations(annotations)))]
+    annotations = [{"id": place, **draw(JUNK), **entry} for place, entry in enumerate(draw(st.permutations(annotations)))]
     categories = [{"id": number, "name": f"c{number}", "supercategory": None} for number in draw(st.permutations(category_ids))]
-    return {"info": {}, "images": draw(st.permutations(images)), "annotations": annotations, "categories": categories, "licenses": []}
+    content = {"images": draw(st.permutations(images)), "annotations": annotations, "categories": categories}
+    return draw(st.sampled_from([{}, {"info": {}, "licenses": []}, {"info": None, "licenses": "CC", "type": "instances"}])) | content
+
+
+@st.composite
+def spelled(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
+    """The same file with some of its whole numbers in quotes or as floats."""
+
+    def one(value: int) -> Any:
+        ways = [value, str(value), *([float(value), f"{value}.0"] if abs(value) < 2**53 else [])]
+        return draw(st.sampled_from(ways))
+
+    numbers = {"images": ("id", "height", "width"), "annotations": ("image_id", "category_id"), "categories": ("id",)}
+    if not draw(st.booleans()):
+        return content
+    return content | {
+        section: [{key: one(value) if key in keys else value for key, value in entry.items()} for entry in content[section]]
+        for section, keys in numbers.items()
+    }
+
+
+@st.composite
+def found_in(draw: st.DrawFn, content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Detections: some of the objects, shifted or not, of their class or another, and a box of nothing."""
+    results = []
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    for entry in content["annotations"]:
+        if draw(st.booleans()):
+            height, width = sizes[entry["image_id"]]
+            mask = np.zeros((height, width), dtype=np.uint8, order="F")
+            left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
+            mask[top : top + draw(st.integers(1, 8)), left : left + draw(st.integers(1, 8))] = 1
+            shape = rle.encode(mask) if draw(st.booleans()) else mask_of(entry, height, width)
+            category = draw(st.sampled_from([entry["category_id"], content["categories"][0]["id"]]))
+            found = {"image_id": entry["image_id"], "category_id": category, "score": draw(st.sampled_from([0.1, 0.5, 0.9]))}
+            shifted = [side + draw(st.sampled_from([0, 0, 0.5])) for side in entry["bbox"]]
+            results.append({**found, "bbox": shifted, "segmentation": {**shape, "counts": shape["counts"].decode()}})
+    return results
+
+
+def mask_of(entry: dict[str, Any], height: int, width: int) -> dict[str, Any]:
+    """The compressed run lengths of an annotation, by pycocotools alone."""
+    own = COCO()
+    own.imgs = {entry["image_id"]: {"height": height, "width": width}}
+    return dict(rle.encode(np.asfortranarray(own.annToMask(entry))))
 
 
 def written(folder: Path, content: dict[str, Any], seed: int) -> None:
     folder.mkdir()
     for image in content["images"]:
         pixels = np.random.default_rng(seed).integers(0, 256, (image["height"], image["width"], 3), dtype=np.uint8)
+        (folder / image["file_name"]).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / image["file_name"])
-    folder.with_suffix(".json").write_text(json.dumps(content))
+    folder.with_suffix(".json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def scores_of(content: dict[str, Any], results: list[dict[str, Any]], shape: str) -> list[float]:
+    """COCO's twelve numbers by pycocotools; areas and crowds that the file doesn't state are filled in, and annotations numbered from 1."""
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    entries = []
+    for number, entry in enumerate(content["annotations"], start=1):
+        area = float(rle.area(mask_of(entry, *sizes[entry["image_id"]])))
+        entries.append({"iscrowd": 0, "area": area, **entry, "id": number})
+    true = COCO()
+    true.dataset = {**content, "info": {}, "annotations": entries}
+    true.createIndex()
+    key = "bbox" if shape == "bbox" else "segmentation"
+    found = [{name: result[name] for name in ("image_id", "category_id", "score", key)} for result in results]
+    evaluation = COCOeval(true, true.loadRes(copy.deepcopy(found)), shape)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return list(evaluation.stats)
 
 
 def declared(root: Path) -> Dataset:
@@ -102,17 +174,25 @@ def read(root: Path) -> Manifest | None:
         return None
 
 
-@settings(max_examples=150, deadline=None)
-@given(files())
-def test_objects_are_those_of_pycocotools_or_a_line_says_why_not(content: dict[str, Any]) -> None:
+@settings(max_examples=60, deadline=None)
+@given(content=files(), data=st.data())
+def test_objects_and_scores_are_those_of_pycocotools_or_a_line_says_why_not(content: dict[str, Any], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
         root = Path(name)
         written(root / "train", content, seed=1)
+        (root / "train.json").write_text(json.dumps(data.draw(spelled(content))), encoding="utf-8")
         manifest = read(root)
         event("refused" if manifest is None else "compared")
         if manifest is None:
             return
-        objects, theirs = read_objects(manifest, "train"), COCO(str(root / "train.json"))
+        objects, theirs = read_objects(manifest, "train"), COCO()
+        theirs.dataset = content
+        theirs.createIndex()
+        if results := data.draw(found_in(content)):
+            ours = score(ground_truth(manifest, "train"), results).summary
+            for overlap, shape in (("box", "bbox"), ("mask", "segm")):
+                twelve = [ours.get(f"{overlap}_{number}", -100) / 100 for number in TWELVE]
+                assert twelve == pytest.approx(scores_of(content, results, shape), abs=1e-9)
     assert objects.image_ids.tolist() == sorted(theirs.getImgIds())
     label_of = {number: label for label, number in enumerate(sorted(theirs.getCatIds()), start=1)}
     for number, image_id in enumerate(objects.image_ids.tolist()):

@@ -83,6 +83,17 @@ def test_equals_pycocotools(seed: int) -> None:
     assert found.categories["c91"] == {}
 
 
+@pytest.mark.parametrize("shift", [-1000, 2**62])
+def test_ids_may_be_any_numbers(shift: int) -> None:
+    truth, results = copy.deepcopy(random_sets(3))
+    expected = score(truth, results)
+    for entry in (*truth["images"], *truth["categories"]):
+        entry["id"] += shift
+    for entry in (*truth["annotations"], *results):
+        entry |= {key: entry[key] + shift for key in ("image_id", "category_id")}
+    assert score(truth, results) == expected
+
+
 def test_truth_as_results_scores_all() -> None:
     truth, _ = random_sets(0)
     results = [{**entry, "score": 1.0} for entry in truth["annotations"] if not entry["iscrowd"]]

@@ -12,6 +12,8 @@ from dbot.params.datasets import Dataset
 
 def needs(dataset: Dataset) -> str:
     splits = (dataset.train, dataset.validation)
+    if any(split.annotations is None for split in splits):
+        return "train2017/, val2017/ and annotations/instances_*2017.json; or, otherwise called, `images` and `annotations` of each part"
     return " and ".join(f"{split.images}/ with {split.annotations}" for split in splits)
 
 

@@ -9,9 +9,11 @@ from functools import partial
 from typing import Any
 
 from dbot.base.errors import UserError
+from dbot.data.images import image_header
 from dbot.data.layouts.coco import stated_size
 from dbot.data.layouts.files import Files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Read, Sample
+from dbot.params.datasets import Dataset
 
 Content = dict[str, list[dict[str, Any]]]
 """Of a COCO file: `images`, `annotations`, `categories`."""
@@ -39,6 +41,15 @@ def content_of(
         for entry in of_image:
             found["annotations"].append({"id": len(found["annotations"]) + 1, "image_id": image, "iscrowd": 0, **entry})
     return found
+
+
+def size_of(files: Files, path: str, dataset: Dataset) -> tuple[int, int] | None:
+    """Height and width in pixels of an image whose objects say neither; None where it can't be read, which the audit says."""
+    try:
+        header = image_header(files.read(path), files.root / path)
+    except UserError:
+        return None
+    return header.upright if dataset.annotated == "upright" else header.stored
 
 
 def listing_of(place: Place, files: Files, contents: dict[Part, Content], names: dict[Part, str]) -> Listing:

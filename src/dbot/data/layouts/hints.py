@@ -20,6 +20,7 @@ KINDS: dict[Layout, str] = {
     "coco-roboflow": "Roboflow's COCO export",
     "yolo": "YOLO's text files",
     "voc": "Pascal VOC's XML",
+    "instance-masks": "one mask of each object, as of DSB 2018",
     "coco": "COCO's JSON",
     "labelmaps": "images with label maps",
     "cifar": "CIFAR's pickles",
@@ -32,6 +33,13 @@ DEEP = 3
 """How many levels down a set is looked for."""
 NAMED = 5
 """How many files and folders a message names."""
+
+
+FULL_ADE20K = (
+    "this is the full ADE20K, whose colours code thousands of kinds of objects and their parts; the published numbers are of the scene "
+    "parsing challenge's 150 classes, so get ADEChallengeData2016.zip of sceneparsing.csail.mit.edu"
+)
+"""Why it is refused."""
 
 
 class Fitting(Protocol):
@@ -72,7 +80,31 @@ def hint(place: Place, readers: Readers) -> str:
     for folder in _below(root, 1):
         if kind := kind_of(Place(place.name, folder, place.dataset), readers):
             return f"since {folder.name}/ looks like {kind} and {place.key('root')}: {folder}"
-    return _contents(root)
+    return contents(root)
+
+
+def full_ade20k(root: Path) -> Path | None:
+    """The folder at a root, or some levels down, that is the full ADE20K, if one is."""
+    return next((folder for folder in (root, *_below(root, 2)) if (folder / "images/ADE/training").is_dir()), None)
+
+
+def unread_labels(root: Path) -> list[str]:
+    """What lies at a root that is read without labels and looks as if it held some, each with what it lacks to be read."""
+    found = []
+    if any((root / "Annotations").glob("*.xml")):
+        found.append("Annotations/*.xml (layout voc needs JPEGImages/ and lists of the parts in ImageSets/)")
+    found += [f"{path.relative_to(root)} (layout coco: name it as `annotations` of its part)" for path in _jsons(root)[:1]]
+    below = {name.lower(): name for name in folders(root)}
+    train = next((below[name] for name in ("train", "training") if name in below), None)
+    if "labels" in below or (train is not None and (root / train / "labels").is_dir()):
+        found.append("labels/ (layout yolo needs data.yaml)")
+    elif train is not None and folders(root / train):
+        found.append(f"{train}/*/ (folders of classes need a part for validation, such as val/*/)")
+    return found
+
+
+def _jsons(root: Path) -> list[Path]:
+    return sorted(path for pattern in ("*.json", "annotations/*.json") for path in root.glob(pattern))
 
 
 def _parts(place: Place) -> list[Path]:
@@ -80,7 +112,7 @@ def _parts(place: Place) -> list[Path]:
     return [folder for part in PARTS if (folder := place.root / place.split(part).images).is_dir()]
 
 
-def _contents(root: Path) -> str:
+def contents(root: Path) -> str:
     names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
     packed = [name for name in names if name.lower().endswith(COMPRESSED)]
     if packed:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from dbot.base.errors import UserError
 from dbot.data.folders import SUFFIXES
-from dbot.data.labelmaps.values import MOST_CLASSES
+from dbot.data.images import read_label_map
+from dbot.data.labelmaps.values import IGNORE, MOST_CLASSES, values_of
 from dbot.data.layouts.files import Files, from_stem
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
-from dbot.params.datasets import Dataset
+from dbot.params.datasets import Dataset, LabelMaps
 
 NAMES = "objectInfo150.txt"
 """ADE20K's table of classes: tab-separated, the name in the last column; in other sets it may have any number of lines."""
@@ -20,8 +21,14 @@ MASK = "_mask"
 """What label maps have behind the names of their images where both lie in one folder (Roboflow's export)."""
 
 
+LOOKED_AT = 1_000
+"""Label maps, evenly spread, whose values say how many classes there are, where nobody does; `prepare` finds other values in the rest."""
+
+
 def needs(dataset: Dataset) -> str:
     splits = (dataset.train, dataset.validation)
+    if any(split.annotations is None for split in splits):
+        return "images/training, annotations/training and so on; or, otherwise called, `images` and `annotations` of each part"
     return " and ".join(f"{split.images}/ with label maps in {split.annotations}/" for split in splits)
 
 
@@ -37,10 +44,10 @@ def read(place: Place) -> Listing:
         folder, maps = place.split(part).images, place.annotations(part)
         named = _named(found, place, part)
         samples[part] = [Sample(f"{folder}/{name}", NO_LABEL, f"{maps}/{label_map}") for name, label_map in named]
-    classes = _classes(found, place)
-    _check_values(place, len(classes))
+    classes, values = _classes(found, place, [sample.annotation for part in PARTS for sample in samples[part]])
+    _check_values(place, values, len(classes))
     packed = found.packed(path for part in PARTS for sample in samples[part] for path in (sample.path, sample.annotation))
-    return Listing(classes, samples, label_maps=True, packed=packed, below=found.base, left_out=found.left_out)
+    return Listing(classes, samples, label_maps=values, packed=packed, below=found.base, left_out=found.left_out)
 
 
 def _found(root: Path, dataset: Dataset) -> Files | None:
@@ -140,29 +147,56 @@ def _listed(found: Files, place: Place, part: Part, images: dict[str, str]) -> l
     return keys
 
 
-def _classes(found: Files, place: Place) -> list[str]:
-    named = place.dataset.label_maps.class_names
+def _classes(found: Files, place: Place, maps: list[str]) -> tuple[list[str], LabelMaps]:
+    """The names of the classes, and what the values stand for."""
+    values = place.dataset.label_maps
+    named = values.class_names
     if named is not None:
         if not found.has(named):
             raise UserError(
                 f"{found.root / named}: is missing, but {place.key('label_maps', 'class_names')} names it; write it, or mend the key"
             )
-        return [line.strip() for line in found.lines(named)]
-    if found.has(NAMES):
-        return [line.split("\t")[-1].strip() for line in found.lines(NAMES)[1:]]
-    if place.dataset.classes is None:
-        raise UserError(f"{place.key('classes')} is null, and {found.root / NAMES} is missing: state the number of classes")
-    first = place.dataset.label_maps.first_class
-    return [str(value) for value in range(first, first + place.dataset.classes)]
+        return [line.strip() for line in found.lines(named)], values
+    count = place.dataset.classes if values.values is None else len(values.values)
+    # Of a set that lies one level down, the table may lie beside it.
+    for name in (NAMES, f"../{NAMES}") if count is None else (NAMES,):
+        if found.has(name):
+            return [line.split("\t")[-1].strip() for line in found.lines(name)[1:]], values
+    if count is None:
+        values, count = _seen(found, place, maps)
+    return [str(value) for value in values_of(values, count)], values
 
 
-def _check_values(place: Place, classes: int) -> None:
+def _seen(found: Files, place: Place, maps: list[str]) -> tuple[LabelMaps, int]:
+    """What the values of the maps stand for, and how many classes they are, by those that occur.
+
+    Raises:
+        UserError: nothing says whether 0 is a class.
+    """
+    looked_at = [path for path in maps[:: max(1, len(maps) // LOOKED_AT)] if found.has(path)]
+    values = sorted(set[int]().union(*(read_label_map(found.root / path, found.read(path)).unique().tolist() for path in looked_at)))
+    known = place.dataset.label_maps
+    if "label_maps" not in place.dataset.model_fields_set:
+        if IGNORE in values:
+            known = LabelMaps(first_class=0, void=[IGNORE])
+        elif 0 in values:
+            raise UserError(
+                f"{found.root}: the label maps hold the values {values[0]} to {values[-1]}, and nothing says whether 0 is a class; write "
+                f"{place.key('label_maps')}: {{first_class: 0, void: []}} if it is, {{first_class: 1, void: [0]}} if it is none"
+            )
+    last = max((value for value in values if value not in known.void), default=known.first_class)
+    return known, max(1, last - known.first_class + 1)
+
+
+def _check_values(place: Place, values: LabelMaps, classes: int) -> None:
     if classes > MOST_CLASSES:
         raise UserError(f"{place.key('classes')}: {classes} classes are more than the {MOST_CLASSES} that segmentation can tell apart")
-    values = place.dataset.label_maps
-    last = values.first_class + classes - 1
-    if both := [value for value in values.void if values.first_class <= value <= last]:
+    known = values_of(values, classes)
+    if len(set(known)) != classes:
+        raise UserError(f"{place.key('label_maps', 'values')}: {len(set(known))} values for {classes} classes; give each class a value")
+    if both := [value for value in values.void if value in known]:
+        said = f"{known[0]} to {known[-1]}" if values.values is None else ", ".join(map(str, known))
         raise UserError(
-            f"{place.key('label_maps', 'void')}: {both[0]} is a class too, since classes are {values.first_class} to {last}; "
+            f"{place.key('label_maps', 'void')}: {both[0]} is a class too, since classes are {said}; "
             f"name other values there ([] if every pixel has a class), or mend {place.key('label_maps', 'first_class')}"
         )

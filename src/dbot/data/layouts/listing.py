@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from dbot.base.errors import UserError
-from dbot.params.datasets import Dataset, Split
+from dbot.params.datasets import Dataset, LabelMaps, Split
 
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, Part] = ("train", "validation")
@@ -69,8 +69,8 @@ class Listing:
     samples: dict[Part, list[Sample]]
     annotation_files: dict[Part, str] = field(default_factory=dict)
     """Files below the root that hold what the samples' `annotation` refers to."""
-    label_maps: bool = False
-    """Whether `annotation` names a label map."""
+    label_maps: LabelMaps | None = None
+    """What the values of the label maps stand for that `annotation` names; None: it names none."""
     packed: Mapping[str, Any] = field(default_factory=dict)
     """Files that lie inside an archive, or were converted, by path: uint8 images (H, W, 3), or a `Read`. They need a prepared copy."""
     below: str = ""

@@ -1,6 +1,6 @@
 """Finding the reader of what lies at a root."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
@@ -18,6 +18,7 @@ from dbot.data.layouts import (
     imagenet_tars,
     images,
     inat,
+    instance_masks,
     labelmaps,
     parquet,
     tiny_imagenet,
@@ -25,9 +26,10 @@ from dbot.data.layouts import (
     webdataset,
     yolo,
 )
-from dbot.data.layouts.hints import folders, hint, kind_of
-from dbot.data.layouts.listing import PARTS, Listing, Part, Place
-from dbot.params.datasets import Dataset, Layout, Split
+from dbot.data.layouts.hints import FULL_ADE20K, contents, folders, full_ade20k, hint, kind_of, unread_labels
+from dbot.data.layouts.listing import PARTS, Listing, Place
+from dbot.data.layouts.parts import filled, with_usual
+from dbot.params.datasets import Dataset, Layout
 
 
 class Reader(Protocol):
@@ -49,6 +51,7 @@ READERS: dict[Layout, Reader] = {
     "coco-roboflow": coco_roboflow,
     "yolo": yolo,
     "voc": voc,
+    "instance-masks": instance_masks,
     "imagefolder": imagefolder,
     "coco": coco,
     "labelmaps": labelmaps,
@@ -67,23 +70,6 @@ LAST: Layout = "images"
 """Fits any folder."""
 ANNOTATED: tuple[Layout, ...] = ("coco", "labelmaps", "inat")
 """Layouts that read what `annotations` of a part names; the others would pass over it."""
-
-Folders = Mapping[Part, str]
-"""`images` of the parts."""
-PART_FOLDERS: Mapping[Part, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation", "dev", "test"),
-}
-"""How the folders of parts are called, in any case, where a declaration doesn't say."""
-SUBSETS: Mapping[Layout, tuple[Folders, ...]] = {
-    "cifar": ({"train": "train", "validation": "test"},),
-    "cars": ({"train": "train", "validation": "test"},),
-    "flowers": ({"train": "trnid+valid", "validation": "tstid"},),
-    "voc": ({"train": "Segmentation/train", "validation": "Segmentation/val"}, {"train": "train", "validation": "val"}),
-    "parquet": ({"train": "train", "validation": "val"}, {"train": "train", "validation": "test"}),
-    "webdataset": ({"train": "train", "validation": "val"}, {"train": "train", "validation": "test"}),
-}
-"""How layouts whose files name the parts may call them, the likeliest first."""
 
 
 class _Fit(NamedTuple):
@@ -124,11 +110,18 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
     layout, place, below = _found(name, dataset)
     if below:
         print(f"{dataset.root}: what {place.key()} names lies one level down, in {below}/, and is read from there", flush=True)
+    unnamed = layout == LAST and not dataset.layouts
     try:
         listing = READERS[layout].read(place)
     except UserError as error:
         other = kind_of(place, READERS) if layout == "imagefolder" else None
         raise UserError(f"{place.root}: since this looks like {other}; read as {layout}, {error}") if other else error from None
+    if unnamed and not listing.samples["train"]:
+        raise UserError(f"{place.root}: {contents(place.root)}, and no image was found; mend {place.key('root')}")
+    if unnamed:
+        there = ", ".join(unread_labels(place.root))
+        said = f"; what may be labels and isn't read: {there}" if there else ""
+        print(f"{place.root}: is read without labels, since no form with labels of both parts was found there{said}", flush=True)
     listing = replace(listing, below=str(PurePosixPath(below, listing.below)) if below else listing.below)
     _check(place, listing)
     return layout, listing
@@ -150,8 +143,11 @@ def _found(name: str, dataset: Dataset) -> _Found:
     if fit is None or (not dataset.layouts and fit.layout == LAST and _holds_one_folder(place.root)):
         deeper = _one_level_down(place.root, dataset)
         below, fit = deeper if deeper is not None else (below, fit)
+    unlabelled = fit is None or (not dataset.layouts and fit.layout == LAST)
+    if unlabelled and (full := full_ade20k(place.root)) is not None:
+        raise UserError(f"{full}: {FULL_ADE20K}")
     if fit is None:
-        known = replace(place, dataset=_with_parts(dataset, _usual(place.root)))
+        known = replace(place, dataset=with_usual(place.root, dataset))
         wanted = "; or ".join(f"{READERS[layout].needs(known.dataset)} (layout {layout})" for layout in _meant(dataset))
         raise UserError(f"{place.root}: {hint(known, READERS)}; {place.key()} needs {wanted}; get it from {dataset.source}")
     return _Found(fit.layout, replace(place, root=place.root / below, dataset=fit.dataset), below)
@@ -160,9 +156,9 @@ def _found(name: str, dataset: Dataset) -> _Found:
 def _fitting(root: Path, dataset: Dataset) -> _Fit | None:
     """The first layout that fits what lies there."""
     for layout in _meant(dataset):
-        for filled in _filled(root, layout, dataset):
-            if READERS[layout].fits(root, filled) and (dataset.layouts or _shows_labels(root, layout, filled)):
-                return _Fit(layout, filled)
+        for known in filled(root, layout, dataset):
+            if READERS[layout].fits(root, known) and (dataset.layouts or _shows_labels(root, layout, known)):
+                return _Fit(layout, known)
     return None
 
 
@@ -175,32 +171,13 @@ def _meant(dataset: Dataset) -> Sequence[Layout]:
 def _shows_labels(root: Path, layout: Layout, dataset: Dataset) -> bool:
     """Whether a layout that nobody named has what it takes to be read: flat folders of parts are images without labels."""
     if layout == "imagefolder":
-        return imagefolder.has_class_folders(root, dataset)
+        return imagefolder.has_class_folders(root, dataset) and not _beside_its_images(folders(root / dataset.train.images))
     return layout != "imagenet-kaggle" or imagenet_kaggle.has_solution(root)
 
 
-def _filled(root: Path, layout: Layout, dataset: Dataset) -> list[Dataset]:
-    """A declaration with the folders of the parts that it doesn't state, as a layout may call them, the likeliest first.
-
-    Which folders there are decides nothing for images without labels: all are read, but those that are stated apart.
-    """
-    if layout == LAST:
-        return [dataset]
-    ways = SUBSETS.get(layout) or (_usual(root),)
-    # Of Pascal VOC the lists of images with masks come first, and they are a part of those with boxes.
-    return [_with_parts(dataset, called) for called in (ways[::-1] if layout == "voc" and dataset.boxes_only else ways)]
-
-
-def _usual(root: Path) -> Folders:
-    """The folders of a root that are called as those of parts are."""
-    below = {name.lower(): name for name in folders(root)}
-    known = {part: [below[name] for name in PART_FOLDERS[part] if name in below] for part in PARTS}
-    return {part: names[0] for part, names in known.items() if names}
-
-
-def _with_parts(dataset: Dataset, called: Folders) -> Dataset:
-    unstated = {part: folder for part, folder in called.items() if part not in dataset.model_fields_set}
-    return dataset.model_copy(update={part: Split(images=folder) for part, folder in unstated.items()})
+def _beside_its_images(names: Sequence[str]) -> bool:
+    """Whether the folders of a part are no classes, but `images` and what belongs to them."""
+    return len(names) <= 2 and "images" in names
 
 
 def _one_level_down(root: Path, dataset: Dataset) -> tuple[str, _Fit] | None:

@@ -10,8 +10,7 @@ import yaml
 
 from dbot.base.errors import UserError
 from dbot.data.folders import SUFFIXES
-from dbot.data.images import image_header
-from dbot.data.layouts.converted import Content, content_of, listing_of
+from dbot.data.layouts.converted import Content, content_of, listing_of, size_of
 from dbot.data.layouts.files import Files, from_stem
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place
 from dbot.data.layouts.shards import names_of
@@ -38,7 +37,7 @@ def read(place: Place) -> Listing:
     contents: dict[Part, Content] = {}
     for part in PARTS:
         images = _images(files, described, part, path)
-        sizes = {image: _size(files, image, place.dataset) for image in images}
+        sizes = {image: size_of(files, image, place.dataset) for image in images}
         objects = [[] if (size := sizes[image]) is None else _objects(files, image, size, len(classes)) for image in images]
         contents[part] = content_of(list(sizes.items()), objects, classes)
     return listing_of(place, files, contents, {part: f"annotations/{part}.json" for part in PARTS})
@@ -85,15 +84,6 @@ def _images(files: Files, described: dict[str, Any], part: Part, path: Path) -> 
     if not found:
         raise UserError(f"{path}: its {key} is {described.get(key)!r}, where no image lies; mend it, from the folder of {path.name} on")
     return sorted(image for image in found if image.lower().endswith(SUFFIXES))
-
-
-def _size(files: Files, image: str, dataset: Dataset) -> tuple[int, int] | None:
-    """Height and width in pixels, of which the numbers are shares; None where the image can't be read, which the audit says."""
-    try:
-        header = image_header(files.read(image), files.root / image)
-    except UserError:
-        return None
-    return header.upright if dataset.annotated == "upright" else header.stored
 
 
 def _labels_of(image: str) -> str:

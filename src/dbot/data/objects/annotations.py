@@ -132,12 +132,19 @@ def ground_truth(manifest: Manifest, part: Part = "validation") -> dict[str, Any
                     "bbox": entry["bbox"],
                     "area": _area(entry, height, width, manifest.masks) if known is None else known,
                     "iscrowd": int(bool(entry.get("iscrowd"))),
-                    **({"segmentation": entry["segmentation"]} if manifest.masks else {}),
+                    **({"segmentation": _outline(entry["segmentation"], height, width)} if manifest.masks else {}),
                 }
             )
     categories = by_id(content["categories"], "categories", _path(manifest, part))
     named = [{"id": number, "name": str(category["name"])} for number, category in categories.items()]
     return {"images": images, "annotations": annotations, "categories": named}
+
+
+def _outline(segmentation: Any, height: int, width: int) -> Any:
+    """Polygons as they are, run lengths compressed: the scoring knows no sizes that are written as floats."""
+    if isinstance(segmentation, list):
+        return segmentation
+    return {"size": [height, width], "counts": masks.compressed(segmentation, height, width).decode("ascii")}
 
 
 def _area(entry: dict[str, Any], height: int, width: int, has_mask: bool) -> float:

@@ -120,21 +120,35 @@ def score(truth: dict[str, Any], results: list[Result], overlaps: Iterable[Overl
     _check(truth, results, overlaps := tuple(overlaps))
     summary: dict[str, float] = {}
     categories: dict[str, dict[str, float]] = {category["name"]: {} for category in truth["categories"]}
+    images, kinds = (_ranks(truth[section]) for section in ("images", "categories"))
+    numbered = {
+        "images": [{**image, "id": images[image["id"]]} for image in truth["images"]],
+        "categories": [{**category, "id": kinds[category["id"]]} for category in truth["categories"]],
+    }
     for overlap in overlaps:
         # The library writes into what it is given.
-        true = COCO({**truth, "annotations": [dict(entry) for entry in truth["annotations"]]})
-        found = true.loadRes([_only(overlap, result) for result in results])
+        true = COCO({**truth, **numbered, "annotations": [_renumbered(entry, images, kinds) for entry in truth["annotations"]]})
+        found = true.loadRes([_renumbered(_only(overlap, result), images, kinds) for result in results if result["category_id"] in kinds])
         evaluation = COCOeval_faster(true, found, "bbox" if overlap == "box" else "segm")
         evaluation.run()
         named = zip(TWELVE, evaluation.stats[: len(TWELVE)], strict=True)
         summary |= {f"{overlap}_{name}": 100 * float(value) for name, value in named if value >= 0}
-        names = {category["id"]: category["name"] for category in truth["categories"]}
+        names = {kinds[category["id"]]: category["name"] for category in truth["categories"]}
         # (IoU thresholds, recalls, categories, areas, numbers of detections): all areas, 100 detections
         precision_TRK = np.asarray(evaluation.eval["precision"])[:, :, :, 0, -1]
         for number, precision_TR in zip(evaluation.params.catIds, np.moveaxis(precision_TRK, -1, 0), strict=True):
             if (precision_TR > -1).any():
                 categories[names[number]][f"{overlap}_ap"] = 100 * float(precision_TR[precision_TR > -1].mean())
     return Scores(summary, categories)
+
+
+def _ranks(entries: Iterable[dict[str, Any]]) -> dict[int, int]:
+    """By id, the place in the order of ids, from 1 on: the library knows no ids below 0, and takes images and categories in that order."""
+    return {number: place for place, number in enumerate(sorted(entry["id"] for entry in entries), start=1)}
+
+
+def _renumbered(entry: dict[str, Any], images: dict[int, int], categories: dict[int, int]) -> dict[str, Any]:
+    return {**entry, "image_id": images[entry["image_id"]], "category_id": categories[entry["category_id"]]}
 
 
 def _only(overlap: Overlap, result: Result) -> Result:
