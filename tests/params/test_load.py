@@ -378,10 +378,8 @@ def test_several_mistakes_are_all_named(broken: Broken) -> None:
 def test_an_unknown_scale_is_one_line(tmp_path: Path, old: str, new: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(TEXT.replace(old, new, 1))
-    with pytest.raises(
-        UserError,
-        match=r"scale is .*: there is no scale of that name; declared .* are: paper, released, released-demo, demo, demo-seeds, single-gpu$",
-    ):
+    declared = "paper, released, released-demo, demo, demo-seeds, single-gpu"
+    with pytest.raises(UserError, match=rf"scale is .*: there is no scale of that name; declared .* are: {declared}$"):
         load(file)
 
 
