@@ -47,8 +47,8 @@ demo-seeds: $(ENVIRONMENT) ## the demo with three seeds of every cell, in result
 # A file that is missing, cut off or another row's stops its row alone, and the table and the page say so.
 demo-released: $(ENVIRONMENT) ## the way of published checkpoints to the table, on small files in their layouts
 	dbot imitate --scale released-demo --output data/imitated
-	workflow/run --cores all --config scale=released-demo --quiet reason host -- column_cls; \
-	failed=$$?; dbot table --scale released-demo && dbot report --scale released-demo && exit $$failed
+	workflow/run --cores all --config scale=released-demo --quiet reason host -- column_cls || failed=1; \
+	dbot table --scale released-demo && dbot report --scale released-demo && exit $${failed:-0}
 
 test: $(ENVIRONMENT) ## the quick tests
 	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow and not gpu and not slurm and not rehearsal and not services"

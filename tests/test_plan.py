@@ -107,14 +107,15 @@ def test_a_control_is_only_finetuned() -> None:
 def test_the_table_brings_its_controls() -> None:
     p = plan()
     controls = {p.params.rows[row].control for row in p.params.build.rows}
-    assert {job.key["row"] for job in p.cells()} == {*p.params.build.rows, *controls}
+    assert {job.key["row"] for job in p.cells(columns=["cls"])} == {*p.params.build.rows, *controls}
+    assert {job.key["column"] for job in p.cells()} == {"cls", "det", "seg"}
     assert len(p.params.build.rows) == 11
 
 
 def test_evidence_is_of_every_stage_and_teacher_that_the_columns_need() -> None:
     p = plan()
     assert [job.name for job in p.probes(["B-B", "B-L"])] == [
-        *("probe/B-B/stage0", "probe/B-B/stage1", "probe/B-B/stage2"),
+        *("probe/B-B/stage0", "probe/B-B/stage1", "probe/B-B/stage2", "probe/B-B/stage3"),
         *("probe/L-L/stage3", "probe/B-L/stage1"),
     ]
     assert p.probe("B-B", 2).inputs == {"data": p.prepare(p.params.uses.cls), "student": p.distill("B-B", 2)}
@@ -133,8 +134,8 @@ def test_a_teacher_that_rows_share_is_probed_once() -> None:
 
 def test_what_has_no_attention_by_layer_is_not_analysed() -> None:
     analysed = [job.name for scale in ("demo", "paper") for job in plan(scale).analyses(["L-L", "B-CLIP"])]
-    demo = ["analyse/L-L/stage1", "analyse/L-L/stage2", "analyse/B-CLIP/stage1"]
-    assert analysed == [*demo, *demo[:2], "analyse/L-L/stage3", "analyse/B-CLIP/stage0", demo[2]]
+    demo = ["analyse/L-L/stage1", "analyse/L-L/stage2", "analyse/L-L/stage3", "analyse/B-CLIP/stage1"]
+    assert analysed == [*demo, *demo[:3], "analyse/B-CLIP/stage0", demo[3]]
 
 
 def test_how_a_student_is_trained_changes_nothing_in_its_random_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +148,9 @@ def test_how_a_student_is_trained_changes_nothing_in_its_random_teacher(monkeypa
 
 
 def test_a_bare_run_builds_the_evidence_that_is_asked_for() -> None:
-    assert plan().targets() == plan().cells()
+    p = plan()
+    assert set(p.evidence()) == {"probes", "analyses", "comparisons", "transfers"}
+    assert {job.name for job in p.sweep("teachers")} <= {job.name for job in p.targets()}
     p = plan("paper")
     assert set(p.evidence()) == {"probes", "analyses", "comparisons"}
     assert p.targets() == [*p.cells(), *p.probes(), *p.analyses(), *p.comparisons()]

@@ -30,7 +30,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("dbot ver", {"verify"}),
         ("dbot evaluate --column ''", {"cls", "det", "seg"}),
         ("dbot distill --row H448-", {"H448-H", "H448-CLIP", "H448-scratch", "H448-symmetric-scratch"}),
-        ("dbot forecast --scale ''", {"paper", "demo", "single-gpu"}),
+        ("dbot forecast --scale ''", {"paper", "released", "released-demo", "demo", "demo-seeds", "single-gpu"}),
         ("dbot lineage L-L/", {"L-L/cls", "L-L/det", "L-L/seg"}),
         ("dbot status --js", {"--json"}),
     ],

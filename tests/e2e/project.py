@@ -19,7 +19,7 @@ TOP = (
     *(".dvc", ".dvcignore", ".gitignore", ".gitattributes"),
 )
 SMALL = {
-    "build": {"rows": ["B-B", "L-L", "H-H", "H448-H"]},
+    "build": {"rows": ["B-B", "L-L", "H-H", "H448-H"], "columns": ["cls"], "evidence": [], "sweeps": []},
     "datasets": {"digits": {"embedded": {"train": 80, "validation": 30}}},
     "recipes": {
         "pretrain": {"asymmetric": {"epochs": 3, "batch_size": 16}},

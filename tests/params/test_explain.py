@@ -14,6 +14,7 @@ from dbot.params.section import Section
 from tests.conftest import PROJECT
 
 FILE = PROJECT / "params.yaml"
+SCALES = ("paper", "released", "released-demo", "demo", "demo-seeds", "single-gpu")
 
 
 def test_a_number_has_its_limits_meaning_and_places() -> None:
@@ -21,7 +22,7 @@ def test_a_number_has_its_limits_meaning_and_places() -> None:
     assert (found.meaning.type, found.meaning.allowed) == ("number", "more than 0 and less than 1")
     assert found.meaning.text == "Share of patches that the student does not see."
     assert found.meaning.default is None, "it has to be stated"
-    assert [each.value for each in found.values] == [0.75] * 3
+    assert [each.value for each in found.values] == [0.75] * len(SCALES)
     (origin,) = {each.origin for each in found.values}
     assert origin is not None
     assert "mask_ratio: 0.75" in FILE.read_text().splitlines()[origin.line - 1]

@@ -453,12 +453,13 @@ def test_no_broken_leaf_causes_a_traceback(monkeypatch: pytest.MonkeyPatch, chan
             del holder[key]
         else:
             holder[f"{key}x"] = holder.pop(key)
-        tried += 1
+        counted = path[0] != "scales" or change != "removed"  # what a scale overrides has its value elsewhere
+        tried += counted
         scale = path[1] if path[0] == "scales" else "paper"
         found = _load(monkeypatch, data, scale if scale in ("demo", "single-gpu") else "paper")
         if isinstance(found, Resolved):
             continue
-        refused += 1
+        refused += counted
         for line in found:
             assert "\n" not in line
             assert not JARGON.search(line), line

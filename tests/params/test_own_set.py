@@ -73,7 +73,7 @@ class TestDeclaration:
         digits = load(project, "demo").params.datasets["digits"]
         assert digits.title == "digits on photographs"
         assert (
-            set(Dataset.model_fields) - {"label_maps", "annotated", "limit", "short_side", "copies", "jpeg", "masks"}
+            set(Dataset.model_fields) - {"label_maps", "annotated", "limit", "short_side", "copies", "jpeg", "masks", "hub"}
             == digits.model_fields_set
         )
 

@@ -17,4 +17,4 @@ def test_format_is_snakefmts() -> None:
 
 
 def test_the_snakefile_stays_short() -> None:
-    assert len((PROJECT / "workflow" / "Snakefile").read_text().splitlines()) <= 60
+    assert len((PROJECT / "workflow" / "Snakefile").read_text().splitlines()) <= 62
