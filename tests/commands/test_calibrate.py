@@ -24,7 +24,7 @@ def test_a_row_is_measured_and_forecast(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out.splitlines()
     plan = Plan(load(scale="demo"))
     measured = calibration.read(calibration.place("demo")).measured
-    jobs = ["distill/L-L/stage1", "distill/L-L/stage2", "distill/L-L/stage3", "distill/B-L/stage1"]
+    jobs = ["distill/L-L/stage1", "distill/L-L/stage2", "distill/B-L/stage1"]
     jobs += [f"{verb}/B-L/seed0" for verb in ("finetune", "detect", "segment")]
     assert [one.job for one in measured] == jobs
     assert [line.split(":")[0] for line in said[:-1]] == jobs

@@ -76,7 +76,7 @@ def test_a_teacher_of_timm_is_fine_tuned_itself(
         ("            taps: [0, 1, 2, 2]", "            taps: [3, 5, 7, 11]"),
         ("            taps: [0, 0, 1, 2]", "            taps: [3, 5, 7, 11]"),
         (
-            "            epochs: 12\n            warmup_epochs: 2\n            batch_size: 32\n            evaluate_every",
+            "            epochs: 20\n            warmup_epochs: 2\n            batch_size: 32\n            evaluate_every",
             "            epochs: 1\n            warmup_epochs: 0\n            batch_size: 4\n            evaluate_every",
         ),
         ("blocks: {patches: 26, minimum: 4}\n            target", "blocks: {patches: 1, minimum: 1}\n            target"),
