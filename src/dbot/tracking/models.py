@@ -9,6 +9,7 @@ from typing import Any
 
 from dbot.base.errors import UserError
 from dbot.base.files import locked
+from dbot.jobs.evaluate import EVALUATE
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import executions_of
 from dbot.lineage.receipt import Receipt
@@ -161,7 +162,7 @@ class _Linker:
         """Show what a run found of a model on the model's own page: the same values, which its run has once only."""
         from mlflow.entities import Metric
 
-        names = [name for name in run.data.metrics if name.startswith("result/")] if run.data.tags["dbot.rule"] == "evaluate" else []
+        names = [name for name in run.data.metrics if name.startswith("result/")] if run.data.tags["dbot.rule"] == EVALUATE.name else []
         data = next((each.dataset for each in run.inputs.dataset_inputs), None)
         on = (None, None) if data is None else (data.name, data.digest)
         points = [point for name in names for point in self._client.get_metric_history(run.info.run_id, name)[-1:]]
