@@ -36,8 +36,8 @@ except UserError as error:
     raise WorkflowError(*error.problems) from None
 
 BEGAN = time.time()
-FEW_JOBS = 6
-HELD = []
+FEW_JOBS = 6  # fewer start sooner by themselves
+HELD = []  # the process that stands by, which ends when nobody holds it any more
 RESULTS = f"{ROOT}/{PLAN.scale}"
 LOGS = f"logs/{PLAN.scale}"
 PARAMETERS = [local(str(path)) for path in PLAN.resolved.files]
@@ -207,8 +207,11 @@ def hand_over():
 
 
 def stand_by():
-    """Have a process load the libraries that jobs on this machine need, for all of them; a few jobs start sooner by themselves."""
-    if workflow.executor_plugin.name != "local" or len(list(workflow.dag.needrun_jobs())) < FEW_JOBS:
+    """Have a process load the libraries that jobs on this machine need, for all of them.
+
+    Not where site.yaml's setup or container decides what libraries find as they are loaded.
+    """
+    if workflow.executor_plugin.name != "local" or SITE.setup or SITE.container or len(list(workflow.dag.needrun_jobs())) < FEW_JOBS:
         return
     path = Path(tempfile.mkdtemp(prefix="dbot-")) / "standby"
     one_thread = dict.fromkeys(standby.THREADS, "1")

@@ -56,7 +56,8 @@ def done_there(arguments: Sequence[str]) -> int | None:
                 return None
         except OSError:
             return None
-        with _signals(lambda number: there.send(bytes([number]))):
+        status = b""
+        with _signals(lambda number: there.send(bytes([number]))), suppress(ConnectionError):
             status = there.recv(4)
     if not status:
         print(f"dbot {arguments[0]}: the process that it was forked from has gone; start it again", file=sys.stderr)

@@ -168,8 +168,9 @@ def _hand_on(child: Child) -> bool:
         number = child.client.recv(1)
     except OSError:
         number = b""
-    assert child.process.pid is not None
-    os.kill(child.process.pid, number[0] if number else signal.SIGKILL)
+    if child.process.is_alive():  # else it has just ended, and its number may be another's
+        assert child.process.pid is not None
+        os.kill(child.process.pid, number[0] if number else signal.SIGKILL)
     return bool(number)
 
 

@@ -105,8 +105,8 @@ def used() -> dict[str, float]:
     """What this process has used by now: ``cpu_seconds``, those of processes that it has waited for among them, and ``peak_mb``."""
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
-    kilobytes = own.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return {"cpu_seconds": round(seconds, 3), "peak_mb": round(kilobytes / 1000, 1)}
+    peak_bytes = own.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"cpu_seconds": round(seconds, 3), "peak_mb": round(peak_bytes / 1e6, 1)}
 
 
 def _named(path: Path, name: str) -> str | None:
