@@ -22,7 +22,7 @@ from dbot.plan import Plan
 from dbot.publish import bundle as bundles
 from dbot.publish.contents import gathered, write
 from tests.fakes import FakeProject
-from tests.publish.published import ROWS, at
+from tests.publish.published import ROWS, at, closed
 
 DEMO = "results/demo"
 
@@ -64,8 +64,7 @@ def test_sets_that_the_hub_knows_have_results_there(finished: FakeProject, plan:
 def test_pictures_of_closed_data_stay_and_are_not_missed(
     finished: FakeProject, plan: Plan, whole: Path, elsewhere: FakeProject, tmp_path: Path
 ) -> None:
-    closed = {**plan.params.datasets, "digits": plan.params.datasets["digits"].model_copy(update={"open": False})}
-    there = Plan(replace(plan.resolved, params=plan.params.model_copy(update={"datasets": closed})))
+    there = closed(plan, "digits")
     with at(finished.folder):
         some = write(gathered(there, ["B-B"]), tmp_path / "some")
         every = write(gathered(there, ["B-B"]), tmp_path / "every", pictures="all")
