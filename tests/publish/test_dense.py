@@ -66,7 +66,7 @@ def test_dense_cells_are_published_and_restored_with_their_galleries(
     with at(there.folder):
         assert main(["restore", str(tmp_path / "bundle")]) == 0
         assert {Judge().of(cell).state for cell in cells(there.plan)} == {State.BUILT}
-        for name in GALLERIES | {"evaluate/B-B/det/seed0/detections.json", "segment/B-B/seed0/segmenter.safetensors"}:
+        for name in GALLERIES | {"evaluate/B-B/det/seed0/detections.json", "segment/B-B/seed0/model.safetensors"}:
             assert file_digest(Path("results/demo", name)) == file_digest(dense.folder / "results/demo" / name)
         capsys.readouterr()
         assert main(["verify", "B-B/det", "B-B/seg", "--skip-mlflow"]) == 0
