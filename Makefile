@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-cls demo-seeds demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-results lock lock-docs lock-services clean
+.PHONY: help environment demo demo-cls demo-seeds demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-results lock lock-docs lock-services lock-clients clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +65,7 @@ test-slurm: $(ENVIRONMENT) ## the tests on a real Slurm: the one here, or (as ro
 test-gpu-rehearsal: $(ENVIRONMENT) ## the paper's scale on a GPU that is not there: devices, waits, memory; and small jobs' values
 	.venv/bin/pytest --numprocesses 2 --dist loadfile tests/gpu_rehearsal
 
-# Servers and validators have an environment of their own, and the tests start them as programs.
+# Servers and validators have an environment of their own, and the tests start them as programs. (Their versions and DVC's don't go together.)
 SERVICES := build/services-environment
 
 $(SERVICES)/.installed: requirements-services.lock
@@ -74,8 +74,21 @@ $(SERVICES)/.installed: requirements-services.lock
 	$(SERVICES)/bin/pip install --quiet --no-deps --requirement requirements-services.lock
 	@touch $@
 
-test-services: $(ENVIRONMENT) $(SERVICES)/.installed ## the tests with real servers and validators, started here; DBOT_SERVICES=<environment>: another one that has them
-	DBOT_SERVICES=$${DBOT_SERVICES:-$(SERVICES)} .venv/bin/pytest -m services tests/services
+# The tests themselves need DVC's remotes, and what MLflow's server asks for: these lie over .venv, which stays as it is.
+CLIENTS := build/clients-environment
+
+define over-venv
+rm -rf $(CLIENTS) && .venv/bin/python -m venv $(CLIENTS)
+.venv/bin/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" > $$(echo $(CLIENTS)/lib/*/site-packages)/environment.pth
+endef
+
+$(CLIENTS)/.installed: requirements-clients.lock $(ENVIRONMENT)
+	$(over-venv)
+	$(CLIENTS)/bin/pip install --quiet --no-deps --requirement requirements-clients.lock
+	@touch $@
+
+test-services: $(SERVICES)/.installed $(CLIENTS)/.installed ## the tests with real servers and validators, started here; what is skipped is said (PostgreSQL and sshd: apt install postgresql openssh-server)
+	DBOT_SERVICES=$${DBOT_SERVICES:-$(SERVICES)} $(CLIENTS)/bin/python -m pytest -rs -m services tests/services
 
 bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs> REFERENCE=<checkout of the published code>
 	.venv/bin/python -m benchmarks.step $(if $(REFERENCE),--reference $(REFERENCE))
@@ -133,6 +146,11 @@ lock-services: ## after a change of the extra services in pyproject.toml: write 
 	rm -rf $(SERVICES) && $(PYTHON) -m venv $(SERVICES)
 	$(SERVICES)/bin/pip install --quiet packaging && $(SERVICES)/bin/pip install --quiet $$($(SERVICES)/bin/python .ci/lock services roots)
 	$(SERVICES)/bin/python .ci/lock services > requirements-services.lock.new && mv requirements-services.lock.new requirements-services.lock
+
+lock-clients: $(ENVIRONMENT) ## after a change of the extras s3, ssh or server: write requirements-clients.lock anew
+	$(over-venv)
+	$(CLIENTS)/bin/pip install --quiet $$($(CLIENTS)/bin/python .ci/lock clients roots)
+	$(CLIENTS)/bin/python .ci/lock clients > requirements-clients.lock.new && mv requirements-clients.lock.new requirements-clients.lock
 
 lock: ## after a change of pins in pyproject.toml: install them and write requirements.lock anew
 	.venv/bin/pip install --editable '.[dev]' && .venv/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock

@@ -14,6 +14,7 @@ from dbot.lineage.history import write_history
 from dbot.lineage.receipt import InputReceipt, Receipt
 from dbot.params.load import load
 from dbot.plan import METRICS, Job, Plan
+from tests.fakes import pictures_of
 from tests.few_rows import params_with_few_rows
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==")
@@ -64,7 +65,7 @@ class Project:
             measured = {"top1": 50.0} if job.verb == "finetune" else {}
             write_history(job.folder / METRICS, [{"epoch": e, "loss": 1 / (e + 1), **measured} for e in range(1, 5)])
         job.folder.mkdir(parents=True, exist_ok=True)
-        for name in (*job.artifacts, *job.kind.pictures):
+        for name in (*job.artifacts, *pictures_of(job)):
             if name not in written:
                 if not (job.folder / name).exists():
                     (job.folder / name).write_bytes(PNG if name in job.kind.pictures else name.encode())

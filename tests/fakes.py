@@ -91,6 +91,11 @@ def do(job: Job, meanwhile: Callable[[Session], None] | None = None, keep_state:
         return receipt
 
 
+def pictures_of(job: Job) -> tuple[str, ...]:
+    """The pictures that a job leaves; the measurement of a classifier has none."""
+    return () if job.key.get("column") == "cls" else job.kind.pictures
+
+
 def _draw(root: Path) -> None:
     for part in ("train", "val"):
         (root / part / "0").mkdir(parents=True, exist_ok=True)

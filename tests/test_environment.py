@@ -66,6 +66,16 @@ def test_servers_and_validators_have_a_lock_of_their_own() -> None:
     assert all(pin.startswith("==") for pin in locked.values())
 
 
+def test_what_lies_over_the_environment_is_nothing_that_it_has() -> None:
+    lock = runpy.run_path(str(PROJECT / ".ci" / "lock"))
+    roots = by_name([str(each) for each in lock["declared"](PROJECT / "pyproject.toml", "clients")])
+    locked = by_name([line for line in (PROJECT / "requirements-clients.lock").read_text().splitlines() if not line.startswith("#")])
+    assert roots == by_name([each for extra in ("s3", "ssh", "server") for each in DECLARED["optional-dependencies"][extra]])
+    assert {name: locked.get(name) for name in roots} == roots
+    assert all(pin.startswith("==") for pin in locked.values())
+    assert not locked.keys() & LOCKED.keys()
+
+
 def test_conda_gets_the_same_packages() -> None:
     environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
     (from_pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))

@@ -264,6 +264,24 @@ def test_counts_and_missing_numbers_are_compared_exactly() -> None:
     assert len(found.differences) == 1, "what is not a number is near to none"
 
 
+def test_a_picture_is_not_asked_for_where_none_is_on_record(plan: Plan, student: Job) -> None:
+    """Receipts from before there were pictures hold; one that names a picture has it compared."""
+    recorded, (picture,) = receipts.read(student.receipt), student.kind.pictures
+    without = recorded.model_copy(update={"artifacts": {name: of for name, of in recorded.artifacts.items() if name != picture}})
+    another = recorded.model_copy(update={"artifacts": {**recorded.artifacts, picture: receipts.artifact_of(student.receipt)}})
+    for was, now, differences in ((without, recorded, 0), (recorded, recorded, 0), (recorded, another, 1), (recorded, without, 1)):
+        found = Recomputed(student.name, exact=True)
+        recompute._compare_bits(student, was, now, found)
+        assert len(found.differences) == differences
+
+
+def test_a_picture_that_did_not_come_along_is_not_missed(student: Job, near: Callable[..., Recomputed]) -> None:
+    near()
+    (picture,) = student.kind.pictures
+    (student.folder / picture).unlink()
+    assert near().differences == []
+
+
 def test_a_cell_that_is_not_there_is_one_line(verify: Callable[..., tuple[int, str, str]]) -> None:
     status, _, err = verify("--recompute", "B-C/cls")
     assert (status, err.count("\n")) == (2, 1)

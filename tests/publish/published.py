@@ -3,8 +3,9 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,14 +18,19 @@ from dbot.params.recipes import Decoder
 from dbot.plan import Job, Plan
 from tests.conftest import PROJECT
 from tests.fabricated import PNG
-from tests.fakes import FakeProject, do
+from tests.fakes import FakeProject, do, pictures_of
 
 ROWS = ("B-B", "L-L")
 IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "a person"), ("EMAIL", "p@x.org"))}
 
 
-def make_project(folder: Path) -> FakeProject:
-    """A project with the repository's rules and settings of DVC, finished."""
+def classified(plan: Plan) -> list[Job]:
+    """The cells of both rows in the first column."""
+    return [plan.evaluate(row, "cls", "0") for row in ROWS]
+
+
+def make_project(folder: Path, cells: Callable[[Plan], list[Job]] = classified) -> FakeProject:
+    """A project with the repository's rules and settings of DVC, in which some cells are finished."""
     folder.mkdir(parents=True)
     for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "CITATION.cff", "LICENSE", "environment.yml"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -35,7 +41,7 @@ def make_project(folder: Path) -> FakeProject:
     for command in (["init", "-q", "."], ["add", "-A"], ["commit", "-qm", "a project"]):
         subprocess.run(["git", *command], cwd=folder, check=True, env={**os.environ, **IDENTITY})
     with at(folder):
-        finish(project.plan)
+        finish(project.plan, cells(project.plan))
     return project
 
 
@@ -45,16 +51,22 @@ def clone_of(project: FakeProject, folder: Path) -> FakeProject:
     return FakeProject(folder)
 
 
-def finish(plan: Plan) -> None:
-    """Do what two rows need, with networks that are drawn at random."""
-    for job in plan.jobs([plan.evaluate(row, "cls", "0") for row in ROWS]):
+def closed(plan: Plan, *names: str) -> Plan:
+    """The plan, where some data sets may not be shown."""
+    sets = {name: each.model_copy(update={"open": each.open and name not in names}) for name, each in plan.params.datasets.items()}
+    return Plan(replace(plan.resolved, params=plan.params.model_copy(update={"datasets": sets})))
+
+
+def finish(plan: Plan, cells: list[Job]) -> None:
+    """Do what some cells need, with networks that are drawn at random where timm shall load them."""
+    for job in plan.jobs(cells):
 
         def networks(session: Session, job: Job = job) -> None:
             for name in job.artifacts:
-                if name.endswith(".safetensors"):
+                if name.endswith(".safetensors") and job.kind.exported is not None:
                     checkpoint.save(job.folder / name, *_network(plan, job, seed=sum(f"{job.name}{name}".encode())))
-            for name in job.kind.pictures:
-                (job.folder / name).write_bytes(PNG)
+            for name in pictures_of(job):
+                (job.folder / name).write_bytes(PNG + job.name.encode())
 
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.write_text(f"{job.name} is done\n")

@@ -6,6 +6,7 @@ They keep what they got in memory, and count every byte of a file's content that
 import base64
 import hashlib
 import json
+import random
 import re
 import threading
 from collections import Counter
@@ -15,11 +16,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+CHANCE = 0.4
+"""Of a transfer to be cut off, where chance says which."""
+
 
 class Server(ThreadingHTTPServer):
     """What both have: a log of requests, and a fuse."""
 
     daemon_threads = True
+    farthest = 0.99
+    """Shares of a content at which chance cuts; beyond 1 it is the answer that gets lost."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)
@@ -29,19 +35,23 @@ class Server(ThreadingHTTPServer):
         """By name or digest, how often content was received whole."""
         self.fuse: int | None = None
         """After so many uploads or downloads of content, the next is cut off in its midst. None: none is."""
+        self.dice: random.Random | None = None
+        """Which transfers are cut off, and where, if chance says so."""
         self.lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def burns(self) -> bool:
-        """Whether this transfer is the one to be cut off."""
+    def cut_at(self) -> float | None:
+        """After which share of its content a transfer is cut off. 1: all of it arrives, and its answer is lost. None: it isn't."""
         with self.lock:
+            if self.dice is not None:
+                return min(self.dice.uniform(0, self.farthest), 1.0) if self.dice.random() < CHANCE else None
             if self.fuse is None:
-                return False
+                return None
             self.fuse -= 1
-            return self.fuse < 0
+            return 0.5 if self.fuse < 0 else None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -50,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Any
     routes: tuple[tuple[str, str, str], ...] = ()
+    mute = False
+    """Whether the answer to this request gets lost."""
 
     def log_message(self, format: str, *args: Any) -> None:
         self.server.said.append(f"{self.command} {self.path} {dict(self.headers)}")
@@ -81,11 +93,13 @@ class Handler(BaseHTTPRequestHandler):
         return json.loads(self.content() or b"null")
 
     def receive(self, name: str) -> bytes | None:
-        """The content of a file; None, and the line is cut, where the fuse has burnt down."""
-        if self.server.burns():
-            self.rfile.read(max(1, int(self.headers.get("Content-Length", 0)) // 2))
+        """The content of a file; None, and the line is cut, where it is to be."""
+        share = self.server.cut_at()
+        if share is not None and share < 1:
+            self.rfile.read(int(share * int(self.headers.get("Content-Length", 0))))
             self.cut()
             return None
+        self.mute = share is not None
         content = self.content()
         if content is not None:
             with self.server.lock:
@@ -105,8 +119,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if rest and self.server.burns():
-            self.wfile.write(rest[: len(rest) // 2])
+        share = self.server.cut_at() if rest else None
+        if share is not None and share < 1:
+            self.wfile.write(rest[: int(share * len(rest))])
             self.wfile.flush()
             self.cut()
             return
@@ -119,6 +134,9 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(2)
 
     def answer(self, status: int, content: Any = None, **headers: str) -> None:
+        if self.mute:
+            self.cut()
+            return
         text = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         for key, value in {"Content-Type": "application/json", "Content-Length": str(len(text)), **headers}.items():
@@ -165,8 +183,12 @@ class ZenodoHandler(Handler):
             self.answer(201, self.shown(number))
 
     def look(self, number: str) -> None:
-        if self.allowed():
+        if not self.allowed():
+            return
+        if int(number) in self.server.deposits:
             self.answer(200, self.shown(int(number)))
+        else:
+            self.answer(404, {"message": "PID does not exist."})
 
     def describe(self, number: str) -> None:
         if self.allowed():
@@ -214,6 +236,7 @@ class Zenodo(Server):
     """Deposits, each with a bucket of files."""
 
     token = "a-secret-of-zenodo"
+    farthest = 1.3
 
     def __init__(self) -> None:
         super().__init__(ZenodoHandler)

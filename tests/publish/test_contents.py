@@ -20,9 +20,14 @@ from dbot.models import checkpoint
 from dbot.models.timm_form import as_timm
 from dbot.plan import Plan
 from dbot.publish import bundle as bundles
+from dbot.publish import repository
 from dbot.publish.contents import gathered, write
+from dbot.report.table import build
+from tests.fabricated import Project
 from tests.fakes import FakeProject
-from tests.publish.published import ROWS, at
+from tests.publish.published import ROWS, at, closed
+from tests.report.test_analyses import analyse
+from tests.report.test_transfers import transfer
 
 DEMO = "results/demo"
 
@@ -64,8 +69,7 @@ def test_sets_that_the_hub_knows_have_results_there(finished: FakeProject, plan:
 def test_pictures_of_closed_data_stay_and_are_not_missed(
     finished: FakeProject, plan: Plan, whole: Path, elsewhere: FakeProject, tmp_path: Path
 ) -> None:
-    closed = {**plan.params.datasets, "digits": plan.params.datasets["digits"].model_copy(update={"open": False})}
-    there = Plan(replace(plan.resolved, params=plan.params.model_copy(update={"datasets": closed})))
+    there = closed(plan, "digits")
     with at(finished.folder):
         some = write(gathered(there, ["B-B"]), tmp_path / "some")
         every = write(gathered(there, ["B-B"]), tmp_path / "every", pictures="all")
@@ -95,6 +99,20 @@ def test_everything_behind_the_cells_is_in_it_and_nothing_else(whole: Path, fini
     assert {"params.yaml", "workflow/Snakefile", "report.html", "table.csv", "CITATION.cff", "LICENCES.md"} <= set(found.files)
     assert [line.split(",")[0] for line in (whole / "table.csv").read_text().splitlines() if ",50.00," in line] == list(ROWS)
     assert "CC BY 4.0" in (whole / "LICENCES.md").read_text()
+
+
+def test_figures_and_tables_of_evidence_are_in_it_where_any_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project.begin(tmp_path, monkeypatch)
+
+    def written() -> list[str]:
+        return repository._evidence(project.plan, Judge(), build(project.plan, Judge()))
+
+    assert written() == []
+    analyse(project, "B-B", 2)
+    transfer(project, "B-B", "outlines", 60.0)
+    assert written() == ["attention_distance.svg", "singular_shares.svg", "analyses.csv", "transfers.csv"]
+    assert Path("attention_distance.png").is_file()
+    assert ",60.00," in Path("transfers.csv").read_text()
 
 
 def test_the_same_results_give_the_same_bytes(whole: Path, finished: FakeProject, plan: Plan, tmp_path: Path) -> None:

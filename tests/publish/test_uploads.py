@@ -1,5 +1,6 @@
 """Bundles go to a hub and to Zenodo, and come back: cut off in their midst, they go on, and nothing is sent twice."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,49 @@ def test_zenodo_cut_off_goes_on_and_comes_back(zenodo: Zenodo, finished: FakePro
     assert not Path("state/restore").exists()
 
 
+def in_the_end(command: list[str], say: Say) -> int:
+    """Run a command until it succeeds; how often it was cut off before, each time with one line."""
+    for attempt in range(100):
+        if main(command) == 0:
+            return attempt
+        said = say.readouterr().err
+        assert said.count("\n") == 1
+        assert "run this again" in said
+    raise AssertionError("it does not come to an end")
+
+
+def test_zenodo_cut_off_at_random_is_complete_in_the_end_and_has_nothing_twice(
+    zenodo: Zenodo, finished: FakeProject, elsewhere: FakeProject, capsys: Say
+) -> None:
+    """Where the answer is lost to what has arrived, too."""
+    zenodo.dice = random.Random(1)
+    with at(finished.folder):
+        assert in_the_end(["publish", "B-B/cls", "--to", "zenodo://", "--endpoint", zenodo.url], capsys) > 0
+        assert main(["publish", "B-B/cls", "--to", "zenodo://", "--endpoint", zenodo.url, "--confirm"]) == 0
+    assert list(zenodo.deposits) == [100]
+    assert set(zenodo.sent) == set(zenodo.deposits[100])
+    assert set(zenodo.sent.values()) == {1}
+    zenodo.sent.clear()
+    in_the_end(["restore", "doi:10.5072/zenodo.100", "--endpoint", zenodo.url], capsys)
+    assert set(zenodo.sent.values()) == {1}
+    assert holds(elsewhere)
+
+
+def test_the_hub_cut_off_at_random_is_complete_in_the_end_and_has_nothing_twice(
+    hub: Hub, finished: FakeProject, elsewhere: FakeProject, capsys: Say
+) -> None:
+    hub.dice = random.Random(3)
+    with at(finished.folder):
+        in_the_end(["publish", "B-B/cls", "--to", "hf://someone/results", "--endpoint", hub.url], capsys)
+    assert len(hub.repos["someone/results"]) == 2, "one commit"
+    assert set(hub.sent.values()) == {1}
+    assert set(hub.sent) > set(hub.large)
+    hub.sent.clear()
+    in_the_end(["restore", "hf://someone/results", "--endpoint", hub.url], capsys)
+    assert set(hub.sent.values()) == {1}
+    assert holds(elsewhere)
+
+
 def test_the_doi_stands_in_the_bundle(zenodo: Zenodo, finished: FakeProject, tmp_path: Path) -> None:
     with at(finished.folder):
         assert main(["publish", "L-L", "--to", "zenodo://", "--endpoint", zenodo.url]) == 0
@@ -95,6 +139,23 @@ def test_the_doi_stands_in_the_bundle(zenodo: Zenodo, finished: FakeProject, tmp
         assert bundles.read(folder).doi == "10.5072/zenodo.100"
         assert yaml.safe_load((folder / "CITATION.cff").read_text())["doi"] == "10.5072/zenodo.100"
         assert "https://doi.org/10.5072/zenodo.100" in (folder / "README.md").read_text()
+
+
+def test_a_draft_that_was_discarded_is_said_to_be(zenodo: Zenodo, finished: FakeProject, capsys: Say) -> None:
+    publish = ["publish", "L-L", "--to", "zenodo://", "--endpoint", zenodo.url]
+    zenodo.fuse = 0
+    with at(finished.folder):
+        assert main(publish) == 2
+        zenodo.deposits.clear()
+        capsys.readouterr()
+        assert main(publish) == 2
+        assert "zenodo: deposit 100 is not there (any more); delete state/publish/zenodo-demo-" in capsys.readouterr().err
+
+
+def test_an_upload_goes_on_with_its_own_deposit_alone() -> None:
+    asked = [("demo", ["evaluate/B-B/cls/seed0"], "https://zenodo.org"), ("demo", ["evaluate/B-B/cls/seed1"], "https://zenodo.org")]
+    asked += [("paper", *asked[0][1:]), (*asked[0][:2], "https://sandbox.zenodo.org")]
+    assert len({deposits.attempt(*each) for each in asked}) == len(asked)
 
 
 def test_zenodo_says_what_is_wrong(zenodo: Zenodo, finished: FakeProject, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:

@@ -16,6 +16,8 @@ from dbot.cli import main
 from dbot.lineage import executions
 from dbot.lineage import receipt as receipts
 from dbot.lineage.records import records_at
+from dbot.publish import bundle as bundles
+from dbot.publish.bundle import write_zips
 from dbot.report.tables_compared import Cell, State, What, build
 from dbot.report.tables_shown import as_page
 from tests.fabricated import Project
@@ -143,6 +145,23 @@ def test_a_bundle_is_read_wherever_its_receipts_lie(project: Project, tmp_path: 
     bundle = tmp_path / "bundle" / "of" / "cells"
     shutil.copytree("results/demo", bundle)
     assert all(cell.state is State.SAME for cell in cells(".", str(tmp_path / "bundle")).values())
+
+
+def test_a_bundle_in_zips_is_read_as_it_is(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("results", tmp_path / "bundle" / "results")
+    bundles.describe(tmp_path / "bundle", "demo", [], None)
+    one = write_zips(tmp_path / "bundle", tmp_path / "one.zip")
+    zips = write_zips(tmp_path / "bundle", tmp_path / "some.zip", limit=20_000)
+    assert len(one) < len(zips)
+    for path in (one[0], zips[-1]):
+        assert main(["compare-tables", ".", str(path)]) == 0
+        assert "2 cells: 2 same receipts" in capsys.readouterr().out
+    zips[0].write_bytes(zips[0].read_bytes()[:-100])
+    assert main(["compare-tables", ".", str(zips[-1])]) == 2
+    assert f"{zips[0]}: is cut off or damaged" in capsys.readouterr().err
+    zips[0].unlink()
+    assert main(["compare-tables", ".", str(zips[-1])]) == 2
+    assert f"{zips[0]}: is missing" in capsys.readouterr().err
 
 
 def test_three_places_as_text_csv_and_json(project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -139,17 +141,72 @@ def mlflow(folder: Path, database: str) -> Iterator[tuple[Server, str]]:
 
 
 @contextmanager
-def s3(folder: Path) -> Iterator[tuple[Server, str]]:
-    """moto's S3, which holds what it is given in memory; yields it and its address."""
+def s3(folder: Path, there: Path) -> Iterator[tuple[Server, str]]:
+    """moto's S3, which forgets everything when it ends; yields it and its port. Objects of over 5 MB lie in files in a folder."""
     port = free_port()
-    address = f"http://127.0.0.1:{port}"
     command = [str(ENVIRONMENT / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", port]
-    server = Server(command, folder / "moto.log", lambda: answers(f"{address}/moto-api/data.json"))
+    up = f"http://127.0.0.1:{port}/moto-api/data.json"
+    server = Server(command, folder / "moto.log", lambda: answers(up), {"TMPDIR": str(there)})
     server.start()
     try:
-        yield server, address
+        yield server, port
     finally:
         server.kill()
+
+
+class Line:
+    """A line to a server, which can be made to carry no more than some bytes to it, and then nothing at all."""
+
+    def __init__(self, port: str) -> None:
+        """A port of its own, at which what is sent goes on to another."""
+        self._server = ("127.0.0.1", int(port))
+        self._left: int | None = None
+        self._full, self._free, self._lock = threading.Event(), threading.Event(), threading.Lock()
+        self._free.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = str(self._listener.getsockname()[1])
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def carry(self, most: int) -> None:
+        """From now on, no more bytes than these."""
+        with self._lock:
+            self._left = most
+        self._free.clear()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something waits to be carried."""
+        return self._full.is_set()
+
+    def close(self) -> None:
+        self._listener.close()
+        self._free.set()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._server)
+                for source, target, counted in ((near, far, True), (far, near, False)):
+                    threading.Thread(target=self._carry, args=(source, target, counted), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with suppress(OSError):
+            while content := source.recv(2**16):
+                if counted and not self._takes(len(content)):
+                    self._full.set()
+                    self._free.wait()
+                    break
+                target.sendall(content)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _takes(self, size: int) -> bool:
+        with self._lock:
+            if self._left is not None:
+                self._left -= size
+            return self._left is None or self._left >= 0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,15 +20,16 @@ from dbot.versioning.keep import keep
 from dbot.versioning.pointer import kept_by
 from tests.fakes import FakeProject
 from tests.services import servers
-from tests.services.servers import ENVIRONMENT, SSHD, Server, wait_for
+from tests.services.servers import ENVIRONMENT, SSHD, Line, Server, wait_for
 
 pytestmark = pytest.mark.services
 needs_s3 = pytest.mark.skipif(
     importlib.util.find_spec("dvc_s3") is None or not (ENVIRONMENT / "bin" / "moto_server").exists(),
-    reason="needs dvc-s3 (pip install '.[s3]'), and moto (`make test-services` makes its environment)",
+    reason="needs dvc-s3 and moto (`make test-services` makes environments that have them)",
 )
 needs_ssh = pytest.mark.skipif(
-    importlib.util.find_spec("dvc_ssh") is None or not SSHD.exists(), reason="needs dvc-ssh (pip install '.[ssh]'), and sshd"
+    importlib.util.find_spec("dvc_ssh") is None or not SSHD.exists(),
+    reason="needs dvc-ssh (`make test-services` makes an environment that has it) and sshd (Debian: openssh-server)",
 )
 DVC = (sys.executable, "-m", "dvc")
 LARGE = 48 * 2**20
@@ -39,18 +41,25 @@ class Remote:
     """Where things are sent, as seen from its own side."""
 
     server: Server
+    port: str
     url: str
     options: dict[str, str]
     stored: Callable[[], dict[str, int]]
     """By last part of the name, the bytes of each object there, whole or not."""
     wrong: dict[str, str]
     """Options that make the credential a wrong one."""
+    disk: Path
+    """Where its large files lie."""
 
-    def add(self, **instead: str) -> None:
-        """Have the project in the working directory send there."""
-        dvc("remote", "add", "-d", "there", self.url, "--force")
+    def add(self, port: str | None = None, **instead: str) -> None:
+        """Have the project in the working directory send there, or to what stands at another port before it."""
+
+        def at(value: str) -> str:
+            return value.replace(f":{self.port}", f":{port or self.port}")
+
+        dvc("remote", "add", "-d", "there", at(self.url), "--force")
         for name, value in {**self.options, **instead}.items():
-            dvc("remote", "modify", "--local", "there", name, value)
+            dvc("remote", "modify", "--local", "there", name, at(value))
 
 
 def dvc(*words: str, status: int = 0) -> str:
@@ -83,8 +92,10 @@ for each in boto3.client("s3", **where).list_objects_v2(Bucket="kept").get("Cont
 
 @contextmanager
 def _s3(folder: Path) -> Iterator[Remote]:
-    python = ENVIRONMENT / "bin" / "python"
-    with servers.s3(folder) as (server, address):
+    python, there = ENVIRONMENT / "bin" / "python", folder / "there"
+    there.mkdir()
+    with servers.s3(folder, there) as (server, port):
+        address = f"http://127.0.0.1:{port}"
 
         def ask(program: str, *words: str) -> str:
             return subprocess.run([python, "-c", program, address, *words], capture_output=True, text=True, check=True).stdout
@@ -96,7 +107,7 @@ def _s3(folder: Path) -> Iterator[Remote]:
             return {name.rpartition("/")[2]: int(size) for name, size in lines}
 
         options = {"endpointurl": address, "region": "us-east-1", "access_key_id": key, "secret_access_key": secret}
-        yield Remote(server, "s3://kept/dvc", options, stored, {"secret_access_key": "another"})
+        yield Remote(server, port, "s3://kept/dvc", options, stored, {"secret_access_key": "another"}, there)
 
 
 @contextmanager
@@ -110,7 +121,8 @@ def _ssh(folder: Path) -> Iterator[Remote]:
             return {path.name: path.stat().st_size for path in there.rglob("*") if path.is_file()}
 
         options = {"keyfile": str(key), "allow_agent": "false"}
-        yield Remote(server, f"ssh://127.0.0.1:{port}{there}", options, stored, {"keyfile": str(folder / "stranger")})
+        url, wrong = f"ssh://127.0.0.1:{port}{there}", {"keyfile": str(folder / "stranger")}
+        yield Remote(server, port, url, options, stored, wrong, there)
 
 
 @pytest.fixture(params=[pytest.param(_s3, marks=needs_s3, id="s3"), pytest.param(_ssh, marks=needs_ssh, id="ssh")])
@@ -169,12 +181,16 @@ def test_what_was_pushed_is_pulled_in_a_clone(
 def test_a_push_that_was_cut_off_goes_on_and_leaves_nothing_in_pieces(
     jobs: list[Job], large: Path, remote: Remote, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    remote.add()
+    line = Line(remote.port)
+    line.carry(LARGE // 3)
+    remote.add(line.port)
     started = subprocess.Popen([*DVC, "push", "-q", "-j", "1", str(large)], stderr=subprocess.DEVNULL)
-    if remote.url.startswith("ssh"):
-        wait_for(lambda: any(remote.stored().values()) or started.poll() is not None, "the push to begin")
+    wait_for(lambda: line.is_full or started.poll() is not None, "a third of it to be sent")
     started.kill()
-    started.wait()
+    assert started.wait() == -signal.SIGKILL, "it was at work"
+    line.close()
+    remote.add()
+    assert LARGE not in remote.stored().values()
     assert main(["push"]) == 0
     here, content = Path.cwd(), large.read_bytes()
     assert LARGE in remote.stored().values()
@@ -226,24 +242,21 @@ def test_a_remote_that_is_gone_is_one_line(jobs: list[Job], remote: Remote, capf
     assert remote.url.startswith("s3") or main(["push"]) == 0  # moto's bucket went with it
 
 
-@needs_ssh
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to mount a small file system")
 def test_a_full_disk_at_the_other_end_is_one_line_and_what_did_not_fit_comes_later(
-    jobs: list[Job], large: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    jobs: list[Job], large: Path, remote: Remote, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "other").mkdir()
-    with _ssh(tmp_path / "other") as remote:
-        there = tmp_path / "other" / "there"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", there], check=True)
-        try:
-            remote.add()
-            assert main(["push"]) == 2
-            err = capfd.readouterr().err
-            assert "its disk may be full" in err
-            assert err.count("\n") == 1
-            assert sum(remote.stored().values()) < LARGE // 2, "what did not fit was taken away again"
-            subprocess.run(["mount", "-o", "remount,size=128m", there], check=True)
-            assert main(["push"]) == 0
-            assert LARGE in remote.stored().values()
-        finally:
-            subprocess.run(["umount", there], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", remote.disk], check=True)
+    try:
+        remote.add()
+        assert main(["push"]) == 2
+        err = capfd.readouterr().err
+        assert ("its disk may be full" if remote.url.startswith("ssh") else "Internal Server Error") in err
+        assert err.count("\n") == 1
+        assert sum(remote.stored().values()) < LARGE // 2, "what did not fit was taken away again"
+        subprocess.run(["mount", "-o", "remount,size=256m", remote.disk], check=True)
+        assert main(["push"]) == 0
+        assert LARGE in remote.stored().values()
+    finally:
+        remote.server.kill()
+        subprocess.run(["umount", remote.disk], check=True)

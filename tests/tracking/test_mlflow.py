@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 
 from dbot.base.errors import UserError
 from dbot.cli import main
+from dbot.jobs.evaluate import GALLERY
 from dbot.lineage import executions
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import Execution, execution_of
@@ -247,7 +248,8 @@ def test_a_shelf_whose_maker_was_cut_off_is_finished(stored: FakeProject, monkey
 
 def test_a_gallery_is_sent_once(stored: FakeProject) -> None:
     job = stored.plan.evaluate("B-scratch", "det", "0")
-    stored.run_chain(job)
+    stored.run_chain(job.inputs["model"])
+    stored.run(job, lambda session: (job.folder / GALLERY).touch())
     assert sync(stored.plan).completed > 0
     left = MlflowClient(tracking_uri()).list_artifacts(everything()[runs.named(job)]["id"])
     assert [entry.path for entry in left] == ["gallery.jpg", "receipt.json"]

@@ -27,21 +27,22 @@ rule evaluate:
         " --seed {wildcards.seed} --data {input.data} --model {input.model} --receipt {output.receipt} >> {log} 2>&1"
 
 
-# Column det: the detections in COCO's format, the figures by category, and a gallery too.
+# Column det: the detections in COCO's format, and the figures by category. (And a gallery, as of seg: the receipt names it, but
+# nothing is measured again for a picture.)
 use rule evaluate as evaluate_det with:
     output:
         receipt="results/{scale}/evaluate/{row}/{column}/seed{seed}/receipt.json",
         metrics="results/{scale}/evaluate/{row}/{column}/seed{seed}/metrics.json",
-        more=multiext("results/{scale}/evaluate/{row}/{column}/seed{seed}/", "detections.json", "categories.csv", "gallery.jpg"),
+        more=multiext("results/{scale}/evaluate/{row}/{column}/seed{seed}/", "detections.json", "categories.csv"),
     wildcard_constraints:
         column="det",
 
 
-# Column seg: the figures by class and a gallery too.
+# Column seg: the figures by class.
 use rule evaluate as evaluate_seg with:
     output:
         receipt="results/{scale}/evaluate/{row}/{column}/seed{seed}/receipt.json",
         metrics="results/{scale}/evaluate/{row}/{column}/seed{seed}/metrics.json",
-        more=multiext("results/{scale}/evaluate/{row}/{column}/seed{seed}/", "categories.csv", "gallery.jpg"),
+        more="results/{scale}/evaluate/{row}/{column}/seed{seed}/categories.csv",
     wildcard_constraints:
         column="seg",

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
-from dbot.lineage.records import records_at
+from dbot.lineage.records import Records, records_at, records_in_zips
+from dbot.publish.bundle import together
 from dbot.report.tables_compared import Tables, build
 from dbot.report.tables_shown import as_csv, as_page, as_text, document
 
@@ -25,7 +26,10 @@ FORMATS: Mapping[str, Callable[[Tables], str]] = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "place", nargs="+", metavar="PLACE", help="a folder (a checkout, a bundle) or a revision (main, HEAD~3), two or more"
+        "place",
+        nargs="+",
+        metavar="PLACE",
+        help="two or more: a checkout, a bundle (folder or .zip), or a revision (main, HEAD~3)",
     )
     parser.add_argument(
         "--format", choices=tuple(FORMATS), default="text", help="to read, for programs, or a page with filters (default: text)"
@@ -36,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if len(args.place) < 2:
         raise UserError(f"{args.place[0]}: is one place, and there is nothing to compare it with; name two or more")
-    tables = build([records_at(place) for place in args.place], args.scale)
+    tables = build([_at(place) for place in args.place], args.scale)
     if not tables.cells:
         where = f"scale {args.scale}" if args.scale else "any scale"
         raise UserError(f"{', '.join(args.place)}: hold no result of a cell at {where}")
@@ -46,3 +50,9 @@ def run(args: argparse.Namespace) -> None:
     else:
         write_whole(args.output, said.encode())
         print(f"{args.output}: {sum(cell.differs for cell in tables.cells)} of {len(tables.cells)} cells differ")
+
+
+def _at(place: str) -> Records:
+    if place.endswith(".zip") and Path(place).is_file():
+        return records_in_zips(place, together(Path(place)))
+    return records_at(place)

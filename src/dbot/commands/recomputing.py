@@ -12,7 +12,7 @@ from dbot.base import durations
 from dbot.base.errors import UserError
 from dbot.lineage import receipt as receipts
 from dbot.lineage.executions import execution_of
-from dbot.lineage.recompute import Recomputed, Tolerance, check_scratch, drop, recompute, sample
+from dbot.lineage.recompute import Failed, Recomputed, Tolerance, check_scratch, drop, recompute, sample
 from dbot.lineage.target import jobs_at
 from dbot.plan import Job, Plan
 
@@ -83,7 +83,7 @@ def run(plan: Plan, args: argparse.Namespace, verified: Sequence[Job]) -> dict[s
         verified: the jobs whose receipts were found to hold.
 
     Raises:
-        UserError: a line for each job that gives something else.
+        UserError: a line for each job that gives something else, or can't be done again; the others are done all the same.
     """
     named = targets(plan, args)
     jobs = {job.name: job for job in (plan.jobs(named) if args.behind else named)}
@@ -104,13 +104,17 @@ def run(plan: Plan, args: argparse.Namespace, verified: Sequence[Job]) -> dict[s
         try:
             one = recompute(plan, job, folder, tolerance, across)
             found.append(one)
-            keep = bool(one.differences)
+            if one.differences:
+                said, keep = "; ".join((", ".join(one.differences), *one.notes)), True
+                problems.append(f"{job.receipt}: computed anew it gives something else: {said}; what it gives lies in {folder}")
+        except Failed as error:
+            keep = True
+            problems += error.problems
+        except UserError as error:
+            problems += error.problems
         finally:
             if not keep:
                 drop(folder)
-        if keep:
-            said = "; ".join((", ".join(one.differences), *one.notes))
-            problems.append(f"{job.receipt}: computed anew it gives something else: {said}; what it gives lies in {folder}")
     if problems:
         raise UserError(*problems)
     return {"seed": seed if numbers else None, "tolerance": vars(tolerance), "jobs": [vars(one) for one in found]}

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 RELIABILITY = "reliability.csv"
 """Of a classifier: by bin of confidence, how many images there are, and how many of them are right."""
 GALLERY = "gallery.jpg"
+"""Of a dense model: validation images with truth and prediction."""
 DENSE: Mapping[Column, DenseTraining[Any]] = {kind.column: kind for kind in (DETECT, SEGMENT)}
 """By dense column, the kind of job that trains its model."""
 BESIDE: Mapping[Column, tuple[str, ...]] = {
     "cls": (RELIABILITY,),
-    DETECT.column: ("detections.json", "categories.csv", GALLERY),
-    SEGMENT.column: ("categories.csv", GALLERY),
+    DETECT.column: ("detections.json", "categories.csv"),
+    SEGMENT.column: ("categories.csv",),
 }
 """By column, what a measurement leaves beside its metrics."""
 MEASURED_WITH = {"design", "image_size", "pooling", "evaluation_resize", "select", "precision"}
@@ -51,6 +52,7 @@ class Evaluate(Measurement):
         Key("seed", "seed of the training that is measured", number=True),
     )
     inputs = (DATA, Input("model", "receipt of the trained model"))
+    pictures = (GALLERY,)
 
     def declare(self, experiment: Experiment, row: str, column: Column, seed: str | int) -> Job:
         params, declared = experiment.params, experiment.row(row)
@@ -89,7 +91,8 @@ class Evaluate(Measurement):
             what = f"evaluate {job.key['row']} {job.key['column']}"
             print(f"{what}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
         context.save_metrics(metrics)
-        context.artifacts.extend(name for name in job.artifacts if name not in context.artifacts)
+        left = (*job.artifacts, *(self.pictures if job.key["column"] in DENSE else ()))
+        context.artifacts.extend(name for name in left if name not in context.artifacts)
         context.finish(metrics)
 
     def work(self, estimate: Estimate, job: Job) -> Work:

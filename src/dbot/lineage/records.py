@@ -1,5 +1,7 @@
 """The receipts of a checkout, a bundle or a git revision, and how they came about: what lies there, asked of no params.yaml."""
 
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,6 +93,29 @@ def records_at(place: str) -> Records:
     if commit:
         return _made(place, f"commit {commit[:SHORT]}", _in_commit(place, commit))
     raise UserError(f"{place}: is neither a folder nor a revision that this repository has (`git fetch` may bring it)")
+
+
+def records_in_zips(place: str, zips: Iterable[Path]) -> Records:
+    """What is on record in the zips of a bundle, which are not unpacked.
+
+    Args:
+        place: as a person named it.
+        zips: all that belong together.
+
+    Raises:
+        UserError: one is no zip, or is cut off; or as `records_at`.
+    """
+    return _made(place, "zip", [entry for path in zips for entry in _in_zip(path)])
+
+
+def _in_zip(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if _is_record(PurePosixPath(name)):
+                    yield f"{path}:{name}", archive.read(name)
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+        raise UserError(f"{path}: is cut off or damaged, or no zip ({error}); get it again") from None
 
 
 def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -160,14 +160,14 @@ def opened(source: Path, room: Path) -> Iterator[Path]:
     folder = room / "unpacked"
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        for path in _together(source):
+        for path in together(source):
             _unpack(path, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _together(source: Path) -> list[Path]:
+def together(source: Path) -> list[Path]:
     """The zips that a bundle lies in.
 
     Raises:

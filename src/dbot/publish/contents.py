@@ -10,7 +10,6 @@ from typing import Literal
 
 from dbot.base.errors import UserError
 from dbot.base.files import whole_folder
-from dbot.jobs.evaluate import GALLERY
 from dbot.jobs.prepare import PREPARE
 from dbot.lineage.executions import FOLDER, executions_of
 from dbot.lineage.judge import Judge, State, check
@@ -114,7 +113,7 @@ def _files(published: Published, job: Job, pictures: Pictures) -> Iterator[Path]
     own = [job.receipt, *(job.folder / FOLDER / f"{each.name}.json" for each in executions_of(job.receipt, receipt.id))]
     shown = pictures == "all" or is_open(published.plan, job)
     for name in receipt.artifacts:
-        if (shown or name not in (*job.kind.pictures, GALLERY)) and (job.folder / name).is_file():
+        if (shown or name not in job.kind.pictures) and (job.folder / name).is_file():
             own.append(job.folder / name)
     yield from own
     yield from (signature for path in own if (signature := path.with_name(path.name + SUFFIX)).is_file())

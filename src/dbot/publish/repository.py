@@ -12,10 +12,10 @@ from dbot.lineage.provenance.story import Story
 from dbot.params.rows import Column
 from dbot.plan import Job, Plan
 from dbot.publish.export import CARD, export
-from dbot.report import words
+from dbot.report import analyses, probes, transfers, words
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
-from dbot.report.table import Cell, build
+from dbot.report.table import Cell, Table, build
 
 TASKS = {"cls": "image-classification", "det": "object-detection", "seg": "image-segmentation"}
 """By column, the task as the hub calls it."""
@@ -40,7 +40,8 @@ def write(plan: Plan, targets: Sequence[Job], story: Story, exports: Sequence[Ex
         path = one.job.folder / (one.job.kind.exported or "")
         made = export(plan, path, one.job.receipt, one.folder, one.folder)
         classes = made.classes if one.folder == Path() else classes
-    table = build(plan, Judge())
+    judge = Judge()
+    table = build(plan, judge)
     named = {(job.key.get("row"), job.key.get("column")) for job in targets}
     cells = [cell for cell in table.cells if cell.values and (cell.row, cell.column) in named]
     card = Path(CARD).read_text() if exports else f"---\nlicense: other\n---\n# dbot, scale `{plan.scale}`\n"
@@ -48,12 +49,30 @@ def write(plan: Plan, targets: Sequence[Job], story: Story, exports: Sequence[Ex
         card = card.replace('"local-dir:.', f'"hf-hub:{hub}')
     _, _, text = card.removeprefix("---\n").partition("---\n")
     metadata = _metadata(plan, story, cells, classes, bool(exports))
-    about = "\n".join(_about(plan, targets, exports, doi))
+    about = "\n".join(_about(plan, targets, exports, _evidence(plan, judge, table), doi))
     Path(CARD).write_text(f"---\n{metadata}\n---\n{text.rstrip()}\n\n{about}\n")
     _results(plan, story, cells)
     Path("table.csv").write_text(csv_text(table))
     Path("table.md").write_text(markdown(table))
     Path("report.html").write_text(render(plan))
+
+
+def _evidence(plan: Plan, judge: Judge, table: Table) -> list[str]:
+    """Write the tables and figures that stand beside the table, as far as any of it was measured; returns their names."""
+    texts: dict[str, str] = {}
+    analysed = analyses.build(plan, judge)
+    figures = analyses.draw(analysed, Path()) if analyses.drawn_rows(analysed) else []
+    if figures:
+        texts["analyses.csv"] = analyses.csv_text(plan, analysed)
+    probed = probes.build(plan, judge, table)
+    if any(line.values for line in probed.lines):
+        texts["probes.csv"] = probes.csv_text(plan, probed)
+    transferred = transfers.build(plan, judge)
+    if any(cell.values for line in transferred.lines for cell in line.cells.values()):
+        texts["transfers.csv"] = transfers.csv_text(plan, transferred)
+    for name, text in texts.items():
+        Path(name).write_text(text)
+    return [*(figure.name for figure in figures), *texts]
 
 
 def _metadata(plan: Plan, story: Story, cells: Sequence[Cell], classes: int, loads: bool) -> str:
@@ -110,7 +129,7 @@ def _results(plan: Plan, story: Story, cells: Sequence[Cell]) -> None:
         path.write_text(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
 
 
-def _about(plan: Plan, targets: Sequence[Job], exports: Sequence[Exported], doi: str | None) -> Iterator[str]:
+def _about(plan: Plan, targets: Sequence[Job], exports: Sequence[Exported], evidence: Sequence[str], doi: str | None) -> Iterator[str]:
     yield "## What else lies here"
     yield ""
     yield f"Results of scale `{plan.scale}` with all that proves them: {', '.join(f'`{job.name}`' for job in targets)}."
@@ -119,6 +138,8 @@ def _about(plan: Plan, targets: Sequence[Job], exports: Sequence[Exported], doi:
     for one in exports[1:]:
         yield f"| `{one.folder}/` | the network of `{one.job.name}`, as timm loads it: `local-dir:{one.folder}` |"
     yield "| `report.html`, `table.csv`, `table.md` | the page, and the table |"
+    if evidence:
+        yield f"| {', '.join(f'`{name}`' for name in evidence)} | what stands beside the table |"
     yield f"| `results/{plan.scale}/` | receipts, executions, checkpoints, metrics; of data sets their manifests |"
     yield f"| `logs/{plan.scale}/` | what the jobs said |"
     yield "| `params.yaml`, `params/`, `workflow/` | by what they were made |"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dbot.base.digest import data_digest
 from dbot.base.errors import UserError
 from dbot.base.files import write_whole
 from dbot.lineage.session import STATE
@@ -26,6 +27,7 @@ ROOM = STATE / "publish"
 SECONDS = 60.0
 """How long the server may be silent."""
 CHUNK = 2**20
+GONE = (404, 410)
 BESIDE = ("README.md", "LICENCES.md", "ro-crate-metadata.json")
 """What is uploaded beside the zips too, for those who only look."""
 
@@ -46,10 +48,10 @@ def upload(published: Published, named: str, endpoint: str | None, confirm: bool
     if named and not named.isdecimal():
         raise UserError(f"--to is zenodo://{named}: name no deposit, or an earlier one by its number")
     server = _Server(endpoint or ENDPOINT, needs_token=True)
-    noted = ROOM / f"zenodo-{published.plan.scale}-{'-'.join(job.name.replace('/', '.') for job in published.targets)}"[:180]
-    deposit = _deposit(server, named, noted.with_suffix(".json"))
+    name = attempt(published.plan.scale, [job.name for job in published.targets], server.endpoint)
+    noted, folder = ROOM / f"{name}.json", ROOM / name
+    deposit = _deposit(server, named, noted)
     doi = str(deposit["metadata"]["prereserve_doi"]["doi"])
-    folder = noted.with_suffix(".bundle")
     bundle = write(published, folder, doi=doi, pictures=pictures)
     files = [*write_zips(folder, ROOM / f"dbot-{deposit['id']}.zip", PART_BYTES), *(folder / name for name in BESIDE)]
     sent = _send(server, deposit, files)
@@ -57,13 +59,18 @@ def upload(published: Published, named: str, endpoint: str | None, confirm: bool
     print(f"zenodo: deposit {deposit['id']}, DOI {doi} reserved; {sent} of {len(files)} files sent, the others were there")
     if confirm:
         server.json("POST", f"{_own(server, deposit)}/actions/publish")
-        noted.with_suffix(".json").unlink(missing_ok=True)
+        noted.unlink(missing_ok=True)
         print(f"published: https://doi.org/{doi}; `dbot restore doi:{doi}` puts it in place in another checkout")
     else:
         print(f"It is a draft, at {server.endpoint}/deposit/{deposit['id']}: look at it, then run this again with --confirm")
     for path in files[: -len(BESIDE)]:
         path.unlink()
     shutil.rmtree(folder)
+
+
+def attempt(scale: str, targets: Sequence[str], endpoint: str) -> str:
+    """What an upload is called here while it isn't published: the next of the same results to the same server goes on with it."""
+    return f"zenodo-{scale}-{data_digest([endpoint, *targets])[:16]}"
 
 
 def download(named: str, endpoint: str | None, room: Path) -> Path:
@@ -95,15 +102,19 @@ def download(named: str, endpoint: str | None, room: Path) -> Path:
 def _deposit(server: "_Server", named: str, noted: Path) -> dict[str, Any]:
     """The deposit to go on with, or a new one, whose number is noted at once."""
     if not named and noted.is_file():
-        earlier = json.loads(noted.read_text())
-        named = str(earlier["id"]) if earlier["endpoint"] == server.endpoint else ""
+        named = str(json.loads(noted.read_text())["id"])
     if named:
-        found: dict[str, Any] = server.json("GET", f"/api/deposit/depositions/{named}")
+        try:
+            found: dict[str, Any] = server.json("GET", f"/api/deposit/depositions/{named}")
+        except _Refused as error:
+            if error.status in GONE:
+                raise UserError(f"zenodo: deposit {named} is not there (any more); delete {noted} to make another") from None
+            raise
         if found.get("submitted"):
             raise UserError(f"zenodo: deposit {named} is published already, and can't be changed; delete {noted} to make another")
     else:
         found = server.json("POST", "/api/deposit/depositions", {})
-    write_whole(noted, json.dumps({"endpoint": server.endpoint, "id": found["id"]}).encode())
+    write_whole(noted, json.dumps({"id": found["id"]}).encode())
     return found
 
 
@@ -146,6 +157,14 @@ def _metadata(bundle: Bundle, published: Published, doi: str) -> dict[str, Any]:
         "related_identifiers": [{"identifier": "arXiv:2209.03917", "relation": "isSupplementTo"}],
         "prereserve_doi": True,
     }
+
+
+class _Refused(UserError):
+    """The server answered, and refused."""
+
+    def __init__(self, problem: str, status: int) -> None:
+        super().__init__(problem)
+        self.status = status
 
 
 class _Server:
@@ -218,11 +237,11 @@ def _in_a_line() -> Iterator[None]:
 
 
 def _refused(answer: Any) -> None:
-    """Raises: UserError: the server refused."""
+    """Raises: _Refused: the server did."""
     if answer.status_code >= 400:
         try:
             said = " ".join(str(answer.json().get("message", "")).split())[:160]
         except ValueError:
             said = ""
         hint = f"see to {TOKEN}" if answer.status_code in (401, 403) else "see to it, then run this again, which goes on"
-        raise UserError(f"zenodo: refused with status {answer.status_code}{f' ({said})' if said else ''}; {hint}")
+        raise _Refused(f"zenodo: refused with status {answer.status_code}{f' ({said})' if said else ''}; {hint}", answer.status_code)
