@@ -1,5 +1,6 @@
 """What trainings are estimated to keep on their GPUs, beside what rehearsed ones kept."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,25 @@ def test_auto_takes_as_many_as_fit(paper: Plan, tmp_path: Path) -> None:
     assert (plan.gpu_memory(job) or 0) <= 80 * USABLE
 
 
-def test_auto_is_refused_where_nothing_is_estimated(tmp_path: Path) -> None:
-    plan = Plan(
-        load(changed(tmp_path, "batch_per_process: 2, checkpointing: true", "batch_per_process: auto, checkpointing: true"), "paper")
-    )
-    with pytest.raises(UserError, match=r"resources\.detect: batch_per_process is auto, but the memory of a detect job is not estimated"):
-        plan.resources(plan.job("detect", row="B-B", seed="0"))
+@pytest.mark.parametrize(
+    ("stated", "verb", "key", "why"),
+    [
+        ("batch_per_process: 2, checkpointing: true", "detect", {"row": "B-B", "seed": "0"}, "norms of detect jobs count over the images"),
+        ("batch_per_process: 64, memory_gb: 64", "analyse", {"row": "B-B", "stage": "1"}, "the memory of analyse jobs is not estimated"),
+    ],
+)
+def test_auto_is_refused_where_it_decides_more_or_nothing_is_estimated(
+    tmp_path: Path, stated: str, verb: str, key: dict[str, str], why: str
+) -> None:
+    plan = Plan(load(changed(tmp_path, stated, re.sub(r": \d+", ": auto", stated, count=1)), "paper"))
+    with pytest.raises(UserError, match=rf"resources\.{verb}: batch_per_process is auto, but {why}"):
+        plan.resources(plan.job(verb, **key))
+
+
+def test_where_norms_count_over_a_pass_checkpointing_comes_before_fewer_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = changed(tmp_path, "batch_per_process: 2, checkpointing: true", "batch_per_process: 8")
+    plan = Plan(load(file, "paper"))
+    monkeypatch.chdir(tmp_path)
+    lines = [line.strip() for line in summary(forecast(plan)).splitlines() if "warning: detect" in line]
+    assert lines
+    assert all(line.endswith(".checkpointing: true") and "batch_per_process" not in line for line in lines)

@@ -1,5 +1,6 @@
 """The minutes in which a GPU is lent: what is done in them, what is left for the next, and what packages come along."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,13 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu import Part
+from tests.conftest import PROJECT
+
+MISSING = (
+    *("snakemake", "dvc", "mlflow", "scipy", "sklearn", "skimage", "matplotlib", "pycocotools", "faster_coco_eval", "transformers"),
+    *("efficientnet_lite_pytorch", "shtab", "rocrate", "hypothesis", "xdist"),
+)
+"""Packages that a lent machine lacks, and that don't come along either."""
 
 
 def part(name: str, how: str, seconds: int = 0) -> Part:
@@ -66,5 +74,19 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_the_most_valuable_parts_come_first() -> None:
-    names = [part.name for part in gpu.parts(["B", "L"], "128", "bf16", None, Path("photographs"))]
-    assert names == ["tests", "step-B", "determinism", "step-L", "compiled-B", "profile", "wait"]
+    names = [part.name for part in gpu.parts(["B", "L", "H"], "128", "bf16", None, Path("photographs"))]
+    assert names == ["tests", "step-B", "determinism", "step-L", "forecast", "compiled-B", "fp8", "wait", "profile", "step-H"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [part for part in gpu.parts(["tiny"], "2", "fp32", None, None) if part.name != "compiled-tiny"])
+def test_a_part_runs_with_what_a_lent_machine_has(part: Part, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({MISSING}))\n")
+    paths = os.pathsep.join(map(str, (tmp_path, PROJECT / "src", PROJECT)))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", part.module, *part.arguments, "--output", str(tmp_path / "page.md")]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("# ")
+    assert "halted; None in sys.modules" not in page
