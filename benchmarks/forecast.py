@@ -79,9 +79,7 @@ def _recipe(size: str, precision: str) -> AsymmetricPretrain:
 def distill(size: str, batch: int, steps: int, precision: str, threads: int) -> Any:
     """A measurement of steps of distillation."""
     device = alone(threads).device
-    teacher, task = pretraining(size, device, {"precision": precision})
-    if device.type == "cuda" and precision != "fp32":
-        teacher.hold_weights_in(torch.bfloat16 if precision == "bf16" else torch.float16)
+    _, task = pretraining(size, device, {"precision": precision})
     return _steps(task, size, batch, steps, device)
 
 

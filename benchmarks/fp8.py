@@ -118,7 +118,7 @@ def main() -> None:
 def teacher(size: str, batch: int, passes: int, threads: int, eight: bool, compiled: bool) -> Any:
     """A measurement of a teacher's forward pass under autocast to bf16."""
     device = alone(threads).device
-    network, _ = pretraining(size, device, {})
+    network, _ = pretraining(size, device, {"precision": "fp32"})
     pixels = in_unit_range(crops(size, batch).to(device))
     exact = normalise_tokens(network(pixels).float())
     if eight:
