@@ -127,7 +127,7 @@ def our_step(
 
 
 def pretraining(size: str, device: torch.device, changes: Mapping[str, Any]) -> tuple[Teacher, Task]:
-    """The teacher, settled on the device, and the task of the first stage of the paper's recipe for B with some changes, without its images."""
+    """The teacher, settled on the device, and the task of the first stage of the recipe for B with some changes, without its images."""
     params = load(DEFAULT_FILE, "paper").params
     recipe = params.recipes.pretrain["asymmetric-B"].model_copy(update={**changes, **narrow(size)})
     student, teacher = begin_stage(architecture(size), recipe, 1, RANDOM, params.normalisation)
