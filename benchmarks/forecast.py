@@ -45,7 +45,7 @@ def main() -> None:
             share = kind.share.get(verb, kind.share.get("any", 0.0))
             speed = kind.peak_tflops[args.precision] * TERA * share / flops
             measured, memory = median(found[verb], "images_per_second"), median(found[verb], "memory_gb")
-            most = footprint.peak(args.batch, checkpointing=False) / GIGA
+            most = footprint.peak(args.batch, checkpointing=False, held=False) / GIGA
             compared = [f"{memory:.2f}", f"{memory / most:.2f}"] if torch.cuda.is_available() else ["–", "–"]
             rows.append([verb, f"ViT-{size}", f"{speed:,.0f}", f"{measured:,.1f}", f"{measured / speed:.2f}", f"{most:.2f}", *compared])
             disturbed.append(f"{verb} of ViT-{size}: {disturbance(found)}")

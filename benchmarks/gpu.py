@@ -58,7 +58,7 @@ def parts(sizes: Sequence[str], batch: str, precision: str, reference: Path | No
     if images is not None:
         fed = ("--images", str(images), "--sizes", first, "--batch", batch, *kind, *workers)
         found.append(Part("wait", "does the loader keep up?", "benchmarks.wait", fed, 60))
-    found.append(Part("profile", "where does a step's time go?", "benchmarks.profile", ("--size", first, "--batch", batch, *kind), 60))
+    found.append(Part("profile", "where does a step's time go?", "benchmarks.profile", ("--size", first, *same, *kind), 60))
     found += map(step, others[1:])
     return found
 

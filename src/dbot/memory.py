@@ -90,7 +90,7 @@ class Footprint:
         return low
 
 
-def of_blocks(numbers: float, frozen: float, *towers: tuple[int, int, int, float]) -> Footprint:
+def of_blocks(numbers: float, frozen: float, *towers: tuple[int, int, float, float]) -> Footprint:
     """A training whose images go through towers of transformer blocks.
 
     Args:
@@ -171,8 +171,10 @@ def of_detector(architecture: Architecture, recipe: Detect, classes: int, number
     augmentation, divisor = recipe.augmentation, 2 * architecture.patch_size
     side = divisor * math.ceil((max(augmentation.short_sides) if square else augmentation.long_side) / divisor)
     patches, samples = (side / architecture.patch_size) ** 2, recipe.cascade.samples
+    # Maps of a box: what was pooled, and before and after each convolution's norm. Those of a mask: what was pooled and after each
+    # convolution, and one of twice the side.
     boxes = samples * (1 + 2 * recipe.boxes.convolutions) * recipe.boxes.size**2
-    outlined = samples * recipe.cascade.positive_fraction * (5 + recipe.masks.convolutions) * recipe.masks.size**2 if masks else 0.0
+    outlined = samples * recipe.cascade.positive_fraction * (1 + recipe.masks.convolutions + 4) * recipe.masks.size**2 if masks else 0.0
     logits = samples * recipe.cascade.positive_fraction * 2 * (classes + 1) * (2 * recipe.masks.size) ** 2 if masks else 0.0
     heads = NUMBER * len(recipe.cascade.stages) * (recipe.channels * (boxes + outlined) + logits)
     truth = OBJECTS * side**2 if masks else 0.0

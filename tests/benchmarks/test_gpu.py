@@ -17,6 +17,7 @@ MISSING = (
     *("efficientnet_lite_pytorch", "shtab", "rocrate", "hypothesis", "xdist"),
 )
 """Packages that a lent machine lacks, and that don't come along either."""
+TINY = gpu.parts(["tiny"], "2", "fp32", None, None)
 
 
 def part(name: str, how: str, seconds: int = 0) -> Part:
@@ -79,7 +80,7 @@ def test_the_most_valuable_parts_come_first() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [part for part in gpu.parts(["tiny"], "2", "fp32", None, None) if part.name != "compiled-tiny"])
+@pytest.mark.parametrize("part", [pytest.param(part, id=part.name) for part in TINY if part.name != "compiled-tiny"])
 def test_a_part_runs_with_what_a_lent_machine_has(part: Part, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({MISSING}))\n")
     paths = os.pathsep.join(map(str, (tmp_path, PROJECT / "src", PROJECT)))
