@@ -11,7 +11,7 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c 'import sys; sys.exit(sy
 ENVIRONMENT := .venv/.installed
 SCALE := demo
 
-.PHONY: help environment demo demo-cls demo-seeds demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-table lock lock-docs lock-services clean
+.PHONY: help environment demo demo-cls demo-seeds demo-released test test-slow test-faults test-slurm test-gpu-rehearsal test-services bench bench-gpu gpu-wheels lint audit plan report docs docs-results lock lock-docs lock-services clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,8 +121,8 @@ $(DOCS)/.installed: requirements-docs.lock
 docs: $(DOCS)/.installed ## the pages of docs/ as a site, into build/site; a broken link or a page that is missing is an error
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet && echo "wrote build/site/index.html"
 
-docs-table: ## the demo's table in README.md and docs/demo.md, after `cp results/demo/table.csv docs/demo-table.csv`
-	$(PYTHON) docs/programs/table.py
+docs-results: ## what the demo measured, in README.md and docs/demo.md (FROM=results/demo: after a new demo)
+	$(PYTHON) docs/programs/results.py $(FROM)
 
 lock-docs: ## after a change of the extra docs in pyproject.toml: write requirements-docs.lock anew
 	rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)

@@ -40,7 +40,7 @@ OTHERS = {
     "forecast": "what a scale will take, by rule and row, and what it took",
     "cluster": "check this cluster against what the jobs ask for, before anything is submitted",
     "calibrate": "measure the throughput that forecasts rest on",
-    "resources": "suggest memory and run time from Snakemake's benchmark files",
+    "resources": "suggest memory and run time from what jobs have used",
     "params": "show what a row resolves to and where each value came from, or explain a key",
     "schema": "write what is made from params.yaml's model: schemas, dvc.yaml",
     "status": "say what is built, absent, not run, failed, stale, broken or running, and why",

@@ -1,5 +1,6 @@
 """The documents hang together: the table is that of its file, no link is dead, every page can be reached, the reference is whole."""
 
+import json
 import re
 import runpy
 import sys
@@ -26,8 +27,8 @@ SHARED = ("-h", "--help", "--params", "--scale", "--json")
 
 
 @pytest.fixture(scope="module")
-def table() -> dict[str, Any]:
-    return runpy.run_path(str(PROGRAMS / "table.py"))
+def results() -> dict[str, Any]:
+    return runpy.run_path(str(PROGRAMS / "results.py"))
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +45,76 @@ def test_the_front_is_short() -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/demo.md"])
-def test_the_table_is_that_of_its_file(table: dict[str, Any], page: str) -> None:
+def test_what_was_measured_is_that_of_its_files(results: dict[str, Any], page: str) -> None:
     text = (PROJECT / page).read_text()
-    assert table["filled"](text, table["markdown"]()) == text, "run `make docs-table`"
+    assert results["filled"](text) == text, "run `make docs-results`"
 
 
-def test_the_table_shows_deviations_and_what_there_is_not(table: dict[str, Any], tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
+def test_every_part_stands_on_the_page(results: dict[str, Any]) -> None:
+    assert all(results["begin"](name) in (PROJECT / "docs" / "demo.md").read_text() for name in results["PARTS"])
+
+
+def test_the_table_shows_deviations_and_what_there_is_not(results: dict[str, Any], tmp_path: Path) -> None:
     heads = [f"{column}_{what}" for column in ("cls", "det", "seg") for what in ("measured", "sd", "control")]
-    path.write_text(f"row,teacher,{','.join(heads)}\nB-B,B,76.24,0.31,51.40,,,,29.70,,34.10\nB-scratch,none,51.4,,,,,,,,\n")
-    assert table["markdown"](path).splitlines()[2:] == ["| B-B | B | **76.2** ± 0.3 | 51.4 | – | – | **29.7** | 34.1 |"]
+    lines = ("B-B,B,76.24,0.31,51.40,,,,29.70,,34.10", "B-scratch,none,51.4,,,,,,,,")
+    (tmp_path / "table.csv").write_text(f"row,teacher,{','.join(heads)}\n" + "\n".join(lines) + "\n")
+    assert results["table"](tmp_path).splitlines()[2:] == ["| B-B | B | **76.2** ± 0.3 | 51.4 | – | – | **29.7** | 34.1 |"]
 
 
-def test_a_page_without_markers_is_refused(table: dict[str, Any]) -> None:
-    with pytest.raises(SystemExit, match="lacks the markers"):
-        table["filled"]("# A page", "| row |")
+def test_the_other_parts_are_read_from_what_the_verbs_wrote(results: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "transfers.csv").write_text(
+        "row,dataset,top1,sd,seeds,control,margin,status,receipt,scale\n"
+        "B-B,outlines,30.80,,1,17.80,13.00,measured,abc,demo\nB-B,textures,55.60,1.25,2,54.40,1.20,measured,abc,demo\n"
+        "B-L,outlines,,,,17.80,,not run,,demo\nB-scratch,outlines,17.80,,1,,,measured,abc,demo\n"
+    )
+    (tmp_path / "teachers.csv").write_text(
+        "variant,stages,column,measured,sd,published,published_sd,status,row,receipt,scale\n"
+        "random,0,cls,51.40,,,,measured,x,a,demo\nrandom,1,cls,73.60,,,,measured,x,a,demo\nlite,1,cls,63.40,,,,measured,x,a,demo\n"
+        "all variants,0,cls,,,,,,,,demo\nall variants,1,cls,68.50,7.21,,,,,,demo\n"
+    )
+    assert results["transfers"](tmp_path).splitlines() == [
+        "| row | outlines | margin | textures | margin |",
+        "|---|---:|---:|---:|---:|",
+        "| B-B | 30.8 | +13.0 | 55.6 ± 1.2 | +1.2 |",
+    ]
+    assert results["teachers"](tmp_path).splitlines()[2:] == [
+        "| random | 51.4 | 73.6 |",
+        "| lite | – | 63.4 |",
+        "| standard deviation over teachers | – | 7.2 |",
+    ]
+    assert results["probes"](tmp_path) == "Not measured with the recipes of today."
+
+
+def test_executions_are_summed_up_by_kind(results: dict[str, Any], tmp_path: Path) -> None:
+    built, measured = tmp_path / "results", tmp_path / "measured"
+    measured.mkdir()
+    for source in results["COPIED"].values():
+        (built / source).parent.mkdir(parents=True, exist_ok=True)
+        (built / source).write_text("row,cls_seeds\nB-B,3\n")
+    attempt = {
+        "started": "2026-11-30T22:50:04+00:00",
+        "cpu_seconds": 40.5,
+        "peak_mb": 812.7,
+        "hardware": {"processor": "AMD EPYC", "cores": 2},
+    }
+    for name, seconds in (("a", 40.0), ("b", 20.0)):
+        path = built / "distill" / "B-B" / name / "executions" / "1.json"
+        path.parent.mkdir(parents=True)
+        told = {"command": ["dbot", "distill"], "commit": "8c811419a670", "ended": "2026-12-01T00:01:00+00:00"}
+        path.write_text(json.dumps({**told, "attempts": [{**attempt, "cpu_seconds": seconds}]}))
+    results["take"](built, measured)
+    assert results["jobs"](measured).splitlines()[2:] == ["| distill | 2 | 60 | 40 | 813 |"]
+    assert results["conditions"](measured) == (
+        "2 cores of an AMD EPYC, 2026-11-30 to 2026-12-01, commit 8c81141: 2 jobs, 1 minutes of CPU time, "
+        "mean of 3 seeds ± standard deviation."
+    )
+
+
+def test_a_page_without_markers_is_refused(results: dict[str, Any]) -> None:
+    with pytest.raises(SystemExit, match="lacks markers"):
+        results["filled"]("# A page")
+    with pytest.raises(SystemExit, match="lacks the marker"):
+        results["filled"](results["begin"]("Margins"))
 
 
 def anchors(page: Path) -> set[str]:

@@ -32,6 +32,14 @@ def test_measured_control_and_published_stand_beside_each_other(project: Project
     assert any("dbot lineage B-B/cls --scale demo" in text for text in said)
 
 
+def test_a_row_that_lends_its_detector_stands_where_it_is_lent_to(project: Project) -> None:
+    project.pretend(project.plan.evaluate("B-CLIP", "det", 0))
+    assert [line.split()[0] for line in lines(project) if "CLIP" in line.split(" ")[0]] == ["B-CLIP", "L-CLIP", "H-CLIP", "H448-CLIP"]
+    project.pretend(project.plan.evaluate("B-CLIP-absolute", "cls", 0), top1=40.0)
+    (own,) = [line for line in lines(project) if line.startswith("B-CLIP-absolute")]
+    assert own.split()[1] == "40.0"
+
+
 @pytest.mark.parametrize("name", ["B-B", "a-row-with-a-name-that-is-much-longer-than-any-other"])
 def test_it_stays_narrow_whatever_rows_are_called(project: Project, name: str) -> None:
     own = f"  {name}: {{title: X, architecture: B, from_scratch: true, recipe: asymmetric-B}}\n"

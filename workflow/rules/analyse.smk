@@ -11,8 +11,6 @@ rule analyse:
         metrics="results/{scale}/analyse/{row}/stage{stage}/metrics.json",
     log:
         "logs/{scale}/analyse/{row}/stage{stage}.log",
-    benchmark:
-        "logs/{scale}/analyse/{row}/stage{stage}.benchmark.tsv"
     wildcard_constraints:
         stage=r"\d+",  # 0: the first teacher
     conda:

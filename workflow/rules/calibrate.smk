@@ -7,8 +7,6 @@ rule calibrate:
         f"{RESULTS}/calibration.json",
     log:
         f"{LOGS}/calibrate.log",
-    benchmark:
-        f"{LOGS}/calibrate.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("calibrate")

@@ -11,8 +11,6 @@ rule compare:
         metrics="results/{scale}/compare/{row}/{other}/metrics.json",
     log:
         "logs/{scale}/compare/{row}/{other}.log",
-    benchmark:
-        "logs/{scale}/compare/{row}/{other}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("compare")

@@ -9,8 +9,6 @@ rule generate:
         files="results/{scale}/generate/{dataset}/files.tsv",
     log:
         "logs/{scale}/generate/{dataset}.log",
-    benchmark:
-        "logs/{scale}/generate/{dataset}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("generate")
@@ -33,8 +31,6 @@ rule prepare:
         samples="results/{scale}/prepare/{dataset}/samples.tsv",
     log:
         "logs/{scale}/prepare/{dataset}.log",
-    benchmark:
-        "logs/{scale}/prepare/{dataset}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("prepare")

@@ -10,8 +10,6 @@ rule detect:
         metrics="results/{scale}/detect/{row}/seed{seed}/metrics.csv",
     log:
         "logs/{scale}/detect/{row}/seed{seed}.log",
-    benchmark:
-        "logs/{scale}/detect/{row}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("detect")

@@ -13,8 +13,6 @@ rule distill:
         metrics="results/{scale}/distill/{row}/stage{stage}/metrics.csv",
     log:
         "logs/{scale}/distill/{row}/stage{stage}.log",
-    benchmark:
-        "logs/{scale}/distill/{row}/stage{stage}.benchmark.tsv"
     priority: 1  # the longest chains first, so that the last cells do not wait for them
     conda:
         "../../environment.yml"

@@ -10,8 +10,6 @@ rule evaluate:
         more="results/{scale}/evaluate/{row}/{column}/seed{seed}/reliability.csv",
     log:
         "logs/{scale}/evaluate/{row}/{column}/seed{seed}.log",
-    benchmark:
-        "logs/{scale}/evaluate/{row}/{column}/seed{seed}.benchmark.tsv"
     wildcard_constraints:
         column="cls",
     conda:

@@ -10,8 +10,6 @@ rule fetch:
         model="results/{scale}/fetch/{released}/model.safetensors",
     log:
         "logs/{scale}/fetch/{released}.log",
-    benchmark:
-        "logs/{scale}/fetch/{released}.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"

@@ -11,8 +11,6 @@ rule finetune:
         metrics="results/{scale}/finetune/{row}/seed{seed}/metrics.csv",
     log:
         "logs/{scale}/finetune/{row}/seed{seed}.log",
-    benchmark:
-        "logs/{scale}/finetune/{row}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("finetune")

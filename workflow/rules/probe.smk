@@ -9,8 +9,6 @@ rule probe:
         metrics="results/{scale}/probe/{row}/stage{stage}/metrics.json",
     log:
         "logs/{scale}/probe/{row}/stage{stage}.log",
-    benchmark:
-        "logs/{scale}/probe/{row}/stage{stage}.benchmark.tsv"
     wildcard_constraints:
         stage=r"\d+",  # 0: the first teacher
     conda:

@@ -10,8 +10,6 @@ rule segment:
         metrics="results/{scale}/segment/{row}/seed{seed}/metrics.csv",
     log:
         "logs/{scale}/segment/{row}/seed{seed}.log",
-    benchmark:
-        "logs/{scale}/segment/{row}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("segment")

@@ -10,8 +10,6 @@ rule transfer:
         metrics="results/{scale}/transfer/{row}/{dataset}/seed{seed}/metrics.csv",
     log:
         "logs/{scale}/transfer/{row}/{dataset}/seed{seed}.log",
-    benchmark:
-        "logs/{scale}/transfer/{row}/{dataset}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("transfer")

@@ -1,9 +1,9 @@
-"""Suggest what jobs should ask for, by rule and architecture, from Snakemake's benchmark files."""
+"""Suggest what jobs should ask for, by rule and architecture, from what those that ran have used."""
 
 import argparse
 
 from dbot.base.errors import UserError
-from dbot.forecast.benchmarks import LOGS, SUFFIX, read, suggest, yaml_text
+from dbot.forecast.resources import read, suggest, yaml_text
 from dbot.params.load import load
 from dbot.plan import Plan
 
@@ -19,7 +19,9 @@ def run(args: argparse.Namespace) -> None:
         if not margin >= 1:
             raise UserError(f"{name} is {margin:g}: must be at least 1, or jobs that were seen would not fit")
     plan = Plan(load(args.params, args.scale))
-    found = suggest(read(plan, plan.everything()), args.memory_margin, args.time_margin)
+    found = suggest(read(plan.everything()), args.memory_margin, args.time_margin)
     if not found:
-        raise UserError(f"{LOGS / plan.scale}: no job has left a benchmark file (*{SUFFIX}); run some with Snakemake first")
+        raise UserError(
+            f"scale {plan.scale}: no job has been done yet, so nothing is known of what they use; run some first"
+        )
     print(yaml_text(plan, found, {"memory": args.memory_margin, "time": args.time_margin}), end="")

@@ -177,7 +177,7 @@ def training(
     threads = (resources.threads or 1) // per_node
     with (
         processes(plan.params.execution.device, threads, plan.params.execution.workers) as group,
-        Session(job, inputs, group.leads and replayed is None, receipt) as run,
+        Session(job, inputs, group.leads and replayed is None, receipt, group.workers) as run,
     ):
         group.barrier()
         if replayed is not None and not replayed.samefile(run.state):

@@ -31,7 +31,7 @@ class Attempt(Part):
     cpu_seconds: float | None = None
     """Of the leading process and of those that it has waited for."""
     peak_mb: float | None = None
-    """The leading process's largest resident memory."""
+    """Largest resident memory of all its processes on the leading process's node, rather too much than too little."""
 
 
 class Execution(Part):

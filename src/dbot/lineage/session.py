@@ -44,7 +44,9 @@ class Session:
     with others.
     """
 
-    def __init__(self, job: Job, inputs: dict[str, Path] | None = None, leads: bool = True, receipt: Path | None = None) -> None:
+    def __init__(
+        self, job: Job, inputs: dict[str, Path] | None = None, leads: bool = True, receipt: Path | None = None, helpers: int = 0
+    ) -> None:
         """Begin a job.
 
         Args:
@@ -52,8 +54,10 @@ class Session:
             inputs: by role, the receipts to read, which are the planned ones however they are named.
             leads: False for all but one of the processes that do the job together; they write nothing.
             receipt: where its own is to go, which is the planned place.
+            helpers: how many processes read data for each of its processes.
         """
         self.job = job
+        self.helpers = helpers
         self.leads = leads
         self.paths = inputs if inputs is not None else {role: needed.receipt for role, needed in job.inputs.items()}
         self.receipt = receipt or job.receipt
@@ -168,7 +172,7 @@ class Session:
     def attempts(self) -> list[Attempt]:
         """Every attempt so far, this one last."""
         seconds = round(time.monotonic() - self._started, 3)
-        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds, **surroundings.used()})]
+        return [*self._earlier, self._attempt.model_copy(update={"seconds": seconds, **surroundings.used(self.helpers)})]
 
     def tick(self) -> None:
         """Note the time spent, so that a killed attempt is counted too."""

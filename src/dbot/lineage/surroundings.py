@@ -101,12 +101,17 @@ def hardware() -> dict[str, str | int]:
     return found if driver is None else {**found, "driver": driver}
 
 
-def used() -> dict[str, float]:
-    """What this process has used by now: ``cpu_seconds``, those of processes that it has waited for among them, and ``peak_mb``."""
+def used(helpers: int = 0) -> dict[str, float]:
+    """What this process has used by now, and those that it has waited for.
+
+    ``cpu_seconds``, and ``peak_mb``: its largest resident memory, with that of the largest helper for each of so many (processes that
+    read data, say), for all processes of this kind on its node. Pages that several share count for each, so it is rather too much.
+    """
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
-    peak_bytes = own.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"cpu_seconds": round(seconds, 3), "peak_mb": round(peak_bytes / 1e6, 1)}
+    alike = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    peak = alike * (own.ru_maxrss + helpers * others.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+    return {"cpu_seconds": round(seconds, 3), "peak_mb": round(peak / 1e6, 1)}
 
 
 def _named(path: Path, name: str) -> str | None:

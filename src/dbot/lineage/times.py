@@ -35,8 +35,8 @@ def set_times(plan: Plan, judge: Judge, targets: Sequence[Job]) -> None:
 
 
 def outputs(job: Job) -> list[Path]:
-    """The files that a job's rule is to make; Snakemake takes its own benchmark file for one of them."""
-    return [job.receipt, *(job.folder / name for name in job.artifacts), job.log.with_suffix(".benchmark.tsv")]
+    """The files that a job's rule is to make."""
+    return [job.receipt, *(job.folder / name for name in job.artifacts)]
 
 
 def _inputs(plan: Plan, job: Job) -> list[Path]:

@@ -118,7 +118,8 @@ def _files(published: Published, job: Job, pictures: Pictures) -> Iterator[Path]
             own.append(job.folder / name)
     yield from own
     yield from (signature for path in own if (signature := path.with_name(path.name + SUFFIX)).is_file())
-    yield from (path for path in (job.log, job.log.with_suffix(".benchmark.tsv")) if path.is_file())
+    if job.log.is_file():
+        yield job.log
 
 
 def _workflow(plan: Plan) -> Iterator[Path]:

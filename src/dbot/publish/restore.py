@@ -273,4 +273,4 @@ def _undone_if_it_fails() -> Iterator[list[Path]]:
 
 
 def _is_log(name: str, jobs: Sequence[Job]) -> bool:
-    return any(name in (job.log.as_posix(), job.log.with_suffix(".benchmark.tsv").as_posix()) for job in jobs)
+    return any(name == job.log.as_posix() for job in jobs)

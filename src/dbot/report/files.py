@@ -75,8 +75,8 @@ def markdown(table: Table) -> str:
         f"Published numbers are from the authors' README ({words.published_by(table)}). {words.standing(table)}",
         _grid(table.published),
     ]
-    if table.own:
-        parts += ["## Rows of our own", _grid(table.own)]
+    if table.own_shown:
+        parts += ["## Rows of our own", _grid(table.own_shown)]
     if table.controls:
         parts += ["## Controls: the same fine-tuning from random weights", _grid(table.controls)]
     for column in COLUMNS:

@@ -84,7 +84,7 @@ class Panel:
 
 def panels(table: Table) -> list[Panel]:
     """A panel for each column that the table has: the published rows, then our own of which something was measured."""
-    own = [line for line in table.own if any(cell.values for cell in line.cells.values())]
+    own = [line for line in table.own_shown if any(cell.values for cell in line.cells.values())]
     found = []
     for column in COLUMNS:
         lines = [line for line in (*table.published, *own) if line.cells[column].exists]

@@ -218,6 +218,17 @@ class Table:
     controls: tuple[Line, ...]
 
     @property
+    def own_shown(self) -> tuple[Line, ...]:
+        """Rows of our own, but not those that only lend a column to another row, where it is shown."""
+        lent = {(other, column) for line in self.lines for column, other in line.declared.columns_from.items()}
+        lenders = {name for name, _ in lent}
+        return tuple(
+            line
+            for line in self.own
+            if line.name not in lenders or any(cell.values and (line.name, column) not in lent for column, cell in line.cells.items())
+        )
+
+    @property
     def scale(self) -> str:
         return self.plan.scale
 

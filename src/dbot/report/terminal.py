@@ -15,7 +15,8 @@ HEADS = ("measured", "control", "published")
 
 def summary(table: Table) -> str:
     """Measured, control and published of every cell, in lines of at most `WIDEST` characters; then what to open and to try."""
-    lines = [line for line in (*table.published, *table.own) if line in table.published or any(cell.values for cell in line.cells.values())]
+    own = [line for line in table.own_shown if any(cell.values for cell in line.cells.values())]
+    lines = [*table.published, *own]
     columns = [column for column in COLUMNS if any(line.cells[column].exists for line in lines)]
     whole = list(_grid(lines, columns))
     if max(map(len, whole), default=0) > WIDEST:  # names of rows are anybody's
@@ -78,6 +79,6 @@ def _tries(table: Table, missing: Sequence[Column]) -> Iterator[tuple[str, str]]
         yield words.to_run(table.scale, [f"column_{column}" for column in missing]), "the cells that are missing"
     if measured is not None:
         yield f"dbot lineage {measured.row}/{measured.column} --scale {table.scale}", "where a number comes from, back to the data"
-    if sweeps := table.plan.sweeps():
+    if sweeps := [name for name in table.plan.sweeps() if name not in table.params.build.sweeps]:
         yield words.to_run(table.scale, [f"sweep_{sweeps[0]}"]), table.params.sweeps[sweeps[0]].title
     yield str(Path("docs") / "extending.md"), "a row, a teacher or a data set of your own"
