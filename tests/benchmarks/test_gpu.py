@@ -1,12 +1,17 @@
 """The minutes in which a GPU is lent: what is done in them, what is left for the next, and what packages come along."""
 
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks import gpu
 from benchmarks.gpu import Part
@@ -65,6 +70,24 @@ def test_wheels_serve_what_is_not_installed_alone(tmp_path: Path) -> None:
             wheel.writestr(f"{package}-1.0.dist-info/METADATA", "")
     (folder,) = gpu.unpack(tmp_path, tmp_path / "unpacked")
     subprocess.run([sys.executable, "-c", "import nowhere_to_be_found"], env={"PYTHONPATH": folder}, check=True)
+
+
+def requirements(names: Iterable[str]) -> set[str]:
+    """Packages, and all that they require here."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        if (name := canonicalize_name(left.pop())) not in found:
+            found.add(name)
+            wanted = [Requirement(line) for line in importlib.metadata.requires(name) or []]
+            left += [one.name for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_what_the_wheels_require_is_among_them_or_comes_with_torch() -> None:
+    (wheels,) = re.findall(r"^GPU_WHEELS := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    there = requirements(("torch", "torchvision", "timm", "safetensors", "numpy"))
+    assert requirements(wheels.split()) - there <= {canonicalize_name(name) for name in wheels.split()}
 
 
 def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
