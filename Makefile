@@ -31,7 +31,9 @@ $(ENVIRONMENT): requirements.lock pyproject.toml
 
 # The machine with the GPU has a Python of its own, and perhaps no more than torch in it.
 GPU_PYTHON ?= python3
-GPU_WHEELS := annotated-types iniconfig pillow pluggy pydantic pydantic-core pytest pyyaml simplejpeg typing-inspection typing-extensions
+GPU_PYTHON_VERSION ?= 3.11
+GPU_PLATFORMS := $(addprefix --platform ,manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64)
+GPU_WHEELS := annotated-types iniconfig packaging pillow pluggy pydantic pydantic-core pygments pytest pyyaml simplejpeg typing-inspection typing-extensions
 
 demo: $(ENVIRONMENT) ## the whole table at demo scale and the evidence beside it, end to end, on this machine
 	workflow/run --cores all --config scale=demo --quiet reason host
@@ -103,8 +105,9 @@ bench: $(ENVIRONMENT) ## measure speed: make bench IMAGES=<folder of photographs
 bench-gpu: ## what only a GPU can tell, in 8 minutes: make bench-gpu REFERENCE=<checkout of the published code> IMAGES=<folder> WHEELS=<folder>
 	$(GPU_PYTHON) -m benchmarks.gpu $(if $(WHEELS),--wheels $(WHEELS)) $(if $(REFERENCE),--reference $(REFERENCE)) $(if $(IMAGES),--images $(IMAGES))
 
-gpu-wheels: $(ENVIRONMENT) ## fill build/wheels with what bench-gpu needs beside torch, torchvision, timm, safetensors and numpy
-	.venv/bin/pip wheel --quiet --no-deps --constraint requirements.lock --wheel-dir build/wheels $(GPU_WHEELS)
+gpu-wheels: $(ENVIRONMENT) ## fill build/wheels with what bench-gpu needs beside torch, torchvision, timm, safetensors and numpy, for a GPU_PYTHON_VERSION (3.11)
+	.venv/bin/pip download --quiet --no-deps --only-binary=:all: --constraint requirements.lock --dest build/wheels \
+	--python-version $(GPU_PYTHON_VERSION) --implementation cp $(GPU_PLATFORMS) $(GPU_WHEELS)
 
 lint: $(ENVIRONMENT) ## style, types and the workflow's declarations
 	ruff check . && ruff format --check . && mypy && snakefmt --check workflow && snakemake --lint

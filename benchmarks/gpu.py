@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.sides import cores
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -32,30 +34,39 @@ class Part:
 
 
 def parts(sizes: Sequence[str], batch: str, precision: str, reference: Path | None, images: Path | None) -> list[Part]:
-    """All parts in the order of their worth: whether it is right, how fast the two sizes of the table are, then the rest."""
+    """All parts in the order of their worth: whether it is right, how fast two sizes of the table are, then the rest."""
     published = ("--reference", str(reference)) if reference is not None else ()
     quick = ("--rounds", "2", "--batches", batch, "--precisions", precision)
     steps = ("--steps", "4" if precision != "fp32" else "1")
+    kind, workers = ("--precision", precision), ("--workers", str(min(16, cores())))
     first, *others = sizes
+
+    def step(size: str) -> Part:
+        return Part(f"step-{size}", "how fast is a step?", "benchmarks.step", ("--sizes", size, *quick, *steps, *published), 60)
+
     found = [
         Part("tests", "do the tests that need a GPU pass?", "benchmarks.gpu_tests", (), 30),
-        Part(f"step-{first}", "how fast is a step?", "benchmarks.step", ("--sizes", first, *quick, *steps, *published), 60),
-        Part("determinism", "are two runs, or a resumed one, the same bits?", "benchmarks.determinism", ("--size", first), 40),
+        step(first),
+        Part("determinism", "are two runs, or a resumed one, the same bits?", "benchmarks.determinism", ("--size", first, *kind), 40),
+        *map(step, others[:1]),
     ]
-    for size in others:
-        found.append(Part(f"step-{size}", "how fast is a step?", "benchmarks.step", ("--sizes", size, *quick, *steps, *published), 60))
+    same = ("--rounds", "2", "--batch", batch)
+    found.append(Part("forecast", "is the forecast right?", "benchmarks.forecast", ("--sizes", first, *same, *steps, *kind), 60))
     compiled = ("--sizes", first, *quick, *steps, "--compile", "on")
     found.append(Part(f"compiled-{first}", "what does torch.compile add?", "benchmarks.step", compiled, 90))
-    found.append(Part("profile", "where does a step's time go?", "benchmarks.profile", ("--size", first, "--batch", batch), 60))
+    found.append(Part("fp8", "what would a teacher in 8 bits gain?", "benchmarks.fp8", ("--sizes", first, *same), 90))
     if images is not None:
-        found.append(Part("wait", "does the loader keep up?", "benchmarks.wait", ("--images", str(images)), 60))
+        fed = ("--images", str(images), "--sizes", first, "--batch", batch, *kind, *workers)
+        found.append(Part("wait", "does the loader keep up?", "benchmarks.wait", fed, 60))
+    found.append(Part("profile", "where does a step's time go?", "benchmarks.profile", ("--size", first, *same, *kind), 60))
+    found += map(step, others[1:])
     return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--minutes", type=float, default=8, help="how long all of it may take (default: 8)")
-    parser.add_argument("--sizes", nargs="+", default=["B", "L"], help="of the students, the most important first (default: B L)")
+    parser.add_argument("--sizes", nargs="+", default=["B", "L", "H"], help="of the students, the most important first (default: B L H)")
     parser.add_argument("--batch", default="128", help="images in a step (default: 128)")
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="bf16", help="(default: bf16)")
     parser.add_argument("--reference", type=Path, metavar="FOLDER", help="a checkout of the published repository, to measure against")

@@ -19,6 +19,7 @@ from dbot.models.teachers.teacher import Teacher
 from dbot.params.load import DEFAULT_FILE, load
 from dbot.params.recipes import Decoder
 from dbot.params.teachers import Architecture, RandomTeacher
+from dbot.tasks.pretrain import settle
 from dbot.train.batches import lay_out
 from dbot.train.task import Step, Task
 from tests.flops.counted import counted
@@ -114,7 +115,8 @@ def our_step(
     device = alone(threads).device
     _, task = pretraining(size, device, changes)
     if compiled:
-        task.model.compile()
+        for part in task.compiled(task.model):
+            part.compile()
     step = OneStep(task, [crops(size, batch)], batch, device, rate=1e-4)
 
     def run() -> None:
@@ -125,11 +127,12 @@ def our_step(
 
 
 def pretraining(size: str, device: torch.device, changes: Mapping[str, Any]) -> tuple[Teacher, Task]:
-    """The teacher, on the device, and the task of the first stage of the paper's recipe for B with some changes, without its images."""
+    """The teacher, settled on the device, and the task of the first stage of the recipe for B with some changes, without its images."""
     params = load(DEFAULT_FILE, "paper").params
     recipe = params.recipes.pretrain["asymmetric-B"].model_copy(update={**changes, **narrow(size)})
     student, teacher = begin_stage(architecture(size), recipe, 1, RANDOM, params.normalisation)
-    objective = AsymmetricObjective(teacher.to(device), recipe)
+    settle(teacher, recipe, device)
+    objective = AsymmetricObjective(teacher, recipe)
     patches = student.encoder.patch_embed.num_patches
 
     def loss(model: nn.Module, batch: list[Tensor], step: Step) -> Tensor:
@@ -137,7 +140,7 @@ def pretraining(size: str, device: torch.device, changes: Mapping[str, Any]) -> 
         noise = torch.rand(recipe.masks_per_image * len(pixels), patches, generator=generator(step.number, device=device), device=device)
         return objective(model, normalise(pixels, params.normalisation), noise, in_unit_range(pixels))
 
-    return teacher, Task(f"ViT-{size}", recipe, student, [], loss, seed=0)
+    return teacher, Task(f"ViT-{size}", recipe, student, [], loss, seed=0, compiled=lambda wrapped: [wrapped, teacher])
 
 
 def published_step(size: str, batch: int, steps: int, threads: int, checkout: Path, fused: bool) -> Any:

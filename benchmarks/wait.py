@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="images of it that are used (default: 200)")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["S"], help="of the student and its teacher (default: S)")
     parser.add_argument("--batch", type=int, default=4, help="images in a step (default: 4)")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="(default: fp32)")
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 1], help="loader processes (default: 0 1)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement, at least (default: 5)")
     args = parser.parse_args()
@@ -38,8 +39,9 @@ def main() -> None:
         for kind, settings in KINDS.items():
             _prepare(folder / "photographs", folder / kind, **settings)
         for size, kind, workers in cases:
-            own = {"prepared": folder / kind, "size": size, "batch": args.batch, "workers": workers, "seconds": args.seconds}
-            sides[f"{size} {kind} {workers}"] = ("benchmarks.wait.distillation", {**own, "threads": cores()})
+            own = {"prepared": folder / kind, "size": size, "batch": args.batch, "workers": workers}
+            own |= {"precision": args.precision, "seconds": args.seconds, "threads": cores()}
+            sides[f"{size} {kind} {workers}"] = ("benchmarks.wait.distillation", own)
         with started(sides) as running:
             found = in_turns(running, args.rounds)
     rows = []
@@ -50,18 +52,19 @@ def main() -> None:
         rows.append([f"ViT-{size}", kind, workers, speed, f"{median(numbers, 'data_wait'):.1%}", f"{min(shares):.1%} to {max(shares):.1%}"])
     notes = (
         f"Medians of {args.rounds} rounds of {args.seconds:g} s or more, in turns, each side in a process of its own; {count} photographs "
-        f"in the page cache, read anew each time; batch {args.batch}, float32. The share is what the training loop prints as `data wait`. "
-        "Without a GPU, loader and training share the cores: a worker's images are waited for less and slow the step down instead."
+        f"in the page cache, read anew each time; batch {args.batch}, {args.precision}. The share is what the training loop prints as "
+        "`data wait`. Without a GPU, loader and training share the cores: a worker's images are waited for less and slow the step down "
+        "instead."
     )
     header = ["model", "images", "workers", "images/s", "data wait", "range"]
     pages.write(args.output, "Waiting for data", [pages.table(header, rows), f"{notes} {disturbance(found)}"])
 
 
-def distillation(prepared: Path, size: str, batch: int, workers: int, seconds: float, threads: int) -> Any:
+def distillation(prepared: Path, size: str, batch: int, workers: int, precision: str, seconds: float, threads: int) -> Any:
     """A measurement of some steps of the training loop on prepared photographs."""
     labelled.FITS_IN_MEMORY = 0
     group, params = alone(threads), load(DEFAULT_FILE, "paper").params
-    changes = {"precision": "fp32", "batch_size": batch, **narrow(size)}
+    changes = {"precision": precision, "batch_size": batch, **narrow(size)}
     recipe = params.recipes.pretrain["asymmetric-B"].model_copy(update=changes)
     execution = params.execution.model_copy(update={"workers": workers})
     student, teacher = begin_stage(architecture(size), recipe, 1, RANDOM, params.normalisation)

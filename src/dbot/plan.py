@@ -194,13 +194,15 @@ class Plan(Experiment):
         """Images in a forward pass with which a job is estimated to fit the hardware's memory.
 
         Raises:
-            UserError: there is no telling, or it fits with none.
+            UserError: there is no telling, it fits with none, or the number decides what is computed.
         """
         here, hardware = f"resources.{job.verb}: batch_per_process is auto", self.params.hardware
+        if job.kind.batch_decides:
+            raise UserError(f"{here}, but norms of {job.verb} jobs count over the images of a forward pass; state their number")
         footprint = self._footprint(job, asked)
         memory = hardware.kinds[hardware.use].memory_gb
         if footprint is None:
-            raise UserError(f"{here}, but the memory of a {job.verb} job is not estimated; state a number")
+            raise UserError(f"{here}, but the memory of {job.verb} jobs is not estimated; state a number")
         if memory is None:
             raise UserError(f"{here}, but hardware.kinds.{hardware.use}.memory_gb is null; state it, or a number of images")
         if not (found := footprint.largest_batch(memory, bool(asked.checkpointing))):

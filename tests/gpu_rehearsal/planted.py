@@ -1,4 +1,4 @@
-"""Faults that a rehearsal has to find: each takes a network's output and gives it back."""
+"""Faults that a rehearsal has to find: each takes what a network, or a loss, gives, and gives it back."""
 
 import torch
 from torch import Tensor

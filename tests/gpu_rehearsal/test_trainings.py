@@ -1,6 +1,9 @@
 """The paper's trainings on a GPU that is not there: devices, gradients, waits, float64 and memory."""
 
+from collections.abc import Callable
+
 import pytest
+from torch import Tensor
 
 from tests.gpu_rehearsal import planted
 from tests.gpu_rehearsal.allowed import DOUBLES, WAITS, strangers
@@ -24,9 +27,9 @@ def test_a_training_of_the_papers_scale(paper_rehearsals: Rehearsals, case: Case
     assert seen.peak == pytest.approx(expected, rel=0.01), "if this is meant, write peaks.json anew (peaks.py says how)"
 
 
-def _with(fault: object, rehearsals: Rehearsals) -> Seen:
+def _with(fault: Callable[[Tensor], Tensor] | None, rehearsals: Rehearsals, in_loss: bool = False) -> Seen:
     job = rehearsals.plan.job("finetune", row="B-B", seed="0")
-    return rehearsals.of(job, Variation(planted=fault))  # type: ignore[arg-type]
+    return rehearsals.of(job, Variation(in_loss=fault) if in_loss else Variation(planted=fault))
 
 
 def test_without_a_fault_there_is_nothing_to_name(demo_rehearsals: Rehearsals) -> None:
@@ -40,8 +43,10 @@ def test_a_copy_to_the_host_is_found_and_named(demo_rehearsals: Rehearsals) -> N
     assert found == ["copy cpu to cuda in planted.py, to_the_host", "copy cuda to cpu in planted.py, to_the_host"]
 
 
-def test_a_value_that_is_asked_for_is_found_and_named(demo_rehearsals: Rehearsals) -> None:
-    assert strangers(_with(planted.asks_for_a_value, demo_rehearsals).waits, WAITS) == ["value in planted.py, asks_for_a_value"]
+@pytest.mark.parametrize("in_loss", [False, True])
+def test_a_value_that_is_asked_for_is_found_and_named(demo_rehearsals: Rehearsals, in_loss: bool) -> None:
+    seen = _with(planted.asks_for_a_value, demo_rehearsals, in_loss)
+    assert strangers(seen.waits, WAITS) == ["value in planted.py, asks_for_a_value"]
 
 
 def test_a_tensor_that_was_made_without_a_device_is_found_and_named(demo_rehearsals: Rehearsals) -> None:

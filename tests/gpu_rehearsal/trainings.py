@@ -88,6 +88,8 @@ class Variation:
     """Heights and widths of the images of detection, again and again. None: as they are drawn."""
     planted: Callable[[Tensor], Tensor] | None = None
     """A fault in what the network gives."""
+    in_loss: Callable[[Tensor], Tensor] | None = None
+    """A fault in the loss."""
 
 
 AS_IT_IS = Variation()
@@ -114,6 +116,9 @@ class Rehearsals:
                 checkpoint_blocks(task.model)
             if (fault := variation.planted) is not None:
                 task.model.register_forward_hook(lambda model, given, output: fault(output))
+            if (wrong := variation.in_loss) is not None:
+                right = task.loss
+                task = replace(task, loss=lambda model, batch, step: wrong(right(model, batch, step)))
             return train(machine, task, self.plan, job, variation, processes)
 
     def _task(self, job: Job, changes: dict[str, Any]) -> Task:

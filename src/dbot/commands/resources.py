@@ -21,7 +21,5 @@ def run(args: argparse.Namespace) -> None:
     plan = Plan(load(args.params, args.scale))
     found = suggest(read(plan.everything()), args.memory_margin, args.time_margin)
     if not found:
-        raise UserError(
-            f"scale {plan.scale}: no job has been done yet, so nothing is known of what they use; run some first"
-        )
+        raise UserError(f"scale {plan.scale}: no job has been done yet, so nothing is known of what they use; run some first")
     print(yaml_text(plan, found, {"memory": args.memory_margin, "time": args.time_margin}), end="")

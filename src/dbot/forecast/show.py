@@ -75,8 +75,9 @@ def _too_large(forecast: Forecast) -> Iterator[str]:
         if place in told or one.work.memory is None:
             continue
         told.add(place)
-        remedies = []
-        if fits := one.work.memory.largest_batch(total, bool(one.asked.checkpointing)):
+        remedies, again = [], not one.asked.checkpointing and one.work.memory.largest_batch(total, True) >= one.asked.batch
+        # Where norms count over a forward pass, other numbers of images are the last resort.
+        if not (again and one.job.kind.batch_decides) and (fits := one.work.memory.largest_batch(total, bool(one.asked.checkpointing))):
             remedies.append(f"batch_per_process: {fits}")
         if not one.asked.checkpointing and one.work.memory.largest_batch(total, True):
             remedies.append("checkpointing: true")

@@ -84,7 +84,7 @@ class Classification(Training):
             recipe.design,
             BYTES * numbers * self.checkpoints,
             BYTES * numbers * (2 + MOMENTS),  # the best weights so far are part of it
-            memory=of_classifier(architecture, symmetric, numbers),
+            memory=of_classifier(architecture, symmetric, numbers, relative),
         )
 
 

@@ -10,6 +10,7 @@ from dbot.jobs.fetch import FETCH
 from dbot.jobs.kind import DATA, METRICS, MODEL, ROW, Beginning, Input, Job, Key, Model, Running, Training
 from dbot.jobs.prepare import PREPARE
 from dbot.jobs.work import BYTES, MOMENTS, Estimate, Pass, Work
+from dbot.memory import Footprint
 from dbot.params.dense import Detect, Segment
 from dbot.params.document import Params
 from dbot.params.rows import Column
@@ -23,6 +24,7 @@ class DenseTraining(Training, Generic[R]):
 
     key = (ROW, Key("seed", "seed of this training", number=True))
     inputs = (DATA, Input("start", "receipt of the student to start from"))
+    batch_decides = True
     column: Column
     type: str
     """Of its models: detector or segmenter."""
@@ -56,6 +58,10 @@ class DenseTraining(Training, Generic[R]):
     @abstractmethod
     def weights(self, estimate: Estimate, row: str) -> int:
         """Numbers in a row's network."""
+
+    @abstractmethod
+    def footprint(self, estimate: Estimate, row: str) -> Footprint:
+        """What a training keeps on its GPU."""
 
     def declare(self, experiment: Experiment, row: str, seed: str | int) -> Job:
         declared = experiment.row(row)
@@ -110,6 +116,7 @@ class DenseTraining(Training, Generic[R]):
             recipe.design,
             BYTES * numbers,
             BYTES * numbers * (1 + MOMENTS),
+            memory=self.footprint(estimate, row),
         )
 
     def measured(self, estimate: Estimate, row: str, times: int) -> Pass | None:

@@ -7,6 +7,7 @@ from dbot.jobs.dense import DenseTraining
 from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun
 from dbot.jobs.work import Estimate
+from dbot.memory import Footprint, of_detector
 from dbot.params.dense import Detect as Recipe
 from dbot.params.document import Params
 
@@ -77,6 +78,11 @@ class Detect(DenseTraining[Recipe]):
         recipe, name = self.recipe(estimate.params, row), estimate.params.uses.det
         masks = not estimate.params.datasets[name].boxes_only
         return detector_weights(estimate.architecture(row), recipe, estimate.classes(name), masks)
+
+    def footprint(self, estimate: Estimate, row: str) -> Footprint:
+        recipe, name = self.recipe(estimate.params, row), estimate.params.uses.det
+        square, masks = estimate.aspect(name) == 1.0, not estimate.params.datasets[name].boxes_only
+        return of_detector(estimate.architecture(row), recipe, estimate.classes(name), self.weights(estimate, row), square, masks)
 
 
 DETECT = Detect()

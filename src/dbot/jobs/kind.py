@@ -264,6 +264,8 @@ class Kind(ABC):
     """Whether it keeps a state, so that a killed job goes on from there."""
     measures: ClassVar[bool] = False
     """Whether it reads a data set without training on it."""
+    batch_decides: ClassVar[bool] = False
+    """Whether how many images share a forward pass decides what is computed, since norms count over them."""
     is_data: ClassVar[bool] = False
     """Whether a data set is what it makes."""
     kept: ClassVar[bool] = False

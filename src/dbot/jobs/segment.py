@@ -5,6 +5,7 @@ from dbot.jobs.dense import DenseTraining
 from dbot.jobs.experiment import start_of
 from dbot.jobs.kind import Beginning, Begun
 from dbot.jobs.work import Estimate
+from dbot.memory import Footprint, of_segmenter
 from dbot.params.datasets import LabelMaps
 from dbot.params.dense import Segment as Recipe
 from dbot.params.document import Params
@@ -60,6 +61,10 @@ class Segment(DenseTraining[Recipe]):
 
     def weights(self, estimate: Estimate, row: str) -> int:
         return segmenter_weights(estimate.architecture(row), self.recipe(estimate.params, row), estimate.classes(estimate.params.uses.seg))
+
+    def footprint(self, estimate: Estimate, row: str) -> Footprint:
+        recipe, classes = self.recipe(estimate.params, row), estimate.classes(estimate.params.uses.seg)
+        return of_segmenter(estimate.architecture(row), recipe, classes, self.weights(estimate, row))
 
 
 SEGMENT = Segment()
