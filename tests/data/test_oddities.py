@@ -172,6 +172,52 @@ class TestClasses:
         assert "there are no pixels of the 3 label maps that were looked at of class 2" in capsys.readouterr().out
 
 
+class TestBoxes:
+    """Sound each by itself, and odd all together: another scale, or corners where left, top, width and height are meant."""
+
+    @pytest.fixture
+    def drawn(self, tmp_path: Path, boxes: Callable[..., Dataset]) -> Callable[..., Dataset]:
+        """Ten images of a part, each with this box and this polygon."""
+
+        def build(box: list[float], corners: tuple[float, ...] = (2, 2, 10, 10), masks: str = "learnt") -> Dataset:
+            dataset = boxes([1, 2] * 5, [1, 2] * 5, masks=masks)
+            left, top, right, bottom = corners
+            for part in ("train", "val"):
+                path = tmp_path / f"set/{part}.json"
+                content = json.loads(path.read_text())
+                for entry in content["annotations"]:
+                    entry |= {"bbox": box, "segmentation": [[left, top, right, top, right, bottom, left, bottom]]}
+                path.write_text(json.dumps(content))
+            return dataset
+
+        return build
+
+    def test_that_fit_nothing_is_said_of(self, drawn: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+        boxes = read(drawn([2, 2, 8, 8])).census.boxes["train"]
+        assert (boxes.count, boxes.compared, boxes.beside, boxes.over, boxes.reach) == (10, 10, 0, 0, 10 / 16)
+        assert "warning" not in capsys.readouterr().out
+
+    def test_that_dont_fit_their_masks_are_refused(self, drawn: Callable[..., Dataset], read: Read, refusal: Callable[..., str]) -> None:
+        dataset = drawn([4, 4, 12, 12], (4, 4, 12, 12))  # corners
+        said = refusal(dataset)
+        assert "10 of 10 boxes of train don't fit their masks, such as [4, 4, 12, 12] of annotation 0" in said
+        assert "are they left, top, width and height, in pixels? if this is meant, add odd-boxes to datasets.it.check.meant" in said
+        read(dataset, "odd-boxes")
+
+    @pytest.mark.parametrize(
+        ("box", "said"),
+        [
+            ([8, 6, 18, 14], "10 of 10 boxes of train reach over the border of their images, such as [8, 6, 18, 14] of annotation 0"),
+            ([1.5, 1, 8, 6], "all 10 boxes of train lie in the upper left quarter of their images: are they percentages"),
+        ],
+    )
+    def test_alone_are_warned_of(
+        self, drawn: Callable[..., Dataset], read: Read, box: list[float], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        read(drawn(box, masks="none"))
+        assert f"warning: datasets.it: {said}" in capsys.readouterr().out
+
+
 def test_mostly_void_is_refused(maps: Callable[..., Dataset], read: Read, refusal: Callable[..., str]) -> None:
     dataset = maps([0, 0, 1, 2], label_maps=LabelMaps(first_class=1, void=[0]), classes=2)
     assert read(dataset).census.void_share("train") == 0.5

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +42,18 @@ def as_output(path: Path) -> Path:
     except OSError as error:
         raise UserError(f"{path}: can't be written, {folder} takes no file ({error.strerror}); name another place") from None
     return target
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it can't be read, or is a pipe or a device, which may have no end.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # noqa: PTH123 - a pipe that nobody writes to must not be waited for
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
+        return stream.read()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -13,6 +13,7 @@ from dbot.data.alike import alike
 from dbot.data.labelmaps.values import IGNORE
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Part
 from dbot.data.manifest import Row
+from dbot.data.objects.audit import Boxes
 
 Counted = Literal["images", "objects", "pixels"]
 
@@ -53,6 +54,8 @@ class Census:
     hashes: dict[tuple[Part, str], int] = field(default_factory=dict)
     """By part and path, the perceptual hashes of images, where they are asked for."""
     turned: Turned = field(default_factory=Turned)
+    boxes: dict[Part, Boxes] = field(default_factory=dict)
+    """By part, how boxes lie, where there are any."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,9 +82,11 @@ class Census:
         with self._lock:
             self.hashes[part, path] = value
 
-    def add_objects(self, part: Part, by_class: Sequence[int]) -> None:
-        """Count objects."""
+    def add_objects(self, part: Part, by_class: Sequence[int], boxes: Boxes | None = None) -> None:
+        """Count objects, and keep how their boxes lie."""
         self.by_class[part] += np.array(by_class, dtype=np.int64)
+        if boxes is not None:
+            self.boxes[part] = boxes
 
     def add_map(self, part: Part, classes_HW: Tensor) -> None:
         """Count the pixels of a label map, as `classes_of` gives it."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
-from dbot.base.files import whole_folder
+from dbot.base.files import read_file, whole_folder
 from dbot.data.alike import perceptual_hash
 from dbot.data.census import Census, Counted
 from dbot.data.folders import SUFFIXES
@@ -103,7 +103,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         _settle(name, dataset, defects)
         _say_objects(name, listing, audits)
         for part, looked_at in audits.items():
-            census.add_objects(part, looked_at.by_class)
+            census.add_objects(part, looked_at.by_class, looked_at.boxes)
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
         inspector = _Inspector(root, listing, dataset, target, census)
         inspected = _inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds)
@@ -257,29 +257,29 @@ class _Inspector:
                 return bytes(packed())
             return encoded(Image.fromarray(np.ascontiguousarray(packed)), "PNG", compress_level=1)
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror})") from None
 
     def _label_map(self, part: Part, sample: Sample, said: LabelMaps, header: Header | None) -> str:
         """The digest of the image's label map, which is checked and counted if the image's header is given."""
-        path = self.root / sample.annotation
-        content = self.listing.packed[sample.annotation]() if sample.annotation in self.listing.packed else None
+        path, packed = self.root / sample.annotation, self.listing.packed.get(sample.annotation)
+        try:
+            content = bytes(read_file(path) if packed is None else packed())
+        except FileNotFoundError:
+            raise UserError(f"{path}: is missing; every image needs a label map of its name") from None
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
+        if content.startswith(JPEG_MAGIC):
+            raise UserError(saved_with_loss(path))
         if header is not None:
             values, size = read_label_map(path, content), self._size(header)
             if values.shape != size:
                 shape = tuple(values.shape)
                 raise UserError(f"{path}: has {shape} pixels, its image {size}{self._turn(header, shape)}")
             self.census.add_map(part, classes_of(values, said, len(self.listing.classes), path))
-        try:
-            content = path.read_bytes() if self.target is not None and content is None else content
-            if (_beginning(path) if content is None else content).startswith(JPEG_MAGIC):
-                raise UserError(saved_with_loss(path))
-            if self.target is None or content is None:
-                return file_digest(path)
-        except OSError as error:
-            raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
-        self.write(self.target / sample.annotation, content)
+        if self.target is not None:
+            self.write(self.target / sample.annotation, content)
         return hashlib.sha256(content).hexdigest()
 
     @property
@@ -324,11 +324,6 @@ def _while_there_is_room(
                     f"free some, or have smaller copies by datasets.{name}.short_side or .copies"
                 )
         yield finding
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(len(JPEG_MAGIC))
 
 
 def _copy_name(name: str, content: bytes) -> str:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,13 @@ def test_boxes_may_reach_over_the_border(coco: CocoSet) -> None:
     written["annotations"].append(annotation(77, 3, bbox=[-1, -1, 30, 30]))
     coco.write("train", written)
     assert coco.prepare().defects == {}
+
+
+def test_a_pipe_is_no_image(coco: CocoSet) -> None:
+    (coco.folder / "set/train/3.png").unlink()
+    os.mkfifo(coco.folder / "set/train/3.png")
+    with pytest.raises(UserError, match=r"train/3\.png: is missing"):
+        coco.prepare()
 
 
 def test_annotations_of_unused_images_are_not_looked_at(coco: CocoSet) -> None:

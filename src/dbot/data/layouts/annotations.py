@@ -8,11 +8,12 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
 
 from dbot.base.errors import UserError
+from dbot.data.layouts.files import Files
 
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*")
 """A whole number in quotes."""
@@ -130,6 +131,35 @@ def by_id(entries: list[dict[str, Any]], what: str, path: Path) -> dict[int, dic
         twice = next(number for number, times in Counter(numbers).items() if times > 1)
         raise UserError(f"{path}: two {what} share an id ({twice}); restore it from the source of the data set")
     return found
+
+
+def require_some_images(images: Iterable[Mapping[str, Any]], files: Files, folder: str, path: Path, key: str) -> None:
+    """Refuse an annotation file none of whose images is there, and say where they seem to lie.
+
+    Args:
+        images: each with its `file_name`.
+        files: where they are looked for.
+        folder: below which they shall lie.
+        path: the annotation file, for the message.
+        key: that names the folder.
+
+    Raises:
+        UserError: none is there.
+    """
+    with understood(path, "a list of images with file names"):
+        names = [str(image["file_name"]) for image in images]
+    prefix = "" if folder == "." else f"{folder}/"
+    if not names or any(files.has(f"{prefix}{name}") for name in names):
+        return
+    first, parts = names[0], PurePosixPath(names[0].replace("\\", "/")).parts
+    below = next((end for start in range(len(parts)) if files.has(prefix + (end := "/".join(parts[start:])))), None)
+    if not first.startswith("/") and files.has(first):
+        remedy = f"{files.root / first} is there, so they are named from the root on: write {key}: ."
+    elif below is not None:
+        remedy = f"{files.root / prefix / below} is there: write their names from {folder}/ on, with /, as {below}"
+    else:
+        remedy = f"get the images, or mend {key}"
+    raise UserError(f"{path}: none of the {len(names)} images that it names is below {files.root / folder}, such as {first}; {remedy}")
 
 
 def require_own_files(images: Mapping[int, Mapping[str, Any]], path: Path) -> None:

@@ -40,6 +40,11 @@ FULL_ADE20K = (
     "parsing challenge's 150 classes, so get ADEChallengeData2016.zip of sceneparsing.csail.mit.edu"
 )
 """Why it is refused."""
+MATLAB_MAPS = (
+    "holds Pascal Context's 459 classes in MATLAB files, more than segmentation tells apart; the published numbers are of its 59 (or 60) "
+    "most frequent ones, so get those as PNG (SegmentationClassContext/) with the lists of ImageSets/SegmentationContext/"
+)
+"""Why they are refused."""
 
 
 class Fitting(Protocol):
@@ -83,9 +88,19 @@ def hint(place: Place, readers: Readers) -> str:
     return contents(root)
 
 
-def full_ade20k(root: Path) -> Path | None:
-    """The folder at a root, or some levels down, that is the full ADE20K, if one is."""
-    return next((folder for folder in (root, *_below(root, 2)) if (folder / "images/ADE/training").is_dir()), None)
+def refused(root: Path) -> str | None:
+    """Where at a root, or some levels down, a form lies that isn't read, and why; None where there is none."""
+    for folder in (root, *_below(root, 2)):
+        if (folder / "images/ADE/training").is_dir():
+            return f"{folder}: {FULL_ADE20K}"
+        if holds_matlab_maps(folder):
+            return f"{folder}: {MATLAB_MAPS}"
+    return None
+
+
+def holds_matlab_maps(folder: Path) -> bool:
+    """Whether a folder holds label maps as Pascal Context has them, `2008_000002.mat` and so on."""
+    return next(folder.glob("[12][0-9][0-9][0-9]_*.mat"), None) is not None
 
 
 def unread_labels(root: Path) -> list[str]:

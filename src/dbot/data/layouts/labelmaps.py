@@ -11,6 +11,7 @@ from dbot.data.folders import SUFFIXES
 from dbot.data.images import read_label_map
 from dbot.data.labelmaps.values import IGNORE, MOST_CLASSES, values_of
 from dbot.data.layouts.files import Files, from_stem
+from dbot.data.layouts.hints import MATLAB_MAPS, holds_matlab_maps
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset, LabelMaps
 
@@ -73,6 +74,8 @@ def _named(found: Files, place: Place, part: Part) -> list[tuple[str, str]]:
             # The longer suffix says more: of x.jpg and x_mask.png with the suffixes "" and "_mask", the latter is no image.
             of_maps = set(by_key.values())
             images = images if len(own) > len(suffix) else [(key, name) for key, name in images if name not in of_maps]
+    if images and not by_key and holds_matlab_maps(found.root / maps):
+        raise UserError(f"{found.root / maps}: {MATLAB_MAPS}")
     if images and not any(key in by_key for key, _ in images):
         raise UserError(
             f"{found.root / maps}: holds no label map of the name of any image of {found.root / folder}, "

@@ -26,7 +26,7 @@ from dbot.data.layouts import (
     webdataset,
     yolo,
 )
-from dbot.data.layouts.hints import FULL_ADE20K, contents, folders, full_ade20k, hint, kind_of, unread_labels
+from dbot.data.layouts.hints import contents, folders, hint, kind_of, refused, unread_labels
 from dbot.data.layouts.listing import PARTS, Listing, Place
 from dbot.data.layouts.parts import filled, with_usual
 from dbot.params.datasets import Dataset, Layout
@@ -144,8 +144,8 @@ def _found(name: str, dataset: Dataset) -> _Found:
         deeper = _one_level_down(place.root, dataset)
         below, fit = deeper if deeper is not None else (below, fit)
     unlabelled = fit is None or (not dataset.layouts and fit.layout == LAST)
-    if unlabelled and (full := full_ade20k(place.root)) is not None:
-        raise UserError(f"{full}: {FULL_ADE20K}")
+    if unlabelled and (why := refused(place.root)) is not None:
+        raise UserError(why)
     if fit is None:
         known = replace(place, dataset=with_usual(place.root, dataset))
         wanted = "; or ".join(f"{READERS[layout].needs(known.dataset)} (layout {layout})" for layout in _meant(dataset))

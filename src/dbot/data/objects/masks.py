@@ -55,6 +55,12 @@ def area(counts: bytes, height: int, width: int) -> int:
     return int(coco.area({"size": [height, width], "counts": counts}))
 
 
+def box_of(counts: bytes, height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the pixels of a mask; zeros where it has none."""
+    left, top, wide, high = coco.toBbox({"size": [height, width], "counts": counts}).tolist()
+    return left, top, wide, high
+
+
 def has_outline(segmentation: Any) -> bool:
     """Whether there is anything that could be a mask: run lengths, or a polygon of three points or more."""
     if isinstance(segmentation, list):
