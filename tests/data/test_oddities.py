@@ -113,6 +113,13 @@ class TestCounts:
         assert "c7 3" in said
         assert len(said) < 300
 
+    def test_of_many_classes_with_one_count_it_is_said_once(
+        self, boxes: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        categories = tuple(range(1, 42))
+        read(boxes([*categories], [*categories], categories=categories))
+        assert "train, objects by class: 1 of each of 41 classes\n" in capsys.readouterr().out
+
     def test_nothing_of_it_is_in_the_manifest(self, maps: Callable[..., Dataset], read: Read, tmp_path: Path) -> None:
         read(maps([0, 1, 2, 255]))
         stored = json.loads((tmp_path / "out/manifest.json").read_text())

@@ -19,6 +19,8 @@ Counted = Literal["images", "objects", "pixels"]
 
 LISTED = 200
 """Classes up to which each is said; of more, the rarest and the most frequent ones are."""
+FEW = 40
+"""Classes up to which each is said though all have the same count."""
 EXTREMES = 5
 """How many of either."""
 
@@ -136,7 +138,9 @@ class Census:
     def _line(self, part: Part) -> str:
         counts = self.by_class[part]
         order = np.argsort(counts, kind="stable")
-        if len(order) <= LISTED:
+        if len(order) > FEW and counts.min() == counts.max():
+            said = f"{counts[0]} of each of {len(order)} classes"
+        elif len(order) <= LISTED:
             said = ", ".join(f"{name} {count}" for name, count in zip(self.classes, counts.tolist(), strict=True))
         else:
             rare, frequent = (", ".join(f"{self.classes[i]} {counts[i]}" for i in some) for some in (order[:EXTREMES], order[-EXTREMES:]))
