@@ -16,7 +16,8 @@ from dbot.params.datasets import Dataset, Oddity
 NAMED = 5
 """How many classes a line names."""
 LEAK = 0.05
-"""Share of the validation images from which on their being trained on is no accident; ImageNet and CIFAR share some, too."""
+"""Share of the validation images from which on their being trained on is no accident; ImageNet and CIFAR share some, too. A set so small
+that this is no whole image measures nothing anyway."""
 MOSTLY = 0.5
 """Share of the pixels, of the boxes, or of an image's sides."""
 FEW = 0.05
@@ -72,11 +73,11 @@ def _oddities(census: Census, unlimited: bool, whole: bool, validation_images: i
     if census.shared:
         path, twin = census.shared[0]
         text = f"{len(census.shared)} of {validation_images} validation images are training images too, such as {path} ({twin})"
-        yield Odd("shared-images", len(census.shared) > LEAK * validation_images, text)
+        yield Odd("shared-images", len(census.shared) > LEAK * validation_images >= 1, text)
     if census.near:
         path, twin = census.near[0]
         text = f"{len(census.near)} of {validation_images} validation images look as training images do, such as {path} ({twin})"
-        yield Odd("near-duplicates", len(census.near) > LEAK * validation_images, text)
+        yield Odd("near-duplicates", len(census.near) > LEAK * validation_images >= 1, text)
     if census.turned.count:
         yield Odd(
             "turned-images",
@@ -90,7 +91,11 @@ def _oddities(census: Census, unlimited: bool, whole: bool, validation_images: i
 def _of_boxes(part: Part, boxes: Boxes) -> Iterator[Odd]:
     if boxes.beside > FEW * boxes.compared:
         text = f"{boxes.beside} of {boxes.compared} boxes of {part} don't fit their masks, such as {boxes.example}"
-        yield Odd("odd-boxes", boxes.compared >= MANY and boxes.beside > MOSTLY * boxes.compared, f"{text}: are they left, top, width and height, in pixels?")
+        yield Odd(
+            "odd-boxes",
+            boxes.compared >= MANY and boxes.beside > MOSTLY * boxes.compared,
+            f"{text}: are they left, top, width and height, in pixels?",
+        )
     elif boxes.over > FEW * boxes.count:
         text = f"{boxes.over} of {boxes.count} boxes of {part} reach over the border of their images, such as {boxes.example}"
         yield Odd("odd-boxes", False, f"{text}: are they left, top, width and height, and of images of this size?")

@@ -184,9 +184,7 @@ def voc_xml(objects: Sequence[tuple[str, int]], size: tuple[int, int] = (HEIGHT,
     return f"<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>{body}</annotation>".encode()
 
 
-def voc(
-    train: str = "a", validation: str = "b", masks: bool = True, lists: tuple[str, str] = ("Segmentation/train", "Main/val")
-) -> Files:
+def voc(train: str = "a", validation: str = "b", masks: bool = True, lists: tuple[str, str] = ("Segmentation/train", "Main/val")) -> Files:
     """Pascal VOC of images that letters name, each of a sheep and a cow, which is difficult in those for validation."""
     numbers = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
     numbers[3:9, 2:8], numbers[3:5, 10:14], numbers[2, :] = 1, 2, 255

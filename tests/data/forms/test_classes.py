@@ -208,7 +208,11 @@ class TestWebDataset:
     def test_names_of_classes_beside_the_shards_are_read(self, declare: Declare, tmp_path: Path) -> None:
         root = write(
             tmp_path / "set",
-            {"train-0.tar": webdataset_shard(TRAIN), "val-0.tar": webdataset_shard(VALIDATION), "classes.txt": b"goldfish\nsalamander\nfrog\n"},
+            {
+                "train-0.tar": webdataset_shard(TRAIN),
+                "val-0.tar": webdataset_shard(VALIDATION),
+                "classes.txt": b"goldfish\nsalamander\nfrog\n",
+            },
         )
         found = read_listing("it", declare(root, "webdataset"))[1]
         assert found.classes == ["goldfish", "salamander", "frog"]

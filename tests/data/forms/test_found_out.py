@@ -165,7 +165,9 @@ def test_the_full_ade20k_is_refused_with_the_reason(tmp_path: Path, layouts: dic
 @pytest.mark.parametrize("named", ["", "trainval"])
 @pytest.mark.parametrize("layouts", [{}, {"layouts": "labelmaps"}])
 def test_pascal_contexts_matlab_files_are_refused_with_the_reason(tmp_path: Path, layouts: dict[str, str], named: str) -> None:
-    root = write(tmp_path / "set", {"trainval/2008_000002.mat": b"MATLAB 5.0", "JPEGImages/2008_000002.jpg": jpeg(0), "labels.txt": b"1: a\n"})
+    root = write(
+        tmp_path / "set", {"trainval/2008_000002.mat": b"MATLAB 5.0", "JPEGImages/2008_000002.jpg": jpeg(0), "labels.txt": b"1: a\n"}
+    )
     with pytest.raises(UserError, match=r"trainval: holds Pascal Context's 459 classes in MATLAB files.* get those as PNG"):
         read_listing("it", of(root / named, **layouts))
     split = Split(images="JPEGImages", annotations="trainval")

@@ -162,9 +162,7 @@ class TestYolo:
 
     @pytest.mark.parametrize("line", ["2 0.1 0.1 0.2 0.2\n", "0 0.1 0.1\n", "cat 0.1 0.1 0.2 0.2\n", "0.5 0 0 1 1\n"])
     def test_lines_that_say_nothing_are_named(self, declare: Declare, tmp_path: Path, prepared: Prepared, line: str) -> None:
-        assert "labels/a.txt, line 1: is not a class below 2" in refusal(
-            prepared, declare(write(tmp_path / "set", yolo(line)), "yolo")
-        )
+        assert "labels/a.txt, line 1: is not a class below 2" in refusal(prepared, declare(write(tmp_path / "set", yolo(line)), "yolo"))
 
     def test_folders_that_moved_are_found(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         files = yolo(POLYGON_LINE, folders=("{}/train", "{}/val"))

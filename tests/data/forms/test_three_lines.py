@@ -163,8 +163,10 @@ def test_dsb_2018(tmp_path: Path, prepared: Prepared, in_zips: bool) -> None:
         f"{part}.zip": {name.removeprefix(f"{part}/"): file for name, file in files.items()}
         for part, files in (("stage1_train", train), ("stage1_test", test))
     }
-    form = Form("layouts: instance-masks", solution, ["object"], archives) if in_zips else Form(
-        "layouts: instance-masks", train | test | solution, ["object"]
+    form = (
+        Form("layouts: instance-masks", solution, ["object"], archives)
+        if in_zips
+        else Form("layouts: instance-masks", train | test | solution, ["object"])
     )
     manifest = as_found(form, tmp_path / "set", prepared)
     for part in ("train", "validation"):
@@ -198,8 +200,8 @@ WITH_MAPS = {
     ),
     "Cityscapes, converted": (Form("layouts: labelmaps", makers.cityscapes(CITIES), ["0", "1", "2"]), VALUES),
     "CamVid": (
-        Form("layouts: labelmaps", makers.camvid(14, 6, np.where(VALUES == 2, 11, VALUES)), [str(value) for value in range(11)]),
-        np.where(VALUES == 2, 255, VALUES),
+        Form("layouts: labelmaps", makers.camvid(14, 6, VALUES + 9), [str(value) for value in range(11)]),
+        np.where(VALUES == 2, 255, VALUES + 9),
     ),
     "Pascal Context": (
         Form("label_maps: {first_class: 1, void: [0]}", makers.context(*LETTERS), ONE_TO_59),

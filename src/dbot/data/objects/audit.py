@@ -283,5 +283,8 @@ def _box_fault(box: Any, height: int, width: int) -> _Fault | None:
     if box_width <= 0 or box_height <= 0:
         return _Fault("empty box", f"has the box {box}, whose width or height is not above 0")
     if left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0:
-        return _Fault("box outside its image", f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels: is it in other units?")
+        return _Fault(
+            "box outside its image",
+            f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels: is it in other units?",
+        )
     return None
