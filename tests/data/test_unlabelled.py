@@ -53,7 +53,7 @@ class TestImages:
             picture(tmp_path / f"{number}.jpg", seed=number)
             picture(tmp_path / f"{number}{ending}", seed=10 + number)
         (said,) = listed(tmp_path).left_out
-        assert said.startswith(f"warning: {tmp_path}: 3 of 6 images look like label maps, such as 0{ending} of 0.jpg")
+        assert said.startswith(f"warning: {tmp_path}: 3 of 6 images look like label maps, as 0{ending} of 0.jpg")
 
     def test_several_folders_are_joined_by_a_plus(self, photos: Path) -> None:
         assert paths(listed(photos, train=Split(images="2021+2020/deep"))) == ["2021/d.png", "2020/deep/c.jpg"]

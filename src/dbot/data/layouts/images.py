@@ -52,7 +52,7 @@ def read(place: Place) -> Listing:
     if len(pairs := _beside_their_maps(names["train"])) * MAPS >= len(names["train"]) > 0:
         photograph, label_map = pairs[0]
         left_out.append(
-            f"warning: {place.root}: {len(pairs)} of {len(names['train'])} images look like label maps, such as {label_map} of {photograph}; "
+            f"warning: {place.root}: {len(pairs)} of {len(names['train'])} images look like label maps, as {label_map} of {photograph}; "
             f"they are trained on as photographs: move them away, or write {place.key('layouts')}: [labelmaps] with `images` "
             "and `annotations` of each part"
         )
