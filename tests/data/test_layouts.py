@@ -167,11 +167,14 @@ class TestCoco:
             ("train/{}", "train/2.png is there, so they are named from the root on: write datasets.it.train.images: ."),
             ("train\\{}", "train/2.png is there: write their names from train/ on, with /, as 2.png"),
             ("/home/me/set/train/{}", "train/2.png is there: write their names from train/ on, with /, as 2.png"),
+            ("{}.PNG", "train/2.png is there, which differs in capitals or in how Unicode writes its letters: rename one of the two"),
             ("other{}", "such as other2.png; get the images, or mend datasets.it.train.images"),
         ],
     )
     def test_where_no_image_is_there_a_line_says_where_they_are(self, dataset: Dataset, named: str, said: str) -> None:
-        self.change(dataset, "train.json", images=[{"id": number, "file_name": named.format(f"{number}.png")} for number in (2, 5)])
+        self.change(
+            dataset, "train.json", images=[{"id": n, "file_name": named.format(f"{n}.png").replace(".png.PNG", ".PNG")} for n in (2, 5)]
+        )
         line = refusal(dataset)
         assert "train.json: none of the 2 images that it names is below" in line
         assert said in line

@@ -10,6 +10,7 @@ import stat
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 from dbot.base.errors import UserError
 
@@ -126,6 +127,11 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def plain(name: str) -> str:
+    """A name without what tells apart those that look the same: capitals, and how Unicode writes letters with marks."""
+    return normalize("NFC", name).casefold()
 
 
 def printable(text: str) -> str:

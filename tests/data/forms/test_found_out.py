@@ -182,6 +182,7 @@ def test_pascal_contexts_matlab_files_are_refused_with_the_reason(tmp_path: Path
         ({"images/a.jpg": jpeg(0), "ours.json": b"{}"}, "ours.json (layout coco: name it as `annotations` of its part)"),
         ({"JPEGImages/a.jpg": jpeg(0), "Annotations/a.xml": b"<a/>"}, "Annotations/*.xml (layout voc needs"),
         ({"train/images/a.jpg": jpeg(0), "train/labels/a.txt": b"0 0 0 1 1"}, "labels/ (layout yolo needs data.yaml)"),
+        ({"images/train/a.jpg": jpeg(0), "maps/train/a.npy": b""}, "maps/ (layout labelmaps needs PNGs there, called as the images)"),
     ],
 )
 def test_labels_that_are_not_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], files: Files, said: str) -> None:

@@ -10,7 +10,7 @@ from dbot.base.errors import UserError
 from dbot.data.labelmaps.pairs import Pairs
 from dbot.data.layouts.reader import read_listing
 from dbot.params.datasets import Dataset, LabelMaps, Split
-from tests.data.forms.conftest import Prepared, tar_of, write, zipped
+from tests.data.forms.conftest import Prepared, jpeg, png, tar_of, write, zipped
 from tests.data.forms.makers import VALUES, ade20k, camvid, cityscapes, voc_maps
 
 Declare = Callable[..., Dataset]
@@ -115,3 +115,15 @@ def test_what_nobody_says_is_recorded_nowhere(declare: Declare, tmp_path: Path) 
     declared = declare(tmp_path, "labelmaps").model_dump()
     assert declared["label_maps"] == {"first_class": 1, "void": [0]}
     assert declared["train"] == {"images": "train", "annotations": None, "count": None}
+
+
+def test_names_of_images_and_maps_may_be_written_in_other_forms_of_unicode(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+    """Archives of a Mac hold `u` and a mark where others hold one letter."""
+    files = {}
+    for first, part in enumerate(("train", "val")):
+        files |= {f"{part}/gr\u00fcn.jpg": jpeg(first), f"{part}annot/gru\u0308n.png": png(VALUES)}
+    train, validation = (Split(images=part, annotations=f"{part}annot") for part in ("train", "val"))
+    root = write(tmp_path / "set", files)
+    maps = LabelMaps(first_class=0, void=[])
+    manifest = prepared(declare(root, "labelmaps", train=train, validation=validation, classes=3, label_maps=maps))
+    assert manifest.samples("train").annotations.tolist() == ["trainannot/gru\u0308n.png"]

@@ -160,6 +160,12 @@ class TestYolo:
         assert manifest.defects == {"undecodable mask": 2}
         assert len(read_objects(manifest, "train").boxes) == 1
 
+    def test_key_points_behind_a_box_are_passed_over(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+        files = yolo(BOX_LINE.replace("\n", " 0.5 0.5 2 0.6 0.6 2\n"))
+        files["data.yaml"] = json.dumps({**json.loads(files["data.yaml"]), "kpt_shape": [2, 3]}).encode()
+        manifest = prepared(declare(write(tmp_path / "set", files), "yolo", masks="none"))
+        assert read_objects(manifest, "train").boxes.tolist() == [[6, 3, 10, 9]]
+
     @pytest.mark.parametrize("line", ["2 0.1 0.1 0.2 0.2\n", "0 0.1 0.1\n", "cat 0.1 0.1 0.2 0.2\n", "0.5 0 0 1 1\n"])
     def test_lines_that_say_nothing_are_named(self, declare: Declare, tmp_path: Path, prepared: Prepared, line: str) -> None:
         assert "labels/a.txt, line 1: is not a class below 2" in refusal(prepared, declare(write(tmp_path / "set", yolo(line)), "yolo"))
@@ -219,6 +225,13 @@ class TestVoc:
     def test_damaged_xml_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         root = write(tmp_path / "set", {**voc(), "Annotations/a.xml": b"<annotation><size>"})
         assert "Annotations/a.xml: is not XML" in refusal(prepared, self.dataset(declare, root))
+
+    def test_boxes_that_are_shares_are_asked_about(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+        box = b"<bndbox><xmin>0.1</xmin><ymin>0.1</ymin><xmax>0.5</xmax><ymax>0.5</ymax></bndbox>"
+        content = b"<annotation><object><name>cow</name>" + box + b"</object></annotation>"
+        root = write(tmp_path / "set", {**voc(), "Annotations/a.xml": content})
+        said = refusal(prepared, self.dataset(declare, root).model_copy(update={"masks": "none"}))
+        assert "Annotations/a.xml: is not an annotation of Pascal VOC (the box of object 1 goes up to 0.5, 0.5: is it a share" in said
 
     def test_an_object_without_a_box_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         content = b"<annotation><object><name>cow</name></object></annotation>"

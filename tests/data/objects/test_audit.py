@@ -100,6 +100,25 @@ def test_boxes_may_reach_over_the_border(coco: CocoSet) -> None:
     assert coco.prepare().defects == {}
 
 
+def test_crowds_in_quotes_are_numbers(coco: CocoSet) -> None:
+    written = content()
+    coco.write("train", {**written, "annotations": [{**entry, "iscrowd": str(entry["iscrowd"])} for entry in written["annotations"]]})
+    assert len(read_objects(coco.prepare(), "train").boxes) == 4
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ([2, 3, 8, 3, 8, 9], "its numbers stand alone, where a list of polygons must"),
+        ([[[2, 3], [8, 3], [8, 9]]], "its points are pairs, where x, y, x, y and so on must follow each other"),
+    ],
+)
+def test_polygons_in_too_few_or_too_many_brackets_are_said(coco: CocoSet, segmentation: Any, said: str) -> None:
+    coco.write("train", {**content(), "annotations": [annotation(77, 3, segmentation=segmentation)]})
+    with pytest.raises(UserError, match=said):
+        coco.prepare()
+
+
 def test_a_pipe_is_no_image(coco: CocoSet) -> None:
     (coco.folder / "set/train/3.png").unlink()
     os.mkfifo(coco.folder / "set/train/3.png")

@@ -13,6 +13,7 @@ from posixpath import normpath
 from typing import Any
 
 from dbot.base.errors import UserError
+from dbot.data.folders import plain
 from dbot.data.layouts.files import Files
 
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*")
@@ -65,7 +66,7 @@ def read_coco(path: Path, raw: bytes | None = None) -> dict[str, list[dict[str, 
         UserError: as `read_json`, or an entry of a list is no mapping.
     """
     content = read_json(path, ("images", "annotations", "categories"), raw)
-    numbers = {"images": ("id", "height", "width"), "annotations": ("image_id", "category_id"), "categories": ("id",)}
+    numbers = {"images": ("id", "height", "width"), "annotations": ("image_id", "category_id", "iscrowd"), "categories": ("id",)}
     with understood(path, "a COCO annotation file"):
         for section, keys in numbers.items():
             for entry in content[section]:
@@ -157,9 +158,18 @@ def require_some_images(images: Iterable[Mapping[str, Any]], files: Files, folde
         remedy = f"{files.root / first} is there, so they are named from the root on: write {key}: ."
     elif below is not None:
         remedy = f"{files.root / prefix / below} is there: write their names from {folder}/ on, with /, as {below}"
+    elif (near := _alike(files.root / prefix / first)) is not None:
+        remedy = f"{near} is there, which differs in capitals or in how Unicode writes its letters: rename one of the two"
     else:
         remedy = f"get the images, or mend {key}"
     raise UserError(f"{path}: none of the {len(names)} images that it names is below {files.root / folder}, such as {first}; {remedy}")
+
+
+def _alike(path: Path) -> Path | None:
+    """A file on disk whose name looks the same, or nearly so."""
+    if not path.parent.is_dir():
+        return None
+    return next((other for other in path.parent.iterdir() if plain(other.name) == plain(path.name)), None)
 
 
 def require_own_files(images: Mapping[int, Mapping[str, Any]], path: Path) -> None:

@@ -1,10 +1,9 @@
 """Layout `imagefolder`: a folder for each part, in it a folder for each class, in it images (ImageNet)."""
 
 from pathlib import Path
-from unicodedata import normalize
 
 from dbot.base.errors import UserError
-from dbot.data.folders import Found, holds_folders, walk
+from dbot.data.folders import Found, holds_folders, plain, walk
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -32,7 +31,7 @@ def read(place: Place) -> Listing:
     for part, folder in folders.items():
         names = _class_folders(place, folder, found[part])
         if strangers := [name for name in names if name not in labels]:
-            near = next((name for name in classes if _plain(name) == _plain(strangers[0])), None)
+            near = next((name for name in classes if plain(name) == plain(strangers[0])), None)
             like = "" if near is None else f", but for {near}, which differs in capitals or in how Unicode writes its letters"
             raise UserError(f"{folder / strangers[0]}: no class of {folders['train']} has this name{like}; rename or remove it")
         of_class: dict[str, list[str]] = {name: [] for name in names}
@@ -49,10 +48,6 @@ def read(place: Place) -> Listing:
         if said := ", ".join([*beside, *filter(None, [str(found[part].left_out)])]):
             left_out.append(f"{folder}: left out: {said}")
     return Listing(classes, samples, left_out=left_out)
-
-
-def _plain(name: str) -> str:
-    return normalize("NFC", name).casefold()
 
 
 def _class_folders(place: Place, folder: Path, found: Found) -> list[str]:

@@ -5,6 +5,7 @@ differ by a suffix, and of a file of class names; a part may be a list of names 
 """
 
 from pathlib import Path
+from unicodedata import normalize
 
 from dbot.base.errors import UserError
 from dbot.data.folders import SUFFIXES
@@ -128,8 +129,9 @@ def _require_own_maps(place: Place, part: Part, images: list[tuple[str, str]]) -
 
 
 def _keyed(names: list[str], suffix: str) -> list[tuple[str, str]]:
-    """Names, each after what an image and its label map share of them; names that don't end in the suffix are left out."""
-    return [(from_stem(name).removesuffix(suffix), name) for name in names if from_stem(name).endswith(suffix)]
+    """Names, each after what an image and its label map share of them, however Unicode writes its letters; names that don't end in the
+    suffix are left out."""
+    return [(normalize("NFC", from_stem(name)).removesuffix(suffix), name) for name in names if from_stem(name).endswith(suffix)]
 
 
 def _listed(found: Files, place: Place, part: Part, images: dict[str, str]) -> list[tuple[str, str]]:
@@ -140,7 +142,7 @@ def _listed(found: Files, place: Place, part: Part, images: dict[str, str]) -> l
     by_name = {Path(key).name: key for key in images}
     suffix, keys = place.dataset.label_maps.image_suffix or "", []
     for line in found.lines(path):
-        name = line.split()[0].lstrip("/")
+        name = normalize("NFC", line.split()[0].lstrip("/"))
         stem = (from_stem(name) if name.lower().endswith(SUFFIXES) else name).removesuffix(suffix)
         key = stem if stem in images else by_name.get(Path(stem).name)
         if key is None:
