@@ -117,7 +117,7 @@ class TestCounts:
         self, boxes: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]
     ) -> None:
         categories = tuple(range(1, 42))
-        read(boxes([*categories], [*categories], categories=categories))
+        read(boxes([*categories], [*categories], categories=categories), "shared-images")
         assert "train, objects by class: 1 of each of 41 classes\n" in capsys.readouterr().out
 
     def test_nothing_of_it_is_in_the_manifest(self, maps: Callable[..., Dataset], read: Read, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ class TestBoxes:
         dataset = drawn([4, 4, 12, 12], (4, 4, 12, 12))  # corners
         said = refusal(dataset)
         assert "10 of 10 boxes of train don't fit their masks, such as [4, 4, 12, 12] of annotation 0" in said
-        assert "are they left, top, width and height, in pixels? if this is meant, add odd-boxes to datasets.it.check.meant" in said
+        assert "are they left, top, width and height, in pixels?; if this is meant, add odd-boxes to datasets.it.check.meant" in said
         read(dataset, "odd-boxes")
 
     @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def filled_in(path: str) -> str:
     return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - Path's own fails for users that don't exist
 
 
-def as_output(path: Path) -> Path:
+def as_output(path: Path, is_file: bool = False) -> Path:
     """Where an output goes that a person named, found before the work that it is to hold: behind links, which stay.
 
     Raises:
@@ -33,6 +33,8 @@ def as_output(path: Path) -> Path:
     import tempfile
 
     target = path.resolve() if path.is_symlink() else path
+    if is_file and target.is_dir():
+        raise UserError(f"{path}: is a folder, where a file is to be written; name a file")
     if target.exists() and not target.is_file() and not target.is_dir():
         raise UserError(f"{path}: is a device, a pipe or the like, which an output would replace; name a file")
     folder = next(each for each in (target if target.is_dir() else target.parent, *target.absolute().parents) if each.exists())
