@@ -92,6 +92,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
             defects += found
     counted: Counted = "pixels" if listing.label_maps else "objects" if listing.annotation_files else "images"
     census = Census(listing.classes, counted)
+    meant = dict[Part, dict[str, str]]()
     work = [(part, sample) for part in PARTS for sample in limited(usable[part], dataset.limit)]
     if listing.annotation_files:
         audits = {}
@@ -104,6 +105,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         _say_objects(name, listing, audits)
         for part, looked_at in audits.items():
             census.add_objects(part, looked_at.by_class, looked_at.boxes)
+            meant[part] = {} if looked_at.meant is None else {"meant": looked_at.meant}
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
         inspector = _Inspector(root, listing, dataset, target, census)
         inspected = _inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds)
@@ -144,7 +146,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         source=dataset.source,
         layout=layout,
         annotation_files={
-            part: {"path": path, "sha256": file_digest((copy if copies else root) / path)}
+            part: {"path": path, "sha256": file_digest((copy if copies else root) / path)} | meant.get(part, {})
             for part, path in listing.annotation_files.items()
         },
         unreadable=sorted(finding.path for finding in unreadable),

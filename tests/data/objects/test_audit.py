@@ -238,6 +238,7 @@ class TestNumbersInQuotes:
         objects, truth = read_objects(sound, "train"), ground_truth(sound)
         self.quoted(coco, **keys)
         manifest = coco.prepare()
+        assert manifest.digest == sound.digest, "it is the same set"
         assert manifest.rows("train", "validation") == sound.rows("train", "validation")
         assert read_objects(manifest, "train").boxes.tolist() == objects.boxes.tolist()
         assert read_objects(manifest, "train").labels.tolist() == objects.labels.tolist()

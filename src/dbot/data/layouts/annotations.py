@@ -65,7 +65,12 @@ def read_coco(path: Path, raw: bytes | None = None) -> dict[str, list[dict[str, 
     Raises:
         UserError: as `read_json`, or an entry of a list is no mapping.
     """
-    content = read_json(path, ("images", "annotations", "categories"), raw)
+    return read_spelled_coco(path, raw)[0]
+
+
+def read_spelled_coco(path: Path, raw: bytes | None = None) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+    """As `read_coco`, and whether numbers were written otherwise than as whole numbers."""
+    content, otherwise = read_json(path, ("images", "annotations", "categories"), raw), False
     numbers = {"images": ("id", "height", "width"), "annotations": ("image_id", "category_id", "iscrowd"), "categories": ("id",)}
     with understood(path, "a COCO annotation file"):
         for section, keys in numbers.items():
@@ -74,7 +79,8 @@ def read_coco(path: Path, raw: bytes | None = None) -> dict[str, list[dict[str, 
                     if type(entry.get(key)) is not int:
                         with suppress(ValueError):
                             entry[key] = whole(entry.get(key))
-    return content
+                            otherwise = True
+    return content, otherwise
 
 
 def whole(value: Any) -> int:

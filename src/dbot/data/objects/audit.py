@@ -1,5 +1,7 @@
 """What is wrong with a COCO file, found before any GPU hour is spent on it."""
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Container, Sequence
@@ -8,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dbot.data.layouts.annotations import read_coco, understood
+from dbot.data.layouts.annotations import read_spelled_coco, understood
 from dbot.data.layouts.listing import Part, Sample
 from dbot.data.objects import masks
 
@@ -111,6 +113,9 @@ class Audit:
     """Those of them that have anything that could be a mask."""
     boxes: Boxes
     """How those of its objects lie."""
+    meant: str | None
+    """Of a file that writes whole numbers in quotes or as floats, the SHA-256 of what it means, as Python writes JSON, which is how most
+    of these files were written; None: it does not."""
 
 
 def usable_images(
@@ -155,7 +160,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
     Raises:
         UserError: the file can't be read.
     """
-    content = read_coco(root / file, raw)
+    content, otherwise = read_spelled_coco(root / file, raw)
     defects, crowds, with_target = list[Defect](), 0, set[int]()
     by_category = Counter[int]()
     with understood(root / file, "a COCO annotation file"):
@@ -189,6 +194,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
         len(content["annotations"]),
         outlined,
         known.boxes,
+        hashlib.sha256(json.dumps(content).encode()).hexdigest() if otherwise else None,
     )
 
 
