@@ -15,7 +15,7 @@ from dbot.base.errors import UserError
 from dbot.base.files import as_output, filled_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from dbot.jobs.kind import Kind
 
@@ -68,7 +68,9 @@ def main(argv: list[str] | None = None) -> int:
         if verb not in VIEWS and verb not in OTHERS and verb not in kinds():
             return _front(arguments)
         module, _, told = _serving(verb)
-        module.run(_with_paths(parser(verb).parse_args(arguments[1:])), *told)
+        made = parser(verb)
+        files = {action.dest for action in made._actions if action.metavar == "FILE"}
+        module.run(_with_paths(made.parse_args(arguments[1:]), files), *told)
         sys.stdout.flush()
     except UserError as error:
         for problem in error.problems:
@@ -122,8 +124,12 @@ def groups() -> "Mapping[str, Mapping[str, str]]":
     return {"jobs, one a rule of the workflow": jobs, "what the receipts show": VIEWS, "everything else": OTHERS}
 
 
-def _with_paths(args: argparse.Namespace) -> argparse.Namespace:
+def _with_paths(args: argparse.Namespace, files: "Collection[str]" = ()) -> argparse.Namespace:
     """A command line whose paths have `~` filled in, which shells leave in `--output=~/x`, and that can be shown and written to.
+
+    Args:
+        args: as it was given.
+        files: which of them are files, not folders.
 
     Raises:
         UserError: the name of a path is not UTF-8; the parameters are of another project; the output can't be written.
@@ -139,7 +145,7 @@ def _with_paths(args: argparse.Namespace) -> argparse.Namespace:
     if args.params.is_file() and not project.is_relative_to(here):
         raise UserError(f"{args.params}: belongs to {project}, and results would be those of {here}; run this there: cd {project}")
     if getattr(args, "output", None) is not None:
-        args.output = as_output(args.output)
+        args.output = as_output(args.output, "output" in files)
     return args
 
 

@@ -52,4 +52,7 @@ def test_an_output_goes_to_where_a_link_leads_and_leaves_it(tmp_path: Path) -> N
     (tmp_path / "link.csv").symlink_to("there/table.csv")
     assert as_output(tmp_path / "link.csv") == tmp_path / "there/table.csv"
     assert as_output(tmp_path / "new/deep/table.csv") == tmp_path / "new/deep/table.csv"
+    assert as_output(tmp_path / "there") == tmp_path / "there"
+    with pytest.raises(UserError, match="there: is a folder, where a file is to be written; name a file"):
+        as_output(tmp_path / "there", is_file=True)
     assert not (tmp_path / "new").exists()

@@ -35,6 +35,13 @@ def test_what_was_changed_since_it_was_drawn_is_refused(drawn: Path, capsys: pyt
     assert not (FOLDER / "receipt.json").exists()
 
 
+def test_results_that_cannot_be_written_are_found_before_the_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "results").write_text("not a folder")
+    assert main(["generate", "--dataset", "digits"]) == 2
+    assert "results/demo/generate/digits: can't be written, results takes no file (Not a directory)" in capsys.readouterr().err
+    assert not (project / "data/digits").exists()
+
+
 def test_data_that_are_not_there_say_where_to_get_them(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "--dataset", "imagenet-1k"]) == 2
     assert "datasets.imagenet-1k.root is null: get ImageNet-1K" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbot.base.errors import UserError
+from dbot.base.files import read_file
 from dbot.data.folders import images_below, walk
 from dbot.data.layouts.reader import read_listing
 from dbot.params.datasets import Dataset
@@ -118,9 +119,18 @@ class TestWhatSystemsLeave:
     def test_what_is_no_file_is_not_waited_for(self, tmp_path: Path, picture: Picture) -> None:
         picture(tmp_path / "a.png")
         os.mkfifo(tmp_path / "pipe.png")
+        (tmp_path / "link.png").symlink_to("pipe.png")
+        (tmp_path / "zeros.png").symlink_to("/dev/zero")
         found = walk(tmp_path)
         assert found.images == ["a.png"]
-        assert "pipe.png" in str(found.left_out)
+        assert "no files: 3 (link.png, pipe.png, zeros.png)" in str(found.left_out)
+
+    def test_nor_where_a_file_is_looked_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe.png")
+        for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+            with pytest.raises(OSError, match="it is a pipe or a device"):
+                read_file(path)
+        assert read_file(Path(__file__)) == Path(__file__).read_bytes()
 
 
 class TestNames:

@@ -103,6 +103,15 @@ class TestImageFolder:
         picture(folders / "val/horse/a.png")
         assert str(folders / "val/horse") in refusal(declare(folders))
 
+    @pytest.mark.parametrize(("ours", "theirs"), [("cat", "Cat"), ("k\u00e4fer", "ka\u0308fer")])
+    def test_a_class_that_only_looks_the_same_is_told_apart(
+        self, declare: Declare, tmp_path: Path, picture: Picture, ours: str, theirs: str
+    ) -> None:
+        picture(tmp_path / "train" / ours / "a.png")
+        picture(tmp_path / "val" / theirs / "a.png")
+        said = refusal(declare(tmp_path))
+        assert f"{theirs}: no class of {tmp_path / 'train'} has this name, but for {ours}, which differs in capitals or in how" in said
+
     def test_images_without_class_folders_are_explained(self, declare: Declare, tmp_path: Path, picture: Picture) -> None:
         picture(tmp_path / "train/a.png")
         picture(tmp_path / "val/a.png")
@@ -151,6 +160,29 @@ class TestCoco:
     def test_two_images_of_one_file_are_named(self, dataset: Dataset) -> None:
         self.change(dataset, "train.json", images=[{"id": 2, "file_name": "2.png"}, {"id": 5, "file_name": "./2.png"}])
         assert "train.json: images 2 and 5 both name ./2.png; join their annotations, or drop one" in refusal(dataset)
+
+    @pytest.mark.parametrize(
+        ("named", "said"),
+        [
+            ("train/{}", "train/2.png is there, so they are named from the root on: write datasets.it.train.images: ."),
+            ("train\\{}", "train/2.png is there: write their names from train/ on, with /, as 2.png"),
+            ("/home/me/set/train/{}", "train/2.png is there: write their names from train/ on, with /, as 2.png"),
+            ("{}.PNG", "train/2.png is there, which differs in capitals or in how Unicode writes its letters: rename one of the two"),
+            ("other{}", "such as other2.png; get the images, or mend datasets.it.train.images"),
+        ],
+    )
+    def test_where_no_image_is_there_a_line_says_where_they_are(self, dataset: Dataset, named: str, said: str) -> None:
+        self.change(
+            dataset, "train.json", images=[{"id": n, "file_name": named.format(f"{n}.png").replace(".png.PNG", ".PNG")} for n in (2, 5)]
+        )
+        line = refusal(dataset)
+        assert "train.json: none of the 2 images that it names is below" in line
+        assert said in line
+
+    def test_images_may_be_named_from_the_root_on(self, dataset: Dataset) -> None:
+        self.change(dataset, "train.json", images=[{"id": 2, "file_name": "train/2.png"}])
+        declared = dataset.model_copy(update={"train": Split(images=".", annotations="train.json")})
+        assert listed(declared).samples["train"] == [Sample("train/2.png", -1, "2")]
 
     @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"images": [{}], "annotations": [], "categories": []}'])
     def test_what_is_no_annotation_file_is_named(self, dataset: Dataset, content: str) -> None:

@@ -113,6 +113,13 @@ class TestCounts:
         assert "c7 3" in said
         assert len(said) < 300
 
+    def test_of_many_classes_with_one_count_it_is_said_once(
+        self, boxes: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        categories = tuple(range(1, 42))
+        read(boxes([*categories], [*categories], categories=categories), "shared-images")
+        assert "train, objects by class: 1 of each of 41 classes\n" in capsys.readouterr().out
+
     def test_nothing_of_it_is_in_the_manifest(self, maps: Callable[..., Dataset], read: Read, tmp_path: Path) -> None:
         read(maps([0, 1, 2, 255]))
         stored = json.loads((tmp_path / "out/manifest.json").read_text())
@@ -172,6 +179,52 @@ class TestClasses:
         assert "there are no pixels of the 3 label maps that were looked at of class 2" in capsys.readouterr().out
 
 
+class TestBoxes:
+    """Sound each by itself, and odd all together: another scale, or corners where left, top, width and height are meant."""
+
+    @pytest.fixture
+    def drawn(self, tmp_path: Path, boxes: Callable[..., Dataset]) -> Callable[..., Dataset]:
+        """Ten images of a part, each with this box and this polygon."""
+
+        def build(box: list[float], corners: tuple[float, ...] = (2, 2, 10, 10), masks: str = "learnt") -> Dataset:
+            dataset = boxes([1, 2] * 5, [1, 2] * 5, masks=masks)
+            left, top, right, bottom = corners
+            for part in ("train", "val"):
+                path = tmp_path / f"set/{part}.json"
+                content = json.loads(path.read_text())
+                for entry in content["annotations"]:
+                    entry |= {"bbox": box, "segmentation": [[left, top, right, top, right, bottom, left, bottom]]}
+                path.write_text(json.dumps(content))
+            return dataset
+
+        return build
+
+    def test_that_fit_nothing_is_said_of(self, drawn: Callable[..., Dataset], read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+        boxes = read(drawn([2, 2, 8, 8])).census.boxes["train"]
+        assert (boxes.count, boxes.compared, boxes.beside, boxes.over, boxes.reach) == (10, 10, 0, 0, 10 / 16)
+        assert "warning" not in capsys.readouterr().out
+
+    def test_that_dont_fit_their_masks_are_refused(self, drawn: Callable[..., Dataset], read: Read, refusal: Callable[..., str]) -> None:
+        dataset = drawn([4, 4, 12, 12], (4, 4, 12, 12))  # corners
+        said = refusal(dataset)
+        assert "10 of 10 boxes of train don't fit their masks, such as [4, 4, 12, 12] of annotation 0" in said
+        assert "are they left, top, width and height, in pixels?; if this is meant, add odd-boxes to datasets.it.check.meant" in said
+        read(dataset, "odd-boxes")
+
+    @pytest.mark.parametrize(
+        ("box", "said"),
+        [
+            ([8, 6, 18, 14], "10 of 10 boxes of train reach over the border of their images, such as [8, 6, 18, 14] of annotation 0"),
+            ([1.5, 1, 8, 6], "all 10 boxes of train lie in the upper left quarter of their images: are they percentages"),
+        ],
+    )
+    def test_alone_are_warned_of(
+        self, drawn: Callable[..., Dataset], read: Read, box: list[float], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        read(drawn(box, masks="none"))
+        assert f"warning: datasets.it: {said}" in capsys.readouterr().out
+
+
 def test_mostly_void_is_refused(maps: Callable[..., Dataset], read: Read, refusal: Callable[..., str]) -> None:
     dataset = maps([0, 0, 1, 2], label_maps=LabelMaps(first_class=1, void=[0]), classes=2)
     assert read(dataset).census.void_share("train") == 0.5
@@ -183,12 +236,26 @@ def test_mostly_void_is_refused(maps: Callable[..., Dataset], read: Read, refusa
 
 
 class TestSharedImages:
-    def test_are_refused(self, declare: Declare, folders: Path, read: Read, refusal: Callable[..., str]) -> None:
+    def test_are_refused(
+        self,
+        declare: Declare,
+        folders: Path,
+        picture: Picture,
+        read: Read,
+        refusal: Callable[..., str],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
         twin = folders / "train/cat/ein bild 2.png"
         (folders / "val/cat/ein bild 0.png").write_bytes(twin.read_bytes())
-        said = refusal(declare(folders))
-        assert "1 of 2 validation images are training images too, such as val/cat/ein bild 0.png (train/cat/ein bild 2.png)" in said
-        assert read(declare(folders), "shared-images").manifest.counts["train"] == 6
+        read(declare(folders))
+        line = "of 2 validation images are training images too, such as val/cat/ein bild 0.png (train/cat/ein bild 2.png)"
+        assert f"warning: datasets.it: 1 {line}" in capsys.readouterr().out, "two images measure nothing anyway"
+        for number in range(18):
+            picture(folders / f"val/wild döge/{number}.png", seed=100 + number)
+            picture(folders / f"train/wild döge/{number}.png", seed=200 + number)
+        (folders / "val/wild döge/0.png").write_bytes((folders / "train/wild döge/0.png").read_bytes())
+        assert "2 of 20 validation images are training images too" in refusal(declare(folders))
+        assert read(declare(folders), "shared-images").manifest.counts["train"] == 24
 
     def test_a_few_are_said(self, declare: Declare, folders: Path, read: Read, picture: Picture, capsys: Any) -> None:
         for number in range(30):
@@ -211,12 +278,16 @@ class TestNearDuplicates:
         (folders / "val/cat/ein bild 0.png").unlink()
         return folders
 
-    def test_are_found_where_they_are_looked_for(self, declare: Declare, smooth: Path, read: Read, refusal: Callable[..., str]) -> None:
+    def test_are_found_where_they_are_looked_for(
+        self, declare: Declare, smooth: Path, read: Read, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert read(declare(smooth)).census.near == []
         dataset = declare(smooth, check=Check(decode="none", near_duplicates=6))
-        said = refusal(dataset)
-        assert "1 of 2 validation images look as training images do, such as val/cat/ein bild 0.jpg (train/cat/ein bild 2.png)" in said
-        assert read(dataset, "near-duplicates").census.near == [("val/cat/ein bild 0.jpg", "train/cat/ein bild 2.png")]
+        assert read(dataset).census.near == [("val/cat/ein bild 0.jpg", "train/cat/ein bild 2.png")]
+        line = "1 of 2 validation images look as training images do, such as val/cat/ein bild 0.jpg (train/cat/ein bild 2.png)"
+        assert f"warning: datasets.it: {line}" in capsys.readouterr().out
+        read(dataset, "near-duplicates")
+        assert "warning" not in capsys.readouterr().out
 
     def test_the_same_bytes_are_said_once(self, declare: Declare, smooth: Path, read: Read) -> None:
         (smooth / "val/cat/ein bild 0.jpg").write_bytes((smooth / "train/cat/ein bild 2.png").read_bytes())

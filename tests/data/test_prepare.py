@@ -97,6 +97,19 @@ def test_limit_takes_as_many_of_each_part_evenly(declare: Declare, folders: Path
     assert sorted(manifest.samples("train").labels) == [0, 1]
 
 
+def test_a_set_of_which_nothing_can_be_used_is_given_up_soon(
+    declare: Declare, prepared: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No line for each of thousands of files, and no advice to leave all of them out."""
+    for part in ("train", "val"):
+        (tmp_path / "set" / part / "cat").mkdir(parents=True)
+        for number in range(300):
+            (tmp_path / "set" / part / "cat" / f"{number}.jpg").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"the first 256 of 600 images can't be used: .*; restore or remove them$"):
+        prepared(declare(tmp_path / "set"))
+    assert capsys.readouterr().out.count("\n") == 21
+
+
 def test_progress_is_said_in_plain_lines(declare: Declare, folders: Path, prepared: Prepared, capsys: pytest.CaptureFixture[str]) -> None:
     prepared(declare(folders))
     assert capsys.readouterr().out.startswith("checked 8 of 8 images, ")

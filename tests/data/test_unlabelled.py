@@ -47,6 +47,14 @@ class TestImages:
         assert {sample.label for sample in found.samples["train"]} == {-1}
         assert (found.classes, found.samples["validation"]) == ([], [])
 
+    @pytest.mark.parametrize("ending", [".png", "_mask.png"])
+    def test_label_maps_among_them_are_warned_of(self, tmp_path: Path, picture: Picture, ending: str) -> None:
+        for number in range(3):
+            picture(tmp_path / f"{number}.jpg", seed=number)
+            picture(tmp_path / f"{number}{ending}", seed=10 + number)
+        (said,) = listed(tmp_path).left_out
+        assert said.startswith(f"warning: {tmp_path}: 3 of 6 images look like label maps, as 0{ending} of 0.jpg")
+
     def test_several_folders_are_joined_by_a_plus(self, photos: Path) -> None:
         assert paths(listed(photos, train=Split(images="2021+2020/deep"))) == ["2021/d.png", "2020/deep/c.jpg"]
 

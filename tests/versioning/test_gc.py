@@ -188,3 +188,46 @@ def test_a_repository_that_gives_no_answer_has_nothing_freed(kept: FakeProject, 
     with pytest.raises(UserError, match=r"git rev-list failed: .*; mend the repository \(git fsck\); nothing was freed"):
         free(plans(Path("params.yaml")))
     assert object_.exists()
+
+
+def an_object() -> Path:
+    """An object of DVC's cache that nothing names."""
+    path = CACHE / "ab" / ("c" * 30)
+    path.parent.mkdir(parents=True)
+    path.write_text("of nobody")
+    return path
+
+
+def test_a_project_below_the_root_of_its_repository_frees_objects_too(
+    project: FakeProject, sh: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without that repository, or where it has nothing of the project, a line says why they stay."""
+    object_ = an_object()
+    assert main(["gc"]) == 0
+    assert capsys.readouterr().out.startswith(f"{CACHE}: is left alone: no git repository has this project's files")
+    sh("git", "init", "-q", "..")
+    assert main(["gc", "--delete"]) == 0
+    assert "no git repository has this project's files" in capsys.readouterr().out
+    sh("git", "add", "params.yaml")
+    needed = CACHE / "ab" / ("d" * 30)
+    needed.write_text("of a result")
+    (project.folder / "results").mkdir(exist_ok=True)
+    (project.folder / "results/student.dvc").write_text(f"outs:\n- md5: ab{needed.name}\n  path: student\n")
+    sh("git", "add", "results")
+    sh("git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "a project")
+    (project.folder / "results/student.dvc").unlink()
+    assert found() == {str(object_): "no .dvc file names it, in no commit"}
+    assert main(["gc", "--delete"]) == 0
+    assert "left alone" not in capsys.readouterr().out
+    assert (object_.exists(), needed.exists()) == (False, True)
+
+
+def test_half_a_history_frees_no_object_and_a_line_says_so(project: FakeProject, sh: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    object_ = an_object()
+    sh("git", "init", "-q", ".")
+    sh("git", "add", "params.yaml")
+    sh("git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "a project")
+    Path(".git/shallow").write_text(sh("git", "rev-parse", "HEAD"))
+    assert main(["gc", "--delete"]) == 0
+    assert "is left alone: git has only a part of the history here (git fetch --unshallow)" in capsys.readouterr().out
+    assert object_.exists()

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ def filled_in(path: str) -> str:
     return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - Path's own fails for users that don't exist
 
 
-def as_output(path: Path) -> Path:
+def as_output(path: Path, is_file: bool = False) -> Path:
     """Where an output goes that a person named, found before the work that it is to hold: behind links, which stay.
 
     Raises:
@@ -32,6 +33,8 @@ def as_output(path: Path) -> Path:
     import tempfile
 
     target = path.resolve() if path.is_symlink() else path
+    if is_file and target.is_dir():
+        raise UserError(f"{path}: is a folder, where a file is to be written; name a file")
     if target.exists() and not target.is_file() and not target.is_dir():
         raise UserError(f"{path}: is a device, a pipe or the like, which an output would replace; name a file")
     folder = next(each for each in (target if target.is_dir() else target.parent, *target.absolute().parents) if each.exists())
@@ -41,6 +44,18 @@ def as_output(path: Path) -> Path:
     except OSError as error:
         raise UserError(f"{path}: can't be written, {folder} takes no file ({error.strerror}); name another place") from None
     return target
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it can't be read, or is a pipe or a device, which may have no end.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # noqa: PTH123 - a pipe that nobody writes to must not be waited for
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
+        return stream.read()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from dbot.lineage.target import plans
-from dbot.versioning.gc import delete, free
+from dbot.versioning.gc import CACHE, delete, free, why_the_cache_stays
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,8 @@ def run(args: argparse.Namespace) -> None:
     freed = sum(each.bytes for each in found if each not in stay)
     for each in sorted(found, key=lambda each: -each.bytes):
         print(f"{_size(each.bytes):>9}  {each.path}: {'is in use by now, and stays' if each in stay else each.why}")
+    if (why := why_the_cache_stays()) is not None:
+        print(f"{CACHE}: is left alone: {why}")
     if not found:
         print("nothing: every file is needed by a receipt or by a job that would go on from it")
     elif args.delete:

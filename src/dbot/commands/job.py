@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from dbot.base.files import as_output
 from dbot.jobs.kind import Kind, Measurement, Preparation, Training
 from dbot.params.load import load
 from dbot.plan import Plan
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace, kind: Kind) -> None:
     plan = Plan(load(args.params, args.scale))
     job = plan.job(kind, **{key.name: getattr(args, key.name) for key in kind.key})
     refuse_links(job.folder)
+    as_output(job.folder)  # not found out after hours of work
     inputs = {role: getattr(args, role) or needed.receipt for role, needed in job.inputs.items()}
     if isinstance(kind, Preparation):
         from dbot.commands.preparing import preparing

@@ -13,11 +13,14 @@ from dbot.data.alike import alike
 from dbot.data.labelmaps.values import IGNORE
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Part
 from dbot.data.manifest import Row
+from dbot.data.objects.audit import Boxes
 
 Counted = Literal["images", "objects", "pixels"]
 
 LISTED = 200
 """Classes up to which each is said; of more, the rarest and the most frequent ones are."""
+FEW = 40
+"""Classes up to which each is said though all have the same count."""
 EXTREMES = 5
 """How many of either."""
 
@@ -53,6 +56,8 @@ class Census:
     hashes: dict[tuple[Part, str], int] = field(default_factory=dict)
     """By part and path, the perceptual hashes of images, where they are asked for."""
     turned: Turned = field(default_factory=Turned)
+    boxes: dict[Part, Boxes] = field(default_factory=dict)
+    """By part, how boxes lie, where there are any."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,9 +84,11 @@ class Census:
         with self._lock:
             self.hashes[part, path] = value
 
-    def add_objects(self, part: Part, by_class: Sequence[int]) -> None:
-        """Count objects."""
+    def add_objects(self, part: Part, by_class: Sequence[int], boxes: Boxes | None = None) -> None:
+        """Count objects, and keep how their boxes lie."""
         self.by_class[part] += np.array(by_class, dtype=np.int64)
+        if boxes is not None:
+            self.boxes[part] = boxes
 
     def add_map(self, part: Part, classes_HW: Tensor) -> None:
         """Count the pixels of a label map, as `classes_of` gives it."""
@@ -131,7 +138,9 @@ class Census:
     def _line(self, part: Part) -> str:
         counts = self.by_class[part]
         order = np.argsort(counts, kind="stable")
-        if len(order) <= LISTED:
+        if len(order) > FEW and counts.min() == counts.max():
+            said = f"{counts[0]} of each of {len(order)} classes"
+        elif len(order) <= LISTED:
             said = ", ".join(f"{name} {count}" for name, count in zip(self.classes, counts.tolist(), strict=True))
         else:
             rare, frequent = (", ".join(f"{self.classes[i]} {counts[i]}" for i in some) for some in (order[:EXTREMES], order[-EXTREMES:]))

@@ -10,6 +10,7 @@ import stat
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 from dbot.base.errors import UserError
 
@@ -44,8 +45,8 @@ class LeftOut:
     links: list[str] = field(default_factory=list)
     """Links to folders that are read under another name, or that lie above the start."""
     dead: list[str] = field(default_factory=list)
-    """Links that lead nowhere, and names of what is neither file nor folder. One with an image's ending counts as an image
-    that can't be read instead."""
+    """Links that lead nowhere, and what is neither file nor folder (pipes, devices), be it behind a link. A link that leads nowhere and has
+    an image's ending counts as an image that can't be read instead."""
 
     def __str__(self) -> str:
         """All of it in words, or nothing."""
@@ -128,6 +129,11 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def plain(name: str) -> str:
+    """A name without what tells apart those that look the same: capitals, and how Unicode writes letters with marks."""
+    return normalize("NFC", name).casefold()
+
+
 def printable(text: str) -> str:
     """A name as it can be shown: bytes that are not UTF-8 become ``\\udcff``."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -187,23 +193,27 @@ class _Walk:
                     self._file(entry, below)
 
     def _file(self, entry: "os.DirEntry[str]", below: str) -> None:
-        linked = entry.is_symlink()
         is_image = entry.name.lower().endswith(SUFFIXES)
-        if not linked and not entry.is_file(follow_symlinks=False):
+        mode = stat.S_IFREG if entry.is_file(follow_symlinks=False) else _mode(entry)
+        if not (is_image if mode is None else stat.S_ISREG(mode)):
             self.found.left_out.dead.append(below)
         elif is_image:
             self.found.images.append(below)
-        elif linked and not Path(entry.path).exists():
-            self.found.left_out.dead.append(below)
         else:
             self.found.left_out.endings[Path(entry.name).suffix.lower()] += 1
 
 
-def _is_folder(link: "os.DirEntry[str]") -> bool:
+def _mode(entry: "os.DirEntry[str]") -> int | None:
+    """The mode of what is there, behind a link too; None where it leads nowhere."""
     try:
-        return stat.S_ISDIR(link.stat().st_mode)
+        return entry.stat().st_mode
     except OSError:
-        return False
+        return None
+
+
+def _is_folder(link: "os.DirEntry[str]") -> bool:
+    mode = _mode(link)
+    return mode is not None and stat.S_ISDIR(mode)
 
 
 def _some(names: list[str]) -> str:

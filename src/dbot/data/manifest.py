@@ -176,7 +176,7 @@ def write_manifest(
 ) -> Manifest:
     """Write `manifest.json` and `samples.tsv`, the table first, each whole or not at all."""
     skipped = skipped or {}
-    annotations = {part: file["sha256"] for part, file in annotation_files.items()}
+    annotations = {part: file.get("meant", file["sha256"]) for part, file in annotation_files.items()}
     left_out = {f"{part} without": ",".join(map(str, places)) for part, places in skipped.items()}
     manifest = Manifest(
         title=title,

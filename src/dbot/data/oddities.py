@@ -9,15 +9,21 @@ from typing import NamedTuple
 
 from dbot.base.errors import UserError
 from dbot.data.census import Census
-from dbot.data.layouts.listing import PARTS
+from dbot.data.layouts.listing import PARTS, Part
+from dbot.data.objects.audit import Boxes
 from dbot.params.datasets import Dataset, Oddity
 
 NAMED = 5
 """How many classes a line names."""
 LEAK = 0.05
-"""Share of the validation images from which on their being trained on is no accident; ImageNet and CIFAR share some, too."""
+"""Share of the validation images from which on their being trained on is no accident; ImageNet and CIFAR share some, too. A set so small
+that this is no whole image measures nothing anyway."""
 MOSTLY = 0.5
-"""Share of the pixels."""
+"""Share of the pixels, of the boxes, or of an image's sides."""
+FEW = 0.05
+"""Share of the boxes that published sets have at odds with masks or borders."""
+MANY = 10
+"""Boxes that don't all lie in one place by chance."""
 
 
 class Odd(NamedTuple):
@@ -62,14 +68,16 @@ def _oddities(census: Census, unlimited: bool, whole: bool, validation_images: i
         for part in PARTS:
             if (share := census.void_share(part)) > MOSTLY:
                 yield Odd("mostly-void", True, f"{share:.0%} of the pixels of {part} have no class: does label_maps.void name one?")
+    # What is odd about both parts is said once.
+    yield from sorted((odd for part, boxes in census.boxes.items() for odd in _of_boxes(part, boxes)), key=lambda odd: not odd.wrong)[:1]
     if census.shared:
         path, twin = census.shared[0]
         text = f"{len(census.shared)} of {validation_images} validation images are training images too, such as {path} ({twin})"
-        yield Odd("shared-images", len(census.shared) > LEAK * validation_images, text)
+        yield Odd("shared-images", len(census.shared) > LEAK * validation_images >= 1, text)
     if census.near:
         path, twin = census.near[0]
         text = f"{len(census.near)} of {validation_images} validation images look as training images do, such as {path} ({twin})"
-        yield Odd("near-duplicates", len(census.near) > LEAK * validation_images, text)
+        yield Odd("near-duplicates", len(census.near) > LEAK * validation_images >= 1, text)
     if census.turned.count:
         yield Odd(
             "turned-images",
@@ -78,6 +86,22 @@ def _oddities(census: Census, unlimited: bool, whole: bool, validation_images: i
             f"(orientation {census.turned.orientation}): annotations that were drawn on the stored pixels would lie elsewhere, "
             "which `annotated: stored` of the data set says",
         )
+
+
+def _of_boxes(part: Part, boxes: Boxes) -> Iterator[Odd]:
+    if boxes.beside > FEW * boxes.compared:
+        text = f"{boxes.beside} of {boxes.compared} boxes of {part} don't fit their masks, such as {boxes.example}"
+        yield Odd(
+            "odd-boxes",
+            boxes.compared >= MANY and boxes.beside > MOSTLY * boxes.compared,
+            f"{text}: are they left, top, width and height, in pixels?",
+        )
+    elif boxes.over > FEW * boxes.count:
+        text = f"{boxes.over} of {boxes.count} boxes of {part} reach over the border of their images, such as {boxes.example}"
+        yield Odd("odd-boxes", False, f"{text}: are they left, top, width and height, and of images of this size?")
+    elif boxes.count >= MANY and boxes.reach < MOSTLY:
+        text = f"all {boxes.count} boxes of {part} lie in the upper left quarter of their images"
+        yield Odd("odd-boxes", False, f"{text}: are they percentages, or of smaller images?")
 
 
 def _of_classes(census: Census, unlimited: bool, whole: bool) -> Iterator[Odd]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dbot.base.digest import file_digest
 from dbot.base.errors import UserError
-from dbot.base.files import whole_folder
+from dbot.base.files import read_file, whole_folder
 from dbot.data.alike import perceptual_hash
 from dbot.data.census import Census, Counted
 from dbot.data.folders import SUFFIXES
@@ -46,7 +46,7 @@ CHUNK = 256
 NAMED = 3
 """How many unreadable images or unusable annotations an error names."""
 EXAMPLES = 20
-"""How many unusable annotations the manifest describes."""
+"""How many images and annotations that can't be used are said, each in a line, and how many annotations the manifest describes."""
 
 
 class Prepared(NamedTuple):
@@ -92,6 +92,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
             defects += found
     counted: Counted = "pixels" if listing.label_maps else "objects" if listing.annotation_files else "images"
     census = Census(listing.classes, counted)
+    meant = dict[Part, dict[str, str]]()
     work = [(part, sample) for part in PARTS for sample in limited(usable[part], dataset.limit)]
     if listing.annotation_files:
         audits = {}
@@ -100,25 +101,29 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
             audits[part] = audit(root, file, part, samples, written.get(file), not dataset.boxes_only)
             _settle_masks(name, dataset, root / file, audits[part])
         defects += [defect for part in PARTS for defect in audits[part].defects]
-        _settle(name, dataset, defects)
+        _settle(name, dataset, defects, all(found.objects for found in audits.values()))
         _say_objects(name, listing, audits)
         for part, looked_at in audits.items():
-            census.add_objects(part, looked_at.by_class)
+            census.add_objects(part, looked_at.by_class, looked_at.boxes)
+            meant[part] = {} if looked_at.meant is None else {"meant": looked_at.meant}
     with whole_folder(copy, "PREPARED") if copies else nullcontext() as target:
         inspector = _Inspector(root, listing, dataset, target, census)
         inspected = _inspected(inspector, work, _chosen(len(work), dataset.check.decode), threads, progress_seconds)
+        inspected = _hopeful(inspected, dataset.check.unreadable == "refuse")
         findings = list(inspected if target is None else _while_there_is_room(name, inspected, len(work), target))
         unreadable = [finding for finding in findings if isinstance(finding, _Unreadable)]
+        rows = [finding for finding in findings if isinstance(finding, Row)]
         if unreadable and dataset.check.unreadable == "refuse":
             named = "; ".join(finding.reason for finding in unreadable[:NAMED])
+            count = f"{len(unreadable)} of" if len(findings) == len(work) else f"the first {len(findings)} of"
+            skip = f", or set datasets.{name}.check.unreadable: skip to leave them out" if rows else ""
             raise UserError(
-                f"datasets.{name}: {len(unreadable)} of {len(work)} images can't be used: {named}{'; …' if unreadable[NAMED:] else ''}; "
-                f"restore or remove them, or set datasets.{name}.check.unreadable: skip to leave them out"
+                f"datasets.{name}: {count} {len(work)} images can't be used: {named}{'; …' if unreadable[NAMED:] else ''}; "
+                f"restore or remove them{skip}"
             )
         odd = [finding for finding in findings if isinstance(finding, Defect)]
         defects += odd
-        _settle(name, dataset, odd)
-        rows = [finding for finding in findings if isinstance(finding, Row)]
+        _settle(name, dataset, odd, bool(rows))
         for part in listing.parts:
             if not any(row.split == part for row in rows):
                 raise UserError(f"datasets.{name}: no image of {part} can be used; restore them from {dataset.source}")
@@ -141,7 +146,7 @@ def prepared(name: str, dataset: Dataset, folder: Path, copy: Path, threads: int
         source=dataset.source,
         layout=layout,
         annotation_files={
-            part: {"path": path, "sha256": file_digest((copy if copies else root) / path)}
+            part: {"path": path, "sha256": file_digest((copy if copies else root) / path)} | meant.get(part, {})
             for part, path in listing.annotation_files.items()
         },
         unreadable=sorted(finding.path for finding in unreadable),
@@ -180,16 +185,19 @@ def _say_objects(name: str, listing: Listing, audits: dict[Part, Audit]) -> None
             print(f"{file}: {found.specks} masks are too small to have a pixel; they count in evaluation, and are not learnt", flush=True)
 
 
-def _settle(name: str, dataset: Dataset, defects: list[Defect]) -> None:
-    """Refuse defects if params.yaml says so, else say what is left out."""
+def _settle(name: str, dataset: Dataset, defects: list[Defect], others: bool) -> None:
+    """Refuse defects if params.yaml says so, else say what is left out; whether there are ``others`` decides what is advised."""
     if defects and dataset.check.annotations == "refuse":
         named = "; ".join(defect.text for defect in defects[:NAMED])
+        skip = f", or set datasets.{name}.check.annotations: skip to leave them out" if others else ""
         raise UserError(
             f"datasets.{name}: {len(defects)} annotations or images can't be used: {named}{'; …' if defects[NAMED:] else ''}; "
-            f"mend them, or set datasets.{name}.check.annotations: skip to leave them out"
+            f"mend them{skip}"
         )
-    for defect in defects:
+    for defect in defects[:EXAMPLES]:
         print(f"left out ({defect.kind}): {defect.text}", flush=True)
+    if len(defects) > EXAMPLES:
+        print(f"left out: {len(defects) - EXAMPLES} more; the receipt counts them", flush=True)
 
 
 @dataclass(frozen=True)
@@ -257,29 +265,29 @@ class _Inspector:
                 return bytes(packed())
             return encoded(Image.fromarray(np.ascontiguousarray(packed)), "PNG", compress_level=1)
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError as error:
             raise UserError(f"{path}: can't be read ({error.strerror})") from None
 
     def _label_map(self, part: Part, sample: Sample, said: LabelMaps, header: Header | None) -> str:
         """The digest of the image's label map, which is checked and counted if the image's header is given."""
-        path = self.root / sample.annotation
-        content = self.listing.packed[sample.annotation]() if sample.annotation in self.listing.packed else None
+        path, packed = self.root / sample.annotation, self.listing.packed.get(sample.annotation)
+        try:
+            content = bytes(read_file(path) if packed is None else packed())
+        except FileNotFoundError:
+            raise UserError(f"{path}: is missing; every image needs a label map of its name") from None
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
+        if content.startswith(JPEG_MAGIC):
+            raise UserError(saved_with_loss(path))
         if header is not None:
             values, size = read_label_map(path, content), self._size(header)
             if values.shape != size:
                 shape = tuple(values.shape)
                 raise UserError(f"{path}: has {shape} pixels, its image {size}{self._turn(header, shape)}")
             self.census.add_map(part, classes_of(values, said, len(self.listing.classes), path))
-        try:
-            content = path.read_bytes() if self.target is not None and content is None else content
-            if (_beginning(path) if content is None else content).startswith(JPEG_MAGIC):
-                raise UserError(saved_with_loss(path))
-            if self.target is None or content is None:
-                return file_digest(path)
-        except OSError as error:
-            raise UserError(f"{path}: can't be read ({error.strerror}); every image needs a label map of its name") from None
-        self.write(self.target / sample.annotation, content)
+        if self.target is not None:
+            self.write(self.target / sample.annotation, content)
         return hashlib.sha256(content).hexdigest()
 
     @property
@@ -305,6 +313,21 @@ class _Inspector:
         path.write_bytes(content)
 
 
+def _hopeful(findings: Iterator[Row | _Unreadable | Defect], refuse: bool) -> Iterator[Row | _Unreadable | Defect]:
+    """The findings, of which some of those that can't be used are said; no more of them if all of the first ones are such that refuse."""
+    unreadable = 0
+    for number, finding in enumerate(findings, 1):
+        if isinstance(finding, _Unreadable):
+            unreadable += 1
+            if unreadable <= EXAMPLES:
+                print(f"not usable: {finding.reason}", flush=True)
+            elif unreadable == EXAMPLES + 1:
+                print("not usable: … and more", flush=True)
+        yield finding
+        if refuse and number == unreadable == CHUNK:
+            return
+
+
 def _while_there_is_room(
     name: str, findings: Iterator[Row | _Unreadable | Defect], count: int, target: Path
 ) -> Iterator[Row | _Unreadable | Defect]:
@@ -324,11 +347,6 @@ def _while_there_is_room(
                     f"free some, or have smaller copies by datasets.{name}.short_side or .copies"
                 )
         yield finding
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(len(JPEG_MAGIC))
 
 
 def _copy_name(name: str, content: bytes) -> str:
@@ -355,10 +373,7 @@ def _inspected(
         for begin in range(0, len(work), CHUNK):
             chunk = work[begin : begin + CHUNK]
             parts, samples = zip(*chunk, strict=True)
-            for finding in pool.map(inspector, parts, samples, decode[begin : begin + CHUNK]):
-                if isinstance(finding, _Unreadable):
-                    print(f"not usable: {finding.reason}", flush=True)
-                yield finding
+            yield from pool.map(inspector, parts, samples, decode[begin : begin + CHUNK])
             now, done = time.monotonic(), begin + len(chunk)
             if now - last >= progress_seconds or done == len(work):
                 last = now

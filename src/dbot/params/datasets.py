@@ -103,7 +103,7 @@ class Embedded(Section):
         return self
 
 
-Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "near-duplicates", "turned-images"]
+Oddity = Literal["unseen-classes", "one-class", "mostly-void", "shared-images", "near-duplicates", "turned-images", "odd-boxes"]
 """What makes numbers say something else than they seem to, and may yet be meant; `dbot.data.oddities` says what each is."""
 
 
@@ -124,7 +124,8 @@ class Check(Section):
     """What is as it shall be, and neither refused nor warned of. `unseen-classes`: a class has no image, object or pixel in a part.
     `one-class`: all images, or all pixels, of the training part are of one class. `mostly-void`: over half of the pixels have no class.
     `shared-images`: training and validation hold the same images. `near-duplicates`: they hold images that look the same.
-    `turned-images`: EXIF turns annotated images without a change of their size."""
+    `turned-images`: EXIF turns annotated images without a change of their size. `odd-boxes`: many boxes don't fit their masks or reach over
+    the border of their images, or all lie in one quarter."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

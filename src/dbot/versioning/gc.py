@@ -171,12 +171,25 @@ def _parts() -> Iterator[Free]:
 
 def _objects() -> Iterator[Free]:
     """Objects in this project's own cache that no `.dvc` file names. A cache elsewhere may be shared, and is left alone."""
-    if not CACHE.is_dir() or not Path(".git").exists() or not git.is_whole():
-        return  # without all of the history nobody knows what is needed
+    if not CACHE.is_dir() or why_the_cache_stays() is not None:
+        return
     named = _named()
     for path in sorted(CACHE.glob("[0-9a-f][0-9a-f]/*")):
         if path.is_file() and f"{path.parent.name}{path.name}" not in named:
             yield Free(path, path.stat().st_size, "no .dvc file names it, in no commit")
+
+
+def why_the_cache_stays() -> str | None:
+    """Why nothing of this project's own cache may go: without all of the history nobody knows what is needed; None where all is known.
+
+    The repository may be that of a folder above, if it has the project's files.
+    """
+    if not CACHE.is_dir():
+        return None
+    whole = git.is_whole()
+    if whole is None or not (Path(".git").exists() or git.ask("ls-files")):
+        return "no git repository has this project's files, so nobody knows what else was made from it"
+    return None if whole else "git has only a part of the history here (git fetch --unshallow)"
 
 
 def _named() -> set[str]:

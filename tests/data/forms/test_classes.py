@@ -1,37 +1,29 @@
 """Images with classes, in the forms that ImageNet, Tiny ImageNet and the hub have."""
 
-import io
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy.io import savemat
 
 from dbot.base.errors import UserError
 from dbot.data.layouts.listing import Sample
 from dbot.data.layouts.reader import read_listing
 from dbot.params.datasets import Dataset, Split
 from tests.data.forms.conftest import Prepared, jpeg, same_images, tar_of, write, zipped
+from tests.data.forms.makers import WNIDS, class_folders, imagenet_tars, kaggle, parquet_shard, tiny_imagenet, webdataset_shard
 
 Declare = Callable[..., Dataset]
 
-WNIDS = ("n01443537", "n01629819")
 TRAIN = [(label, jpeg(10 * label + number)) for label in (0, 1) for number in range(3)]
 VALIDATION = [(1, jpeg(100)), (0, jpeg(101)), (1, jpeg(102))]
 ALL = {"train": TRAIN, "validation": VALIDATION}
 
 
 def in_folders(root: Path) -> Path:
-    """The same images, sorted into folders of classes as people unpack ImageNet."""
-    for number, (label, image) in enumerate(TRAIN):
-        write(root, {f"train/{WNIDS[label]}/{WNIDS[label]}_{number}.JPEG": image})
-    for number, (label, image) in enumerate(VALIDATION, start=1):
-        write(root, {f"val/{WNIDS[label]}/ILSVRC2012_val_{number:08d}.JPEG": image})
-    return root
+    """The same images, sorted into folders of classes."""
+    return write(root, class_folders(TRAIN, VALIDATION))
 
 
 def refusal(dataset: Dataset) -> str:
@@ -44,12 +36,7 @@ def refusal(dataset: Dataset) -> str:
 
 class TestTinyImageNet:
     def files(self) -> dict[str, bytes]:
-        training = {f"train/{WNIDS[label]}/images/{WNIDS[label]}_{number}.JPEG": image for number, (label, image) in enumerate(TRAIN)}
-        boxes = {f"train/{wnid}/{wnid}_boxes.txt": b"a.JPEG\t0\t0\t9\t9\n" for wnid in WNIDS}
-        validation = {f"val/images/val_{number}.JPEG": image for number, (_, image) in enumerate(VALIDATION)}
-        lines = [f"val_{number}.JPEG\t{WNIDS[label]}\t0\t32\t44\t62\n" for number, (label, _) in enumerate(VALIDATION)]
-        test = {"test/images/test_0.JPEG": jpeg(5)}
-        return {**training, **boxes, **validation, **test, "val/val_annotations.txt": "".join(lines).encode(), "wnids.txt": b"n01629819\n"}
+        return tiny_imagenet(TRAIN, VALIDATION)
 
     def test_it_is_read_where_it_lies(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         manifest = prepared(declare(write(tmp_path / "set", self.files()), "tiny-imagenet"))
@@ -94,16 +81,7 @@ class TestKaggle:
 
     @staticmethod
     def files() -> dict[str, bytes]:
-        here = "ILSVRC/Data/CLS-LOC"
-        training = {f"{here}/train/{WNIDS[label]}/{WNIDS[label]}_{number}.JPEG": image for number, (label, image) in enumerate(TRAIN)}
-        names = [f"ILSVRC2012_val_{number:08d}" for number in range(1, 4)]
-        validation = {f"{here}/val/{name}.JPEG": image for name, (_, image) in zip(names, VALIDATION, strict=True)}
-        boxes = [
-            f"{name},{WNIDS[label]} 85 1 499 272 {WNIDS[label]} 1 1 9 9 \n" for name, (label, _) in zip(names, VALIDATION, strict=True)
-        ]
-        test = {f"{here}/test/ILSVRC2012_test_00000001.JPEG": jpeg(5), "LOC_synset_mapping.txt": b"n01443537 goldfish\n"}
-        solution = "ImageId,PredictionString\n" + "".join(reversed(boxes))
-        return {**training, **validation, **test, "LOC_val_solution.csv": solution.encode()}
+        return kaggle(TRAIN, VALIDATION)
 
     @pytest.mark.parametrize("named", ["", "ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"])
     def test_any_of_its_folders_may_be_the_root(self, declare: Declare, root: Path, prepared: Prepared, named: str) -> None:
@@ -131,33 +109,7 @@ class TestKaggle:
 class TestTars:
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
-        """Numbers of classes in the devkit's order, which is not that of their wnids; synsets above them are in its table too."""
-        root = tmp_path / "set"
-        inner = {
-            f"{wnid}.tar": tar_of({f"{wnid}_{number}.JPEG": image for number, (own, image) in enumerate(TRAIN) if own == label})
-            for label, wnid in enumerate(WNIDS)
-        }
-        names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, 4)]
-        validation = {name: image for name, (_, image) in reversed(list(zip(names, VALIDATION, strict=True)))}
-        table = np.array(
-            [(2, WNIDS[0], "goldfish", 0), (1, WNIDS[1], "salamander", 0), (3, "n00000001", "animal", 2)],
-            dtype=[("ILSVRC2012_ID", object), ("WNID", object), ("words", object), ("num_children", object)],
-        ).reshape(3, 1)
-        stream = io.BytesIO()
-        savemat(stream, {"synsets": table})
-        truth = "".join(f"{2 - label}\n" for label, _ in VALIDATION)
-        devkit = {
-            "ILSVRC2012_devkit_t12/data/meta.mat": stream.getvalue(),
-            "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": truth.encode(),
-        }
-        return write(
-            root,
-            {
-                "ILSVRC2012_img_train.tar": tar_of(inner),
-                "ILSVRC2012_img_val.tar": tar_of(validation),
-                "ILSVRC2012_devkit_t12.tar.gz": tar_of(devkit, "w:gz"),
-            },
-        )
+        return write(tmp_path / "set", imagenet_tars(TRAIN, VALIDATION))
 
     def test_they_give_the_set_that_they_unpack_to(self, declare: Declare, root: Path, prepared: Prepared, tmp_path: Path) -> None:
         manifest = prepared(declare(root, "imagenet-tars"))
@@ -181,19 +133,7 @@ class TestParquet:
 
     @staticmethod
     def shard(path: Path, rows: list[tuple[Any, bytes | None]], names: tuple[str, ...] | None = NAMES, label: str = "label") -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns = {
-            "image": pa.array([{"bytes": image, "path": f"x{number}.JPEG"} for number, (_, image) in enumerate(rows)]),
-            label: pa.array([own for own, _ in rows]),
-        }
-        table = pa.table(columns)
-        if names:
-            features = {"image": {"_type": "Image"}, label: {"names": list(names), "_type": "ClassLabel"}}
-            table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, row_group_size=2)
+        write(path.parent, {path.name: parquet_shard(rows, names, label)})
 
     @pytest.mark.parametrize(
         ("train", "validation"),
@@ -250,26 +190,15 @@ class TestParquet:
 
 
 class TestWebDataset:
-    @staticmethod
-    def shard(images: list[tuple[int, bytes]], described: bool = False) -> bytes:
-        files: dict[str, bytes] = {}
-        for number, (label, image) in enumerate(images):
-            files[f"{number:05d}.jpg"] = image
-            if described:
-                files[f"{number:05d}.json"] = json.dumps({"label": label, "height": 6}).encode()
-            else:
-                files[f"{number:05d}.cls"] = str(label).encode()
-        return tar_of(files)
-
     @pytest.mark.parametrize("described", [False, True])
     @pytest.mark.parametrize("pattern", ["{part}/{number:03d}.tar", "imagenet1k-{part}-{number:04d}.tar"])
     def test_shards_are_read(self, declare: Declare, tmp_path: Path, prepared: Prepared, pattern: str, described: bool) -> None:
         root = write(
             tmp_path / "set",
             {
-                pattern.format(part="train", number=0): self.shard(TRAIN[:2], described),
-                pattern.format(part="train", number=1): self.shard(TRAIN[2:], described),
-                pattern.format(part="validation", number=0): self.shard(VALIDATION, described),
+                pattern.format(part="train", number=0): webdataset_shard(TRAIN[:2], described),
+                pattern.format(part="train", number=1): webdataset_shard(TRAIN[2:], described),
+                pattern.format(part="validation", number=0): webdataset_shard(VALIDATION, described),
             },
         )
         manifest = prepared(declare(root, "webdataset"))
@@ -279,7 +208,11 @@ class TestWebDataset:
     def test_names_of_classes_beside_the_shards_are_read(self, declare: Declare, tmp_path: Path) -> None:
         root = write(
             tmp_path / "set",
-            {"train-0.tar": self.shard(TRAIN), "val-0.tar": self.shard(VALIDATION), "classes.txt": b"goldfish\nsalamander\nfrog\n"},
+            {
+                "train-0.tar": webdataset_shard(TRAIN),
+                "val-0.tar": webdataset_shard(VALIDATION),
+                "classes.txt": b"goldfish\nsalamander\nfrog\n",
+            },
         )
         found = read_listing("it", declare(root, "webdataset"))[1]
         assert found.classes == ["goldfish", "salamander", "frog"]
@@ -287,12 +220,12 @@ class TestWebDataset:
 
     def test_an_image_without_a_class_is_named(self, declare: Declare, tmp_path: Path) -> None:
         shard = tar_of({"a.jpg": jpeg(0), "a.cls": b"0", "b.jpg": jpeg(1)})
-        root = write(tmp_path / "set", {"train-0.tar": self.shard(TRAIN), "val-0.tar": shard})
+        root = write(tmp_path / "set", {"train-0.tar": webdataset_shard(TRAIN), "val-0.tar": shard})
         assert "val-0.tar: b has no class" in refusal(declare(root, "webdataset"))
 
     def test_what_leads_out_of_a_shard_is_left_out(self, declare: Declare, tmp_path: Path) -> None:
         shard = tar_of({"../../a.jpg": jpeg(0), "../../a.cls": b"0", "/b.jpg": jpeg(1), "/b.cls": b"0", "c.jpg": jpeg(2), "c.cls": b"1"})
-        root = write(tmp_path / "set", {"train-0.tar": self.shard(TRAIN), "val-0.tar": shard})
+        root = write(tmp_path / "set", {"train-0.tar": webdataset_shard(TRAIN), "val-0.tar": shard})
         assert read_listing("it", declare(root, "webdataset"))[1].samples["validation"] == [Sample("val-0/c.jpg", 1)]
 
 
@@ -313,7 +246,7 @@ def test_a_limit_takes_from_an_archive_what_it_takes_from_folders(declare: Decla
 
 def test_archives_can_be_shrunk(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
     large = {part: [(label, jpeg(first + label, (40, 30))) for label in (0, 1)] for part, first in (("train", 0), ("val", 2))}
-    root = write(tmp_path / "set", {f"{part}-0.tar": TestWebDataset.shard(images) for part, images in large.items()})
+    root = write(tmp_path / "set", {f"{part}-0.tar": webdataset_shard(images) for part, images in large.items()})
     manifest = prepared(declare(root, "webdataset", short_side=10, train=Split(images="train")))
     from dbot.data.images import read_image
 

@@ -1,6 +1,7 @@
 """Forms that nobody names, by all that lies at the root; and folders as people have them, in the forms too."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dbot.data.labelmaps.values import classes_of
 from dbot.data.layouts.reader import READERS, found_out, read_listing
 from dbot.params.datasets import Dataset, LabelMaps, Split
 from tests.data.forms.conftest import jpeg, png, write, zipped
+from tests.data.forms.makers import webdataset_shard
 
 Files = dict[str, bytes]
 Picture = Callable[..., Path]
@@ -160,6 +162,19 @@ def test_the_full_ade20k_is_refused_with_the_reason(tmp_path: Path, layouts: dic
         read_listing("it", of(tmp_path / "set", **layouts))
 
 
+@pytest.mark.parametrize("named", ["", "trainval"])
+@pytest.mark.parametrize("layouts", [{}, {"layouts": "labelmaps"}])
+def test_pascal_contexts_matlab_files_are_refused_with_the_reason(tmp_path: Path, layouts: dict[str, str], named: str) -> None:
+    root = write(
+        tmp_path / "set", {"trainval/2008_000002.mat": b"MATLAB 5.0", "JPEGImages/2008_000002.jpg": jpeg(0), "labels.txt": b"1: a\n"}
+    )
+    with pytest.raises(UserError, match=r"trainval: holds Pascal Context's 459 classes in MATLAB files.* get those as PNG"):
+        read_listing("it", of(root / named, **layouts))
+    split = Split(images="JPEGImages", annotations="trainval")
+    with pytest.raises(UserError, match=r"trainval: holds Pascal Context's 459 classes in MATLAB files"):
+        read_listing("it", of(root, layouts="labelmaps", train=split, validation=split))
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
@@ -167,6 +182,7 @@ def test_the_full_ade20k_is_refused_with_the_reason(tmp_path: Path, layouts: dic
         ({"images/a.jpg": jpeg(0), "ours.json": b"{}"}, "ours.json (layout coco: name it as `annotations` of its part)"),
         ({"JPEGImages/a.jpg": jpeg(0), "Annotations/a.xml": b"<a/>"}, "Annotations/*.xml (layout voc needs"),
         ({"train/images/a.jpg": jpeg(0), "train/labels/a.txt": b"0 0 0 1 1"}, "labels/ (layout yolo needs data.yaml)"),
+        ({"images/train/a.jpg": jpeg(0), "maps/train/a.npy": b""}, "maps/ (layout labelmaps needs PNGs there, called as the images)"),
     ],
 )
 def test_labels_that_are_not_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], files: Files, said: str) -> None:
@@ -220,6 +236,16 @@ def test_what_is_passed_over_in_a_form_is_said_in_one_line_a_folder(tmp_path: Pa
     assert listing.left_out[0].startswith(f"{root}/train: left out: 2 .txt; hidden or a system's own: 1 (n1/@eaDir)")
 
 
+def test_pipes_and_folders_that_are_called_like_archives_are_none(tmp_path: Path) -> None:
+    write(tmp_path / "set", FOLDERS | {"photos.zip/a.jpg": jpeg(9)})
+    for name in ("train2017.zip", "train-0.parquet", "val-0.parquet", "train.tar", "val.tar"):
+        os.mkfifo(tmp_path / "set" / name)
+    assert read_listing("it", of(tmp_path / "set"))[0] == "imagefolder"
+    for layout in ("coco", "parquet", "webdataset"):
+        with pytest.raises(UserError):
+            read_listing("it", of(tmp_path / "set", layouts=layout))
+
+
 def test_shards_behind_a_link_are_read_once(tmp_path: Path) -> None:
     from dbot.data.layouts.shards import shard_names
 
@@ -230,9 +256,7 @@ def test_shards_behind_a_link_are_read_once(tmp_path: Path) -> None:
 
 
 def test_parts_that_shards_name_are_found_out(tmp_path: Path) -> None:
-    from tests.data.forms.test_classes import TestWebDataset
-
-    shards = {part: TestWebDataset.shard([(0, jpeg(number)), (1, jpeg(number + 1))]) for number, part in enumerate(("train", "test"))}
+    shards = {part: webdataset_shard([(0, jpeg(number)), (1, jpeg(number + 1))]) for number, part in enumerate(("train", "test"))}
     root = write(tmp_path / "set", {f"{part}-0.tar": shard for part, shard in shards.items()})
     found = found_out("it", of(root))
     assert (found.layouts, found.validation) == (["webdataset"], Split(images="test"))

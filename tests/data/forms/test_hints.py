@@ -31,7 +31,30 @@ def test_an_archive_that_has_to_be_unpacked(declare: Declare, tmp_path: Path) ->
 
 def test_a_zip_of_something_else(declare: Declare, tmp_path: Path) -> None:
     zipped(tmp_path / "holiday.zip", {"a.jpg": jpeg(0)})
-    assert "holds holiday.zip; what holiday.zip holds doesn't fit either" in refusal(declare(tmp_path, "coco"))
+    assert "holds holiday.zip; holiday.zip holds 1 images in no form that is read from archives" in refusal(declare(tmp_path, "coco"))
+    zipped(tmp_path / "holiday.zip", {"a.txt": b""})
+    assert "what holiday.zip holds doesn't fit either" in refusal(declare(tmp_path, "coco"))
+
+
+def test_an_archive_as_the_root(tmp_path: Path) -> None:
+    zipped(tmp_path / "a.zip", {"a.jpg": jpeg(0)})
+    assert f"is a file; name the folder that it lies in, write datasets.it.root: {tmp_path}" in refusal(
+        Dataset(root=str(tmp_path / "a.zip"))
+    )
+
+
+def test_an_empty_name_is_no_root() -> None:
+    assert "datasets.it.root is empty" in refusal(Dataset(root=""))
+
+
+def test_sets_that_lie_deeper_are_named_where_all_is_read_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name, {f"{part}/cat/a.jpg": jpeg(0) for part in ("train", "val")})
+    read_listing("it", Dataset(root=str(tmp_path)))
+    said = (
+        f"{tmp_path / 'one'} looks like folders of classes: to have it alone, with its labels, write datasets.it.root: {tmp_path / 'one'}"
+    )
+    assert said in capsys.readouterr().out
 
 
 def test_several_sets_one_level_down(declare: Declare, tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from dbot.data.labelmaps.pairs import Pairs
 from dbot.data.layouts.reader import read_listing
 from dbot.params.datasets import Dataset, LabelMaps, Split
 from tests.data.forms.conftest import Prepared, jpeg, png, tar_of, write, zipped
+from tests.data.forms.makers import VALUES, ade20k, camvid, cityscapes, voc_maps
 
 Declare = Callable[..., Dataset]
-
-VALUES = np.arange(48).reshape(6, 8) % 3
 
 
 def refusal(dataset: Dataset) -> str:
@@ -25,24 +24,14 @@ def refusal(dataset: Dataset) -> str:
 
 
 class TestAde20k:
-    TABLE = "Idx\tRatio\tName\n1\t.1\twall\n2\t.1\tbuilding, edifice\n"
-
-    def files(self) -> dict[str, bytes]:
-        found = {"objectInfo150.txt": self.TABLE.encode()}
-        for number, part in enumerate(("training", "validation")):
-            for image in range(2):
-                found[f"images/{part}/ADE_{image}.jpg"] = jpeg(10 * number + image)
-                found[f"annotations/{part}/ADE_{image}.png"] = png(VALUES)
-        return found
-
     def dataset(self, declare: Declare, root: Path) -> Dataset:
         training, validation = (Split(images=f"images/{part}", annotations=f"annotations/{part}") for part in ("training", "validation"))
         return declare(root, "labelmaps", train=training, validation=validation, classes=2)
 
     def test_its_zip_gives_the_set_that_it_unpacks_to(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        expected = prepared(self.dataset(declare, write(tmp_path / "set", self.files())))
+        expected = prepared(self.dataset(declare, write(tmp_path / "set", ade20k())))
         assert expected.root == tmp_path / "set"
-        zipped(tmp_path / "zip/ADEChallengeData2016.zip", {f"ADEChallengeData2016/{name}": file for name, file in self.files().items()})
+        zipped(tmp_path / "zip/ADEChallengeData2016.zip", {f"ADEChallengeData2016/{name}": file for name, file in ade20k().items()})
         found = prepared(self.dataset(declare, tmp_path / "zip"))
         assert found.digest == expected.digest
         assert found.classes == ["wall", "building, edifice"]
@@ -50,19 +39,19 @@ class TestAde20k:
             assert all(map(np.array_equal, one, other))
 
     def test_one_level_too_deep_it_is_the_same_set(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        expected = prepared(self.dataset(declare, write(tmp_path / "set", self.files())))
-        write(tmp_path / "deep/ADEChallengeData2016", self.files())
+        expected = prepared(self.dataset(declare, write(tmp_path / "set", ade20k())))
+        write(tmp_path / "deep/ADEChallengeData2016", ade20k())
         found = prepared(self.dataset(declare, tmp_path / "deep"))
         assert found.root == tmp_path / "deep/ADEChallengeData2016"
         assert found.digest == expected.digest
 
     def test_deeper_still_the_root_to_write_is_said(self, declare: Declare, tmp_path: Path) -> None:
-        write(tmp_path / "deep/a/ADEChallengeData2016", self.files())
+        write(tmp_path / "deep/a/ADEChallengeData2016", ade20k())
         said = refusal(self.dataset(declare, tmp_path / "deep"))
         assert f"lies deeper, write datasets.it.root: {tmp_path / 'deep/a/ADEChallengeData2016'}" in said
 
     def test_a_map_that_the_zip_lacks_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        files = self.files()
+        files = ade20k()
         del files["annotations/validation/ADE_1.png"]
         zipped(tmp_path / "zip/ade.zip", files)
         with pytest.raises(UserError, match=r"annotations/validation/ADE_1\.png: is missing"):
@@ -70,13 +59,6 @@ class TestAde20k:
 
 
 class TestVoc:
-    def files(self) -> dict[str, bytes]:
-        values = VALUES.copy()
-        values[0, 0] = 255
-        found = {f"JPEGImages/{name}.jpg": jpeg(ord(name)) for name in "abcd"}
-        found |= {f"SegmentationClass/{name}.png": png(values, palette=True) for name in "abc"}
-        return {**found, "ImageSets/Segmentation/train.txt": b"c\na\n", "ImageSets/Segmentation/val.txt": b"b\n"}
-
     def dataset(self, declare: Declare, root: Path) -> Dataset:
         train, validation = (
             Split(images="JPEGImages", annotations="SegmentationClass", list_file=f"ImageSets/Segmentation/{part}.txt")
@@ -86,7 +68,7 @@ class TestVoc:
 
     @pytest.mark.parametrize("form", ["folder", "tar"])
     def test_lists_say_what_is_in_a_part(self, declare: Declare, tmp_path: Path, prepared: Prepared, form: str) -> None:
-        files = {f"VOCdevkit/VOC2012/{name}": file for name, file in self.files().items()}
+        files = {f"VOCdevkit/VOC2012/{name}": file for name, file in voc_maps().items()}
         if form == "tar":
             write(tmp_path / "set", {"VOCtrainval_11-May-2012.tar": tar_of(files)})
         else:
@@ -100,18 +82,14 @@ class TestVoc:
         assert np.array_equal(classes.flatten()[1:], VALUES.flatten()[1:])
 
     def test_a_list_that_names_what_is_not_there(self, declare: Declare, tmp_path: Path) -> None:
-        root = write(tmp_path / "set", {**self.files(), "ImageSets/Segmentation/val.txt": b"b\nz\n"})
+        root = write(tmp_path / "set", {**voc_maps(), "ImageSets/Segmentation/val.txt": b"b\nz\n"})
         assert "val.txt: names z" in refusal(self.dataset(declare, root))
         (root / "ImageSets/Segmentation/val.txt").unlink()
         assert "datasets.it.validation.list_file names it" in refusal(self.dataset(declare, root))
 
 
 def test_cityscapes_is_read_by_its_suffixes(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-    files = {"names.txt": b"road\nsidewalk\nbuilding\n"}
-    for part, city in (("train", "aachen"), ("train", "ulm"), ("val", "munster")):
-        files[f"leftImg8bit/{part}/{city}/{city}_000000_leftImg8bit.png"] = jpeg(len(files))
-        for suffix in ("labelTrainIds", "labelIds", "color", "instanceIds"):
-            files[f"gtFine/{part}/{city}/{city}_000000_gtFine_{suffix}.png"] = png(VALUES if suffix == "labelTrainIds" else VALUES + 7)
+    files = {"names.txt": b"road\nsidewalk\nbuilding\n", **cityscapes([("train", "aachen", 1), ("train", "ulm", 1), ("val", "munster", 1)])}
     train, validation = (Split(images=f"leftImg8bit/{part}", annotations=f"gtFine/{part}") for part in ("train", "val"))
     maps = LabelMaps(first_class=0, void=[255], image_suffix="_leftImg8bit", map_suffix="_gtFine_labelTrainIds", class_names="names.txt")
     dataset = declare(write(tmp_path / "set", files), "labelmaps", train=train, validation=validation, classes=3, label_maps=maps)
@@ -122,13 +100,7 @@ def test_cityscapes_is_read_by_its_suffixes(declare: Declare, tmp_path: Path, pr
 
 
 def test_camvid_is_read_as_it_lies(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-    files = {}
-    for first, part in ((0, "train"), (2, "val")):
-        files |= {f"{part}/{number}.png": jpeg(first + number) for number in range(2)}
-        files |= {f"{part}annot/{number}.png": png(VALUES) for number in range(2)}
-        lines = [f"/SegNet/CamVid/{part}/{number}.png /SegNet/CamVid/{part}annot/{number}.png\n" for number in (1, 0)]
-        files[f"{part}.txt"] = "".join(lines).encode()
-    root = write(tmp_path / "set", files)
+    root = write(tmp_path / "set", camvid())
     for lists in (None, "{}.txt"):
         train, validation = (
             Split(images=part, annotations=f"{part}annot", list_file=lists.format(part) if lists else None) for part in ("train", "val")
@@ -143,3 +115,15 @@ def test_what_nobody_says_is_recorded_nowhere(declare: Declare, tmp_path: Path) 
     declared = declare(tmp_path, "labelmaps").model_dump()
     assert declared["label_maps"] == {"first_class": 1, "void": [0]}
     assert declared["train"] == {"images": "train", "annotations": None, "count": None}
+
+
+def test_names_of_images_and_maps_may_be_written_in_other_forms_of_unicode(declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+    """Archives of a Mac hold `u` and a mark where others hold one letter."""
+    files = {}
+    for first, part in enumerate(("train", "val")):
+        files |= {f"{part}/gr\u00fcn.jpg": jpeg(first), f"{part}annot/gru\u0308n.png": png(VALUES)}
+    train, validation = (Split(images=part, annotations=f"{part}annot") for part in ("train", "val"))
+    root = write(tmp_path / "set", files)
+    maps = LabelMaps(first_class=0, void=[])
+    manifest = prepared(declare(root, "labelmaps", train=train, validation=validation, classes=3, label_maps=maps))
+    assert manifest.samples("train").annotations.tolist() == ["trainannot/gru\u0308n.png"]

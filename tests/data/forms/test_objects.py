@@ -12,20 +12,25 @@ from dbot.base.errors import UserError
 from dbot.data.manifest import Manifest
 from dbot.data.objects.annotations import ground_truth, read_objects
 from dbot.params.datasets import Check, Dataset, Split
-from tests.data.forms.conftest import Prepared, jpeg, png, write, zipped
+from tests.data.forms.conftest import Prepared, write, zipped
+from tests.data.forms.makers import (
+    BOX_LINE,
+    HEIGHT,
+    POLYGON_LINE,
+    SQUARE,
+    WIDTH,
+    coco_archives,
+    dsb,
+    object_mask,
+    picture,
+    roboflow,
+    voc,
+    yolo,
+)
 
 Declare = Callable[..., Dataset]
 
-HEIGHT, WIDTH = 12, 16
 PARTS = ("train", "validation")
-SQUARE = [2.0, 3.0, 8.0, 3.0, 8.0, 9.0, 2.0, 9.0]
-"""Corners of a polygon, in pixels."""
-BOX = [2.0, 3.0, 6.0, 6.0]
-"""The same as left, top, width and height."""
-
-
-def picture(seed: int) -> bytes:
-    return jpeg(seed, (WIDTH, HEIGHT))
 
 
 def refusal(prepared: Prepared, dataset: Dataset) -> str:
@@ -35,32 +40,7 @@ def refusal(prepared: Prepared, dataset: Dataset) -> str:
     return str(error.value)
 
 
-def coco(first: int, categories: list[dict[str, Any]], category: int, prefix: str = "") -> dict[str, Any]:
-    """Three images, of which the last has no object."""
-    images = [{"id": n, "file_name": f"{prefix}{n}.jpg", "height": HEIGHT, "width": WIDTH} for n in range(first, first + 3)]
-    entry = {"category_id": category, "bbox": BOX, "area": 36, "iscrowd": 0, "segmentation": [SQUARE]}
-    return {
-        "images": images,
-        "annotations": [{"id": number, "image_id": first + number, **entry} for number in range(2)],
-        "categories": categories,
-    }
-
-
 class TestZips:
-    CATEGORIES = ({"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"})
-
-    def files(self) -> dict[str, dict[str, bytes]]:
-        """By archive, its files."""
-        annotations = {
-            f"annotations/instances_{part}2017.json": json.dumps(coco(first, list(self.CATEGORIES), 90)).encode()
-            for part, first in (("train", 1), ("val", 7))
-        }
-        return {
-            "annotations_trainval2017.zip": annotations,
-            "train2017.zip": {f"train2017/{n}.jpg": picture(n) for n in range(1, 4)},
-            "val2017.zip": {f"val2017/{n}.jpg": picture(n) for n in range(7, 10)},
-        }
-
     def dataset(self, declare: Declare, root: Path) -> Dataset:
         splits = {
             part: Split(images=f"{name}2017", annotations=f"annotations/instances_{name}2017.json")
@@ -69,7 +49,7 @@ class TestZips:
         return declare(root, "coco", **splits)
 
     def test_they_give_the_set_that_they_unpack_to(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        for archive, files in self.files().items():
+        for archive, files in coco_archives().items():
             zipped(tmp_path / "zips" / archive, files)
             write(tmp_path / "set", files)
         expected, found = (prepared(self.dataset(declare, tmp_path / name)) for name in ("set", "zips"))
@@ -81,30 +61,30 @@ class TestZips:
         assert (found.root / found.samples("train").paths[0]).read_bytes() == picture(1)
 
     def test_what_is_unpacked_already_is_not_copied(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        for archive, files in self.files().items():
+        for archive, files in coco_archives().items():
             zipped(tmp_path / "set" / archive, files)
             write(tmp_path / "set", files)
         assert prepared(self.dataset(declare, tmp_path / "set")).root == tmp_path / "set"
 
     def test_half_of_it_may_be_unpacked(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        for number, (archive, files) in enumerate(self.files().items()):
+        for number, (archive, files) in enumerate(coco_archives().items()):
             write(tmp_path / "set", files) if number else zipped(tmp_path / "set" / archive, files)
         assert prepared(self.dataset(declare, tmp_path / "set")).counts == {"train": 3, "validation": 3}
 
     def test_an_image_that_no_zip_holds_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        for archive, files in self.files().items():
+        for archive, files in coco_archives().items():
             files.pop("val2017/8.jpg", None)
             zipped(tmp_path / "set" / archive, files)
         assert "val2017/8.jpg: is missing, but image 8" in refusal(prepared, self.dataset(declare, tmp_path / "set"))
 
     def test_half_a_zip_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        for archive, files in self.files().items():
+        for archive, files in coco_archives().items():
             path = zipped(tmp_path / "set" / archive, files)
         path.write_bytes(path.read_bytes()[:-30])
         assert "val2017.zip: is not an archive that can be read" in refusal(prepared, self.dataset(declare, tmp_path / "set"))
 
     def test_a_damaged_image_in_a_zip_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        for archive, files in self.files().items():
+        for archive, files in coco_archives().items():
             path = zipped(tmp_path / "set" / archive, files)
         content = bytearray(path.read_bytes())
         content[60:90] = bytes(30)
@@ -113,26 +93,13 @@ class TestZips:
 
 
 class TestRoboflow:
-    CATEGORIES = (
-        {"id": 0, "name": "fruits", "supercategory": "none"},
-        {"id": 1, "name": "apple", "supercategory": "fruits"},
-        {"id": 2, "name": "pear", "supercategory": "fruits"},
-    )
-
-    def files(self, category: int = 2) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for part, first in (("train", 1), ("valid", 7)):
-            found[f"{part}/_annotations.coco.json"] = json.dumps(coco(first, list(self.CATEGORIES), category)).encode()
-            found |= {f"{part}/{n}.jpg": picture(n) for n in range(first, first + 3)}
-        return {**found, "README.roboflow.txt": b"fruits\n"}
-
     @pytest.mark.parametrize("in_zip", [False, True])
     @pytest.mark.parametrize("named", ["valid", "val"])
     def test_its_class_for_all_is_left_out(self, declare: Declare, tmp_path: Path, prepared: Prepared, in_zip: bool, named: str) -> None:
         if in_zip:
-            zipped(tmp_path / "set/fruits.v1.coco.zip", self.files())
+            zipped(tmp_path / "set/fruits.v1.coco.zip", roboflow())
         else:
-            write(tmp_path / "set", self.files())
+            write(tmp_path / "set", roboflow())
         manifest = prepared(declare(tmp_path / "set", "coco-roboflow", validation=Split(images=named)))
         assert manifest.classes == ["apple", "pear"]
         assert manifest.counts == {"train": 3, "validation": 3}
@@ -142,11 +109,11 @@ class TestRoboflow:
         assert (manifest.root / manifest.samples("validation").paths[1]).read_bytes() == picture(8)
 
     def test_a_first_class_that_is_used_stays(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        root = write(tmp_path / "set", self.files(category=0))
+        root = write(tmp_path / "set", roboflow(category=0))
         assert prepared(declare(root, "coco-roboflow", validation=Split(images="valid"))).classes == ["fruits", "apple", "pear"]
 
     def test_boxes_alone_are_refused_in_a_line(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        files = {name: file.replace(json.dumps([SQUARE]).encode(), b"[]") for name, file in self.files().items()}
+        files = {name: file.replace(json.dumps([SQUARE]).encode(), b"[]") for name, file in roboflow().items()}
         said = refusal(prepared, declare(write(tmp_path / "set", files), "coco-roboflow", validation=Split(images="valid")))
         assert "4 objects are boxes without masks; write datasets.it.masks: none to train a detector of boxes alone" in said
         manifest = prepared(declare(tmp_path / "set", "coco-roboflow", validation=Split(images="valid"), masks="none"))
@@ -154,29 +121,16 @@ class TestRoboflow:
 
     def test_asked_for_as_coco_it_is_recognised(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         split = Split(images="train2017", annotations="annotations/a.json")
-        declared = declare(write(tmp_path / "set", self.files()), "coco", train=split, validation=split)
+        declared = declare(write(tmp_path / "set", roboflow()), "coco", train=split, validation=split)
         assert "here is Roboflow" not in refusal(prepared, declared)
         declared = declare(tmp_path / "set", "coco", train=Split(images="train"), validation=Split(images="valid"))
         assert "looks like Roboflow's COCO export, write datasets.it.layouts: [coco-roboflow]" in refusal(prepared, declared)
 
 
 class TestYolo:
-    POLYGON = "1 0.125 0.25 0.5 0.25 0.5 0.75 0.125 0.75\n"
-    BOX = "0 0.5 0.5 0.25 0.5\n"
-
-    def files(self, *lines: str, folders: tuple[str, str] = ("train/{}", "valid/{}")) -> dict[str, bytes]:
-        """Two images of each part; the second has no text file."""
-        described = {"train": f"../{folders[0].format('images')}", "val": f"../{folders[1].format('images')}", "names": ["apple", "pear"]}
-        found = {"data.yaml": json.dumps(described).encode()}
-        for number, folder in enumerate(folders):
-            found[f"{folder.format('images')}/a.jpg"] = picture(number)
-            found[f"{folder.format('images')}/b.jpg"] = picture(number + 10)
-            found[f"{folder.format('labels')}/a.txt"] = "".join(lines).encode()
-        return found
-
     @pytest.mark.parametrize("folders", [("train/{}", "valid/{}"), ("{}/train", "{}/val")])
     def test_polygons_become_masks(self, declare: Declare, tmp_path: Path, prepared: Prepared, folders: tuple[str, str]) -> None:
-        manifest = prepared(declare(write(tmp_path / "set", self.files(self.POLYGON, folders=folders)), "yolo"))
+        manifest = prepared(declare(write(tmp_path / "set", yolo(POLYGON_LINE, folders=folders)), "yolo"))
         assert manifest.classes == ["apple", "pear"]
         assert manifest.counts == {"train": 2, "validation": 2}
         objects = read_objects(manifest, "train")
@@ -186,7 +140,7 @@ class TestYolo:
         assert objects.target(1)["boxes"].shape == (0, 4)
 
     def test_boxes_alone_are_refused_in_a_line(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        said = refusal(prepared, declare(write(tmp_path / "set", self.files(self.BOX)), "yolo"))
+        said = refusal(prepared, declare(write(tmp_path / "set", yolo(BOX_LINE)), "yolo"))
         assert "2 objects are boxes without masks" in said
         manifest = prepared(declare(tmp_path / "set", "yolo", masks="none"))
         assert read_objects(manifest, "train").boxes.tolist() == [[6, 3, 10, 9]]
@@ -194,50 +148,35 @@ class TestYolo:
     def test_without_masks_a_polygon_is_its_box(
         self, declare: Declare, tmp_path: Path, prepared: Prepared, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        manifest = prepared(declare(write(tmp_path / "set", self.files(self.POLYGON, self.BOX)), "yolo", masks="none"))
+        manifest = prepared(declare(write(tmp_path / "set", yolo(POLYGON_LINE, BOX_LINE)), "yolo", masks="none"))
         assert read_objects(manifest, "train").boxes.tolist() == [[2, 3, 8, 9], [6, 3, 10, 9]]
         assert "1 of 2 annotations have masks, which are passed over" in capsys.readouterr().out
 
     def test_a_box_among_polygons_is_named_by_its_line_or_left_out(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        declared = declare(write(tmp_path / "set", self.files(self.POLYGON, self.BOX)), "yolo")
+        declared = declare(write(tmp_path / "set", yolo(POLYGON_LINE, BOX_LINE)), "yolo")
         assert "labels/a.txt, line 2" in refusal(prepared, declared)
         check = Check(decode="all", unreadable="refuse", annotations="skip")
         manifest = prepared(declared.model_copy(update={"check": check}))
         assert manifest.defects == {"undecodable mask": 2}
         assert len(read_objects(manifest, "train").boxes) == 1
 
+    def test_key_points_behind_a_box_are_passed_over(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+        files = yolo(BOX_LINE.replace("\n", " 0.5 0.5 2 0.6 0.6 2\n"))
+        files["data.yaml"] = json.dumps({**json.loads(files["data.yaml"]), "kpt_shape": [2, 3]}).encode()
+        manifest = prepared(declare(write(tmp_path / "set", files), "yolo", masks="none"))
+        assert read_objects(manifest, "train").boxes.tolist() == [[6, 3, 10, 9]]
+
     @pytest.mark.parametrize("line", ["2 0.1 0.1 0.2 0.2\n", "0 0.1 0.1\n", "cat 0.1 0.1 0.2 0.2\n", "0.5 0 0 1 1\n"])
     def test_lines_that_say_nothing_are_named(self, declare: Declare, tmp_path: Path, prepared: Prepared, line: str) -> None:
-        assert "labels/a.txt, line 1: is not a class below 2" in refusal(
-            prepared, declare(write(tmp_path / "set", self.files(line)), "yolo")
-        )
+        assert "labels/a.txt, line 1: is not a class below 2" in refusal(prepared, declare(write(tmp_path / "set", yolo(line)), "yolo"))
 
     def test_folders_that_moved_are_found(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        files = self.files(self.POLYGON, folders=("{}/train", "{}/val"))
+        files = yolo(POLYGON_LINE, folders=("{}/train", "{}/val"))
         files["data.yaml"] = b"path: /home/someone/set\ntrain: /gone/images\nval: /gone/val\nnames: {0: apple, 1: pear}\n"
         assert prepared(declare(write(tmp_path / "set", files), "yolo")).counts == {"train": 2, "validation": 2}
 
 
 class TestVoc:
-    @staticmethod
-    def xml(objects: list[tuple[str, int]], size: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
-        """Of each object its class and whether it is difficult. Boxes count pixels from 1, both ends included."""
-        box = "<bndbox><xmin>3</xmin><ymin>4</ymin><xmax>8</xmax><ymax>9</ymax></bndbox>"
-        parts = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
-        body = "".join(f"<object><name>{name}</name><difficult>{hard}</difficult>{box}{parts}</object>" for name, hard in objects)
-        return f"<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>{body}</annotation>".encode()
-
-    def files(self, masks: bool = True) -> dict[str, bytes]:
-        numbers = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-        numbers[3:9, 2:8], numbers[3:5, 10:14], numbers[2, :] = 1, 2, 255
-        found: dict[str, bytes] = {}
-        for name in ("a", "b"):
-            found[f"JPEGImages/{name}.jpg"] = picture(ord(name))
-            found[f"Annotations/{name}.xml"] = self.xml([("sheep", 0), ("cow", int(name == "b"))])
-            if masks:
-                found[f"SegmentationObject/{name}.png"] = png(numbers, palette=True)
-        return {**found, "ImageSets/Segmentation/train.txt": b"a\n", "ImageSets/Main/val.txt": b"b  1\n"}
-
     def dataset(self, declare: Declare, root: Path) -> Dataset:
         return declare(root, "voc", train=Split(images="Segmentation/train"), validation=Split(images="val"))
 
@@ -246,7 +185,7 @@ class TestVoc:
     def test_objects_get_the_masks_of_their_numbers(
         self, declare: Declare, tmp_path: Path, prepared: Prepared, below: str, in_zip: bool
     ) -> None:
-        files = {f"{below}{name}": file for name, file in self.files().items()}
+        files = {f"{below}{name}": file for name, file in voc().items()}
         if in_zip:
             zipped(tmp_path / "set/voc.zip", files)
         else:
@@ -259,11 +198,11 @@ class TestVoc:
         assert target["masks"].numpy().sum(axis=(1, 2)).tolist() == [36, 8]
 
     def test_difficult_objects_are_neither_learnt_nor_scored(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        manifest = prepared(self.dataset(declare, write(tmp_path / "set", self.files())))
+        manifest = prepared(self.dataset(declare, write(tmp_path / "set", voc())))
         assert [entry["iscrowd"] for entry in ground_truth(manifest)["annotations"]] == [0, 1]
 
     def test_boxes_alone_are_refused_in_a_line(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        declared = self.dataset(declare, write(tmp_path / "set", self.files(False)))
+        declared = self.dataset(declare, write(tmp_path / "set", voc(masks=False)))
         assert "4 objects are boxes without masks; write datasets.it.masks: none" in refusal(prepared, declared)
         manifest = prepared(declared.model_copy(update={"masks": "none"}))
         target = read_objects(manifest, "train").target(0)
@@ -276,7 +215,7 @@ class TestVoc:
     ) -> None:
         """Where nobody names the lists: not only those with masks, whose maps are not read."""
         lists = {f"ImageSets/Main/{part}.txt": name for part, name in (("train", b"a\nb\n"), ("val", b"b\n"))}
-        root = write(tmp_path / "set", {**self.files(), **lists, "ImageSets/Segmentation/val.txt": b"b\n"})
+        root = write(tmp_path / "set", {**voc(), **lists, "ImageSets/Segmentation/val.txt": b"b\n"})
         write(root, {"SegmentationObject/a.png": b"broken"})
         found = Dataset(root=str(root), masks="none", check=Check(decode="all", meant=["shared-images"]))
         assert prepared(found).counts == {"train": 2, "validation": 1}
@@ -284,17 +223,24 @@ class TestVoc:
         assert "SegmentationObject/a.png" in refusal(prepared, found.model_copy(update={"masks": "learnt"}))
 
     def test_damaged_xml_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
-        root = write(tmp_path / "set", {**self.files(), "Annotations/a.xml": b"<annotation><size>"})
+        root = write(tmp_path / "set", {**voc(), "Annotations/a.xml": b"<annotation><size>"})
         assert "Annotations/a.xml: is not XML" in refusal(prepared, self.dataset(declare, root))
+
+    def test_boxes_that_are_shares_are_asked_about(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
+        box = b"<bndbox><xmin>0.1</xmin><ymin>0.1</ymin><xmax>0.5</xmax><ymax>0.5</ymax></bndbox>"
+        content = b"<annotation><object><name>cow</name>" + box + b"</object></annotation>"
+        root = write(tmp_path / "set", {**voc(), "Annotations/a.xml": content})
+        said = refusal(prepared, self.dataset(declare, root).model_copy(update={"masks": "none"}))
+        assert "Annotations/a.xml: is not an annotation of Pascal VOC (the box of object 1 goes up to 0.5, 0.5: is it a share" in said
 
     def test_an_object_without_a_box_is_named(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         content = b"<annotation><object><name>cow</name></object></annotation>"
-        root = write(tmp_path / "set", {**self.files(), "Annotations/a.xml": content})
+        root = write(tmp_path / "set", {**voc(), "Annotations/a.xml": content})
         assert "Annotations/a.xml: is not an annotation of Pascal VOC" in refusal(prepared, self.dataset(declare, root))
 
     def test_where_coco_is_asked_for_its_xml_is_recognised(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         split = Split(images="JPEGImages", annotations="annotations.json")
-        declared = declare(write(tmp_path / "set", self.files()), "coco", train=split, validation=split)
+        declared = declare(write(tmp_path / "set", voc()), "coco", train=split, validation=split)
         said = refusal(prepared, declared)
         assert said.startswith(f"{tmp_path / 'set'}: here is Pascal VOC's XML, write datasets.it.layouts: [voc]")
 
@@ -302,31 +248,17 @@ class TestVoc:
 class TestInstanceMasks:
     """DSB 2018: of each image a folder, and in it a PNG for each object."""
 
-    def mask(self, top: int, left: int) -> np.ndarray:
-        mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-        mask[top : top + 3, left : left + 2] = 255
-        return mask
-
-    def files(self, part: str, count: int = 10, masks: bool = True) -> dict[str, bytes]:
-        found = {}
-        for number in range(count):
-            name = f"{part}{number}"
-            found[f"{part}/{name}/images/{name}.png"] = picture(number if part.endswith("train") else 100 + number)
-            for object_ in range(number % 3 if masks else 0):
-                found[f"{part}/{name}/masks/{object_}.png"] = png(self.mask(object_, 5 * object_ + 1))
-        return found
-
     def check(self, manifest: Manifest, part: str = "train") -> None:
         assert manifest.classes == ["object"]
         objects = read_objects(manifest, part)
         assert np.diff(objects.starts).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
         target = objects.target(2)
         assert target["boxes"].tolist() == [[1, 0, 3, 3], [6, 1, 8, 4]]
-        assert np.array_equal(target["masks"].numpy(), np.stack([self.mask(0, 1), self.mask(1, 6)]) > 0)
+        assert np.array_equal(target["masks"].numpy(), np.stack([object_mask(0, 1), object_mask(1, 6)]) > 0)
 
     @pytest.mark.parametrize("layouts", [[], ["instance-masks"]])
     def test_each_object_has_its_mask(self, tmp_path: Path, prepared: Prepared, layouts: list[Any]) -> None:
-        root = write(tmp_path / "set", self.files("train") | self.files("val"))
+        root = write(tmp_path / "set", dsb("train") | dsb("val"))
         manifest = prepared(Dataset(root=str(root), layouts=layouts))
         assert manifest.counts == {"train": 10, "validation": 10}
         self.check(manifest)
@@ -334,7 +266,7 @@ class TestInstanceMasks:
 
     def test_kaggles_zips_and_its_solution(self, tmp_path: Path, prepared: Prepared) -> None:
         for part, masks in (("stage1_train", True), ("stage1_test", False)):
-            files = self.files(part, masks=masks)
+            files = dsb(part, masks=masks)
             zipped(tmp_path / f"set/{part}.zip", {name.removeprefix(f"{part}/"): content for name, content in files.items()})
         lines = ["ImageId,EncodedPixels,Height,Width,Usage"]
         for number in range(10):
@@ -351,7 +283,7 @@ class TestInstanceMasks:
 
     def test_lists_part_one_folder(self, declare: Declare, tmp_path: Path, prepared: Prepared) -> None:
         lists = {"a.txt": b"train1\ntrain2\n", "b.txt": b"train4\n"}
-        root = write(tmp_path / "set", self.files("train") | lists)
+        root = write(tmp_path / "set", dsb("train") | lists)
         parts = {part: Split(images="train", list_file=name) for part, name in zip(PARTS, lists, strict=True)}
         declared = declare(root, "instance-masks", **parts)
         assert prepared(declared).counts == {"train": 2, "validation": 1}

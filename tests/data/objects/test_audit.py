@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,32 @@ def test_boxes_may_reach_over_the_border(coco: CocoSet) -> None:
     written["annotations"].append(annotation(77, 3, bbox=[-1, -1, 30, 30]))
     coco.write("train", written)
     assert coco.prepare().defects == {}
+
+
+def test_crowds_in_quotes_are_numbers(coco: CocoSet) -> None:
+    written = content()
+    coco.write("train", {**written, "annotations": [{**entry, "iscrowd": str(entry["iscrowd"])} for entry in written["annotations"]]})
+    assert read_objects(coco.prepare(), "train").crowd.sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ([2, 3, 8, 3, 8, 9], "its numbers stand alone, where a list of polygons must"),
+        ([[[2, 3], [8, 3], [8, 9]]], "its points are pairs, where x, y, x, y and so on must follow each other"),
+    ],
+)
+def test_polygons_in_too_few_or_too_many_brackets_are_said(coco: CocoSet, segmentation: Any, said: str) -> None:
+    coco.write("train", {**content(), "annotations": [annotation(77, 3, segmentation=segmentation)]})
+    with pytest.raises(UserError, match=said):
+        coco.prepare()
+
+
+def test_a_pipe_is_no_image(coco: CocoSet) -> None:
+    (coco.folder / "set/train/3.png").unlink()
+    os.mkfifo(coco.folder / "set/train/3.png")
+    with pytest.raises(UserError, match=r"train/3\.png: is missing"):
+        coco.prepare()
 
 
 def test_annotations_of_unused_images_are_not_looked_at(coco: CocoSet) -> None:
@@ -211,6 +238,7 @@ class TestNumbersInQuotes:
         objects, truth = read_objects(sound, "train"), ground_truth(sound)
         self.quoted(coco, **keys)
         manifest = coco.prepare()
+        assert manifest.digest == sound.digest, "it is the same set"
         assert manifest.rows("train", "validation") == sound.rows("train", "validation")
         assert read_objects(manifest, "train").boxes.tolist() == objects.boxes.tolist()
         assert read_objects(manifest, "train").labels.tolist() == objects.labels.tolist()

@@ -61,7 +61,7 @@ def test_no_object_no_mask() -> None:
         ([[1, 1, 3, 3]], "has 4 numbers"),
         ([[1, 1, 3, 3, 2, 2, 5]], "has 7 numbers"),
         ([[1, 1, 3, "a", 2, 2]], "not a list of numbers"),
-        ([1, 1, 3, 3, 2, 2], "has 1 numbers"),
+        ([1, 1, 3, 3, 2, 2], "its numbers stand alone"),
         ([[1, 1, 3, float("nan"), 2, 2]], "from nan"),
         ([[1, 1, 3, 1e9, 2, 2]], "far beyond the image"),
         ({"counts": "04"}, "for None"),

@@ -160,7 +160,7 @@ def declared(root: Path) -> Dataset:
         classes=None,
         licence="none",
         source="drawn by the test",
-        check=Check(decode="none", unreadable="refuse", meant=["shared-images", "unseen-classes"]),
+        check=Check(decode="none", unreadable="refuse", meant=["shared-images", "unseen-classes", "odd-boxes"]),
     )
 
 

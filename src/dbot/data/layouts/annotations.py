@@ -8,11 +8,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
 
 from dbot.base.errors import UserError
+from dbot.data.folders import plain
+from dbot.data.layouts.files import Files
 
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*")
 """A whole number in quotes."""
@@ -63,8 +65,13 @@ def read_coco(path: Path, raw: bytes | None = None) -> dict[str, list[dict[str, 
     Raises:
         UserError: as `read_json`, or an entry of a list is no mapping.
     """
-    content = read_json(path, ("images", "annotations", "categories"), raw)
-    numbers = {"images": ("id", "height", "width"), "annotations": ("image_id", "category_id"), "categories": ("id",)}
+    return read_spelled_coco(path, raw)[0]
+
+
+def read_spelled_coco(path: Path, raw: bytes | None = None) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+    """As `read_coco`, and whether numbers were written otherwise than as whole numbers."""
+    content, otherwise = read_json(path, ("images", "annotations", "categories"), raw), False
+    numbers = {"images": ("id", "height", "width"), "annotations": ("image_id", "category_id", "iscrowd"), "categories": ("id",)}
     with understood(path, "a COCO annotation file"):
         for section, keys in numbers.items():
             for entry in content[section]:
@@ -72,7 +79,8 @@ def read_coco(path: Path, raw: bytes | None = None) -> dict[str, list[dict[str, 
                     if type(entry.get(key)) is not int:
                         with suppress(ValueError):
                             entry[key] = whole(entry.get(key))
-    return content
+                            otherwise = True
+    return content, otherwise
 
 
 def whole(value: Any) -> int:
@@ -130,6 +138,44 @@ def by_id(entries: list[dict[str, Any]], what: str, path: Path) -> dict[int, dic
         twice = next(number for number, times in Counter(numbers).items() if times > 1)
         raise UserError(f"{path}: two {what} share an id ({twice}); restore it from the source of the data set")
     return found
+
+
+def require_some_images(images: Iterable[Mapping[str, Any]], files: Files, folder: str, path: Path, key: str) -> None:
+    """Refuse an annotation file none of whose images is there, and say where they seem to lie.
+
+    Args:
+        images: each with its `file_name`.
+        files: where they are looked for.
+        folder: below which they shall lie.
+        path: the annotation file, for the message.
+        key: that names the folder.
+
+    Raises:
+        UserError: none is there.
+    """
+    with understood(path, "a list of images with file names"):
+        names = [str(image["file_name"]) for image in images]
+    prefix = "" if folder == "." else f"{folder}/"
+    if not names or any(files.has(f"{prefix}{name}") for name in names):
+        return
+    first, parts = names[0], PurePosixPath(names[0].replace("\\", "/")).parts
+    below = next((end for start in range(len(parts)) if files.has(prefix + (end := "/".join(parts[start:])))), None)
+    if not first.startswith("/") and files.has(first):
+        remedy = f"{files.root / first} is there, so they are named from the root on: write {key}: ."
+    elif below is not None:
+        remedy = f"{files.root / prefix / below} is there: write their names from {folder}/ on, with /, as {below}"
+    elif (near := _alike(files.root / prefix / first)) is not None:
+        remedy = f"{near} is there, which differs in capitals or in how Unicode writes its letters: rename one of the two"
+    else:
+        remedy = f"get the images, or mend {key}"
+    raise UserError(f"{path}: none of the {len(names)} images that it names is below {files.root / folder}, such as {first}; {remedy}")
+
+
+def _alike(path: Path) -> Path | None:
+    """A file on disk whose name looks the same, or nearly so."""
+    if not path.parent.is_dir():
+        return None
+    return next((other for other in path.parent.iterdir() if plain(other.name) == plain(path.name)), None)
 
 
 def require_own_files(images: Mapping[int, Mapping[str, Any]], path: Path) -> None:

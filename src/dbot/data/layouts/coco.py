@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dbot.base.errors import UserError
-from dbot.data.layouts.annotations import by_id, read_coco, require_own_files, understood
+from dbot.data.layouts.annotations import by_id, read_coco, require_own_files, require_some_images, understood
 from dbot.data.layouts.files import Files
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
@@ -32,14 +32,16 @@ def read(place: Place) -> Listing:
     files = {part: place.annotations(part) for part in PARTS}
     for part in PARTS:
         path, folder = found.root / files[part], place.split(part).images
+        prefix = "" if folder == "." else f"{folder}/"
         content = read_coco(path, found.read(files[part]))
         images = by_id(content["images"], "images", path)
         require_own_files(images, path)
+        require_some_images(images.values(), found, folder, path, place.key(part, "images"))
         categories = by_id(content["categories"], "categories", path)
         with understood(path, "a COCO annotation file"):
             classes[part] = {number: str(category["name"]) for number, category in categories.items()}
             samples[part] = [
-                Sample(f"{folder}/{image['file_name']}", NO_LABEL, str(number), stated_size(image)) for number, image in images.items()
+                Sample(f"{prefix}{image['file_name']}", NO_LABEL, str(number), stated_size(image)) for number, image in images.items()
             ]
     if classes["train"] != classes["validation"]:
         raise UserError(f"{found.root / files['validation']}: lists other categories than {found.root / files['train']}; restore both")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dbot.base.errors import UserError
+from dbot.base.files import read_file
 from dbot.data.folders import SUFFIXES, Found, is_passed_over, walk
 from dbot.data.layouts.listing import Read
 
@@ -69,7 +70,8 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def archives(folder: Path) -> list[Path]:
     """The zip and tar files that lie in a folder, sorted."""
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and not is_passed_over(path.name))
+    named = (path for path in folder.iterdir() if path.name.lower().endswith(ARCHIVES) and not is_passed_over(path.name))
+    return sorted(path for path in named if path.is_file())
 
 
 def members(archive: Path) -> Mapping[str, Read]:
@@ -170,7 +172,7 @@ class Files:
         if path in self.inside and not (self.root / path).is_file():
             return self.inside[path]()
         try:
-            return (self.root / path).read_bytes()
+            return read_file(self.root / path)
         except OSError as error:
             raise UserError(f"{self.root / path}: can't be read ({error.strerror}); restore it") from None
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dbot.base.errors import UserError
-from dbot.data.folders import is_passed_over
-from dbot.data.layouts.files import MOST_FOLDERS, archives
+from dbot.data.folders import SUFFIXES, is_passed_over
+from dbot.data.layouts.files import MOST_FOLDERS, archives, members
 from dbot.data.layouts.listing import PARTS, Place
 from dbot.params.datasets import Dataset, Layout
 
@@ -40,6 +40,11 @@ FULL_ADE20K = (
     "parsing challenge's 150 classes, so get ADEChallengeData2016.zip of sceneparsing.csail.mit.edu"
 )
 """Why it is refused."""
+MATLAB_MAPS = (
+    "holds Pascal Context's 459 classes in MATLAB files, more than segmentation tells apart; the published numbers are of its 59 (or 60) "
+    "most frequent ones, so get those as PNG (SegmentationClassContext/) with the lists of ImageSets/SegmentationContext/"
+)
+"""Why they are refused."""
 
 
 class Fitting(Protocol):
@@ -70,22 +75,32 @@ def hint(place: Place, readers: Readers) -> str:
         return f"here is Pascal VOC's XML, write {place.key('layouts')}: [voc], and the names of two lists of ImageSets/ to {lists}"
     if kind := kind_of(place, readers):
         return f"since this looks like {kind}"
-    deeper = [folder for folder in _below(root, DEEP) if _fits(readers, declared, folder, place.dataset)]
+    deeper = [folder for folder in below(root, DEEP) if _fits(readers, declared, folder, place.dataset)]
     if deeper:
         where = " or ".join(str(folder) for folder in deeper[:NAMED])
         return f"what is asked for lies deeper, write {place.key('root')}: {where}"
     above = next((folder for folder in list(root.absolute().parents)[:2] if not _has_archives(folder)), None)
     if above is not None and _fits(readers, declared, above, place.dataset):
         return f"what is asked for lies above, write {place.key('root')}: {above}"
-    for folder in _below(root, 1):
+    for folder in below(root, 1):
         if kind := kind_of(Place(place.name, folder, place.dataset), readers):
             return f"since {folder.name}/ looks like {kind} and {place.key('root')}: {folder}"
     return contents(root)
 
 
-def full_ade20k(root: Path) -> Path | None:
-    """The folder at a root, or some levels down, that is the full ADE20K, if one is."""
-    return next((folder for folder in (root, *_below(root, 2)) if (folder / "images/ADE/training").is_dir()), None)
+def refused(root: Path) -> str | None:
+    """Where at a root, or some levels down, a form lies that isn't read, and why; None where there is none."""
+    for folder in (root, *below(root, 2)):
+        if (folder / "images/ADE/training").is_dir():
+            return f"{folder}: {FULL_ADE20K}"
+        if holds_matlab_maps(folder):
+            return f"{folder}: {MATLAB_MAPS}"
+    return None
+
+
+def holds_matlab_maps(folder: Path) -> bool:
+    """Whether a folder holds label maps as Pascal Context has them, `2008_000002.mat` and so on."""
+    return next(folder.glob("[12][0-9][0-9][0-9]_*.mat"), None) is not None
 
 
 def unread_labels(root: Path) -> list[str]:
@@ -94,10 +109,12 @@ def unread_labels(root: Path) -> list[str]:
     if any((root / "Annotations").glob("*.xml")):
         found.append("Annotations/*.xml (layout voc needs JPEGImages/ and lists of the parts in ImageSets/)")
     found += [f"{path.relative_to(root)} (layout coco: name it as `annotations` of its part)" for path in _jsons(root)[:1]]
-    below = {name.lower(): name for name in folders(root)}
-    train = next((below[name] for name in ("train", "training") if name in below), None)
-    if "labels" in below or (train is not None and (root / train / "labels").is_dir()):
+    named = {name.lower(): name for name in folders(root)}
+    train = next((named[name] for name in ("train", "training") if name in named), None)
+    if "labels" in named or (train is not None and (root / train / "labels").is_dir()):
         found.append("labels/ (layout yolo needs data.yaml)")
+    elif maps := [name for small, name in named.items() if small in ("annotations", "masks", "maps")]:
+        found.append(f"{maps[0]}/ (layout labelmaps needs PNGs there, called as the images)")
     elif train is not None and folders(root / train):
         found.append(f"{train}/*/ (folders of classes need a part for validation, such as val/*/)")
     return found
@@ -123,9 +140,20 @@ def contents(root: Path) -> str:
         )
     if not names:
         return "is empty"
-    held = [path.name for path in archives(root)]
-    more = f"; what {held[0]} holds doesn't fit either" if held else ""
+    held = archives(root)
+    more = f"; {_inside(held[0])}" if held else ""
     return f"holds {', '.join(names[:NAMED])}{', …' if names[NAMED:] else ''}{more}"
+
+
+def _inside(archive: Path) -> str:
+    """What to say of an archive that no layout reads."""
+    try:
+        images = sum(name.lower().endswith(SUFFIXES) for name in members(archive))
+    except UserError:
+        images = 0
+    if not images:
+        return f"what {archive.name} holds doesn't fit either"
+    return f"{archive.name} holds {images} images in no form that is read from archives (folders of classes, and photographs, are unpacked)"
 
 
 def folders(root: Path) -> list[str]:
@@ -133,7 +161,7 @@ def folders(root: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not is_passed_over(entry.name))
 
 
-def _below(root: Path, deep: int) -> Iterator[Path]:
+def below(root: Path, deep: int) -> Iterator[Path]:
     """Folders below a root, level by level; those of classes are not looked into."""
     level = [root]
     for _ in range(deep):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dbot.base.errors import UserError
-from dbot.data.folders import Found, holds_folders, walk
+from dbot.data.folders import Found, holds_folders, plain, walk
 from dbot.data.layouts.listing import PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -31,7 +31,9 @@ def read(place: Place) -> Listing:
     for part, folder in folders.items():
         names = _class_folders(place, folder, found[part])
         if strangers := [name for name in names if name not in labels]:
-            raise UserError(f"{folder / strangers[0]}: no class of {folders['train']} has this name; rename or remove it")
+            near = next((name for name in classes if plain(name) == plain(strangers[0])), None)
+            like = "" if near is None else f", but for {near}, which differs in capitals or in how Unicode writes its letters"
+            raise UserError(f"{folder / strangers[0]}: no class of {folders['train']} has this name{like}; rename or remove it")
         of_class: dict[str, list[str]] = {name: [] for name in names}
         astray: list[str] = []
         for image in found[part].images:

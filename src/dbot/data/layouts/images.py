@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dbot.base.errors import UserError
 from dbot.data.folders import walk
+from dbot.data.layouts.files import from_stem
+from dbot.data.layouts.labelmaps import MASK
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset
 
@@ -19,6 +21,8 @@ JOIN = "+"
 """What stands between several folders or lists."""
 WHOLE = "."
 """The root itself."""
+MAPS = 4
+"""One in so many images that looks like a label map of another is no accident."""
 
 
 def needs(dataset: Dataset) -> str:
@@ -45,8 +49,22 @@ def read(place: Place) -> Listing:
             f"{place.root / both[0]}: is an image of both parts ({len(both)} are); mend {place.key('train', 'images')} or "
             f"{place.key('validation', 'images')}, or leave the first out to train on all but the validation images"
         )
+    if len(pairs := _beside_their_maps(names["train"])) * MAPS >= len(names["train"]) > 0:
+        photograph, label_map = pairs[0]
+        left_out.append(
+            f"warning: {place.root}: {len(pairs)} of {len(names['train'])} images look like label maps, as {label_map} of {photograph}; "
+            f"they are trained on as photographs: move them away, or write {place.key('layouts')}: [labelmaps] with `images` "
+            "and `annotations` of each part"
+        )
     samples = {part: [Sample(name, NO_LABEL) for name in names[part]] for part in PARTS}
     return Listing([], samples, parts=tuple(part for part in PARTS if part == "train" or part in stated), left_out=left_out)
+
+
+def _beside_their_maps(names: list[str]) -> list[tuple[str, str]]:
+    """Images x.jpg with the x.png beside them, or any with x_mask.png."""
+    lossless = {from_stem(name): name for name in names if name.lower().endswith(".png")}
+    pairs = [(name, lossless.get(stem, name)) for name in names for stem in (from_stem(name), f"{from_stem(name)}{MASK}")]
+    return [(name, label_map) for name, label_map in pairs if label_map != name]
 
 
 def _several(root: Path, images: str) -> list[str]:

@@ -5,12 +5,14 @@ differ by a suffix, and of a file of class names; a part may be a list of names 
 """
 
 from pathlib import Path
+from unicodedata import normalize
 
 from dbot.base.errors import UserError
 from dbot.data.folders import SUFFIXES
 from dbot.data.images import read_label_map
 from dbot.data.labelmaps.values import IGNORE, MOST_CLASSES, values_of
 from dbot.data.layouts.files import Files, from_stem
+from dbot.data.layouts.hints import MATLAB_MAPS, holds_matlab_maps
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Listing, Part, Place, Sample
 from dbot.params.datasets import Dataset, LabelMaps
 
@@ -73,6 +75,8 @@ def _named(found: Files, place: Place, part: Part) -> list[tuple[str, str]]:
             # The longer suffix says more: of x.jpg and x_mask.png with the suffixes "" and "_mask", the latter is no image.
             of_maps = set(by_key.values())
             images = images if len(own) > len(suffix) else [(key, name) for key, name in images if name not in of_maps]
+    if images and not by_key and holds_matlab_maps(found.root / maps):
+        raise UserError(f"{found.root / maps}: {MATLAB_MAPS}")
     if images and not any(key in by_key for key, _ in images):
         raise UserError(
             f"{found.root / maps}: holds no label map of the name of any image of {found.root / folder}, "
@@ -125,8 +129,9 @@ def _require_own_maps(place: Place, part: Part, images: list[tuple[str, str]]) -
 
 
 def _keyed(names: list[str], suffix: str) -> list[tuple[str, str]]:
-    """Names, each after what an image and its label map share of them; names that don't end in the suffix are left out."""
-    return [(from_stem(name).removesuffix(suffix), name) for name in names if from_stem(name).endswith(suffix)]
+    """Names, each after what an image and its label map share of them, however Unicode writes its letters; names that don't end in the
+    suffix are left out."""
+    return [(normalize("NFC", from_stem(name)).removesuffix(suffix), name) for name in names if from_stem(name).endswith(suffix)]
 
 
 def _listed(found: Files, place: Place, part: Part, images: dict[str, str]) -> list[tuple[str, str]]:
@@ -137,7 +142,7 @@ def _listed(found: Files, place: Place, part: Part, images: dict[str, str]) -> l
     by_name = {Path(key).name: key for key in images}
     suffix, keys = place.dataset.label_maps.image_suffix or "", []
     for line in found.lines(path):
-        name = line.split()[0].lstrip("/")
+        name = normalize("NFC", line.split()[0].lstrip("/"))
         stem = (from_stem(name) if name.lower().endswith(SUFFIXES) else name).removesuffix(suffix)
         key = stem if stem in images else by_name.get(Path(stem).name)
         if key is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
@@ -26,7 +27,7 @@ from dbot.data.layouts import (
     webdataset,
     yolo,
 )
-from dbot.data.layouts.hints import FULL_ADE20K, contents, folders, full_ade20k, hint, kind_of, unread_labels
+from dbot.data.layouts.hints import DEEP, KINDS, below, contents, folders, hint, kind_of, refused, unread_labels
 from dbot.data.layouts.listing import PARTS, Listing, Place
 from dbot.data.layouts.parts import filled, with_usual
 from dbot.params.datasets import Dataset, Layout
@@ -66,6 +67,8 @@ READERS: dict[Layout, Reader] = {
 }
 """Those that are told by more signs stand before those that would take the same for theirs; in this order they are tried where a
 declaration names no layouts."""
+LOOKED_AT = 50
+"""Folders below a root of unlabelled images that are looked at for labels."""
 LAST: Layout = "images"
 """Fits any folder."""
 ANNOTATED: tuple[Layout, ...] = ("coco", "labelmaps", "inat")
@@ -114,13 +117,13 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
     try:
         listing = READERS[layout].read(place)
     except UserError as error:
-        other = kind_of(place, READERS) if layout == "imagefolder" else None
+        other = kind_of(place, READERS) if layout == "imagefolder" and dataset.layouts else None
         raise UserError(f"{place.root}: since this looks like {other}; read as {layout}, {error}") if other else error from None
     if unnamed and not listing.samples["train"]:
         raise UserError(f"{place.root}: {contents(place.root)}, and no image was found; mend {place.key('root')}")
     if unnamed:
         there = ", ".join(unread_labels(place.root))
-        said = f"; what may be labels and isn't read: {there}" if there else ""
+        said = f"; what may be labels and isn't read: {there}" if there else _deeper(place)
         print(f"{place.root}: is read without labels, since no form with labels of both parts was found there{said}", flush=True)
     listing = replace(listing, below=str(PurePosixPath(below, listing.below)) if below else listing.below)
     _check(place, listing)
@@ -128,12 +131,14 @@ def read_listing(name: str, dataset: Dataset) -> tuple[Layout, Listing]:
 
 
 def _found(name: str, dataset: Dataset) -> _Found:
-    if dataset.root is None:
+    if not dataset.root:
         raise UserError(
-            f"datasets.{name}.root is null: get {dataset.title} from {dataset.source}; "
+            f"datasets.{name}.root is {'null' if dataset.root is None else 'empty'}: get {dataset.title} from {dataset.source}; "
             f"then write its folder to datasets.{name}.root in params.yaml"
         )
     place = Place(name, Path(dataset.root), dataset)
+    if place.root.is_file():
+        raise UserError(f"{place.root}: is a file; name the folder that it lies in, write {place.key('root')}: {place.root.parent}")
     if not place.root.is_dir():
         raise UserError(
             f"{place.root}: is no folder, but {place.key('root')} names it; get the data from {dataset.source}, or mend the key"
@@ -144,8 +149,8 @@ def _found(name: str, dataset: Dataset) -> _Found:
         deeper = _one_level_down(place.root, dataset)
         below, fit = deeper if deeper is not None else (below, fit)
     unlabelled = fit is None or (not dataset.layouts and fit.layout == LAST)
-    if unlabelled and (full := full_ade20k(place.root)) is not None:
-        raise UserError(f"{full}: {FULL_ADE20K}")
+    if unlabelled and (why := refused(place.root)) is not None:
+        raise UserError(why)
     if fit is None:
         known = replace(place, dataset=with_usual(place.root, dataset))
         wanted = "; or ".join(f"{READERS[layout].needs(known.dataset)} (layout {layout})" for layout in _meant(dataset))
@@ -185,6 +190,18 @@ def _one_level_down(root: Path, dataset: Dataset) -> tuple[str, _Fit] | None:
     fits = [(name, fit) for name in folders(root) if (fit := _fitting(root / name, dataset))]
     found = [(name, fit) for name, fit in fits if dataset.layouts or fit.layout != LAST]
     return found[0] if len(found) == 1 else None
+
+
+def _deeper(place: Place) -> str:
+    """What to say of sets with labels that lie deeper, some levels down, where all of a root is read without labels."""
+    for folder in islice(below(place.root, DEEP), LOOKED_AT):
+        try:
+            fit = _fitting(folder, place.dataset)
+        except (UserError, OSError):
+            continue  # what is damaged there is no part of this set
+        if fit is not None and fit.layout in KINDS:
+            return f"; {folder} looks like {KINDS[fit.layout]}: to have it alone, with its labels, write {place.key('root')}: {folder}"
+    return ""
 
 
 def _holds_one_folder(root: Path) -> bool:

@@ -27,9 +27,9 @@ def shard_names(root: Path, ending: str) -> list[str]:
     """
     found, level, read = [], [""], {os.path.realpath(root)}
     for _ in range(DEEP):
-        entries = [(f"{here}{entry.name}", entry.is_dir()) for here in level for entry in _entries(root / here)]
-        found += [name for name, is_folder in entries if name.lower().endswith(ending) and not is_folder]
-        below = [f"{name}/" for name, is_folder in entries if is_folder]
+        entries = [(f"{here}{entry.name}", entry) for here in level for entry in _entries(root / here)]
+        found += [name for name, entry in entries if name.lower().endswith(ending) and entry.is_file()]
+        below = [f"{name}/" for name, entry in entries if entry.is_dir()]
         reals = {os.path.realpath(root / name): name for name in reversed(below)} if len(below) <= MOST_FOLDERS else {}
         level = sorted(name for real, name in reals.items() if real not in read)
         read |= set(reals)

@@ -82,6 +82,10 @@ def _entry(files: Files, name: str, masked: bool) -> tuple[tuple[int, int] | Non
         height, width = (int(root.findtext(f"size/{side}") or 0) for side in ("height", "width"))
         for number, entry in enumerate(root.iter("object"), start=1):
             left, top, right, bottom = (float(entry.findtext(f"bndbox/{side}") or "none") for side in ("xmin", "ymin", "xmax", "ymax"))
+            if 0 < max(right, bottom) <= 1:
+                raise ValueError(
+                    f"the box of object {number} goes up to {right:g}, {bottom:g}: is it a share of the image? Boxes are in pixels"
+                )
             shape: dict[str, Any] = {"bbox": [left - 1, top - 1, right - left + 1, bottom - top + 1], "origin": f"{path}, object {number}"}
             if entry.findtext("difficult") == "1":
                 shape["iscrowd"] = 1

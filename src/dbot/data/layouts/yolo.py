@@ -38,7 +38,8 @@ def read(place: Place) -> Listing:
     for part in PARTS:
         images = _images(files, described, part, path)
         sizes = {image: size_of(files, image, place.dataset) for image in images}
-        objects = [[] if (size := sizes[image]) is None else _objects(files, image, size, len(classes)) for image in images]
+        boxes = "kpt_shape" in described
+        objects = [[] if (size := sizes[image]) is None else _objects(files, image, size, len(classes), boxes) for image in images]
         contents[part] = content_of(list(sizes.items()), objects, classes)
     return listing_of(place, files, contents, {part: f"annotations/{part}.json" for part in PARTS})
 
@@ -91,13 +92,14 @@ def _labels_of(image: str) -> str:
     return f"{before}/labels/{from_stem(after)}.txt".lstrip("/")
 
 
-def _objects(files: Files, image: str, size: tuple[int, int], classes: int) -> list[dict[str, Any]]:
+def _objects(files: Files, image: str, size: tuple[int, int], classes: int, boxes: bool) -> list[dict[str, Any]]:
+    """The objects of an image; where key points follow the ``boxes``, those are passed over."""
     path, found = _labels_of(image), []
     if not files.has(path):
         return []
     for number, line in enumerate(files.lines(path), start=1):
         try:
-            label, *shares = [float(cell) for cell in line.split()]
+            label, *shares = [float(cell) for cell in line.split()[: 1 + BOX if boxes else None]]
             if not (label.is_integer() and 0 <= label < classes) or (len(shares) != BOX and (len(shares) < 6 or len(shares) % 2)):
                 raise ValueError
         except ValueError:

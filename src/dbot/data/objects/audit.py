@@ -1,13 +1,16 @@
 """What is wrong with a COCO file, found before any GPU hour is spent on it."""
 
+import hashlib
+import json
+import os
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dbot.data.layouts.annotations import read_coco, understood
+from dbot.data.layouts.annotations import read_spelled_coco, understood
 from dbot.data.layouts.listing import Part, Sample
 from dbot.data.objects import masks
 
@@ -28,6 +31,54 @@ Kind = Literal[
 
 SPECK = 2.0
 """Pixels up to which a box may be wide or high whose mask has no pixel: sets have objects so small, which count in evaluation."""
+
+
+OVER = 2.0
+"""Pixels by which a box may reach over the border of its image without being counted: published sets round."""
+COMPARED = 4.0
+"""Pixels that a box and its mask are wide and high at least where the two are compared: of smaller ones rounding decides."""
+FITS = 0.5
+"""Intersection over union of a box and the box around its mask from which on they fit."""
+
+
+@dataclass
+class Boxes:
+    """How sound boxes lie on their images and around their masks; by that wrong scales and wrong orders of their numbers show."""
+
+    count: int = 0
+    reach: float = 0.0
+    """The largest share of an image's width or height at which one of them ends."""
+    over: int = 0
+    """Those that reach over the border of their images."""
+    compared: int = 0
+    """Those with masks, and large enough to be compared with them."""
+    beside: int = 0
+    """Those of them that their masks don't fill."""
+    example: str = ""
+    """One of those, or one that reaches over the border."""
+
+    def add(self, number: Any, box: list[float], mask: tuple[float, ...] | None, height: int, width: int) -> None:
+        """Look at the box [left, top, width, height] of annotation ``number``, and at the box around its mask, if it has one."""
+        left, top, wide, high = box
+        self.count += 1
+        self.reach = max(self.reach, (left + wide) / width, (top + high) / height)
+        over = left + wide > width + OVER or top + high > height + OVER
+        self.over += over
+        beside = False
+        if mask is not None and min(wide, high, *mask[2:]) >= COMPARED:
+            self.compared += 1
+            beside = _overlap(box, mask) < FITS
+            self.beside += beside
+        if (beside or over) and not self.example:
+            self.example = f"{box} of annotation {number}"
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes of left, top, width and height."""
+    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    both = max(0.0, wide) * max(0.0, high)
+    return both / (one[2] * one[3] + other[2] * other[3] - both)
 
 
 class Defect(NamedTuple):
@@ -60,6 +111,11 @@ class Audit:
     """All of the file, usable or not."""
     outlined: int
     """Those of them that have anything that could be a mask."""
+    boxes: Boxes
+    """How those of its objects lie."""
+    meant: str | None
+    """Of a file that writes whole numbers in quotes or as floats, the SHA-256 of what it means, as Python writes JSON, which is how most
+    of these files were written; None: it does not."""
 
 
 def usable_images(
@@ -71,7 +127,7 @@ def usable_images(
     for sample in samples:
         path = root / sample.path
         if path.parent not in there:
-            there[path.parent] = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set()
+            there[path.parent] = _files_in(path.parent)
         if path.name not in there[path.parent] and sample.path not in packed:
             defects.append(Defect("missing image", part, f"{path}: is missing, but image {sample.annotation} of {file} names it"))
         elif sample.size is None:
@@ -79,6 +135,13 @@ def usable_images(
         else:
             usable.append(sample)
     return usable, defects
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Names of the files in a folder, links among them; what is a pipe or a device is no file."""
+    if not folder.is_dir():
+        return set()
+    return {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()}
 
 
 def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes | None = None, masked: bool = True) -> Audit:
@@ -97,7 +160,7 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
     Raises:
         UserError: the file can't be read.
     """
-    content = read_coco(root / file, raw)
+    content, otherwise = read_spelled_coco(root / file, raw)
     defects, crowds, with_target = list[Defect](), 0, set[int]()
     by_category = Counter[int]()
     with understood(root / file, "a COCO annotation file"):
@@ -130,6 +193,8 @@ def audit(root: Path, file: str, part: Part, samples: list[Sample], raw: bytes |
         len(known.specks),
         len(content["annotations"]),
         outlined,
+        known.boxes,
+        hashlib.sha256(json.dumps(content).encode()).hexdigest() if otherwise else None,
     )
 
 
@@ -155,6 +220,8 @@ class _Known:
     """Ids of the annotations before."""
     specks: list[Any] = field(default_factory=list)
     """Ids of those among them that are too small for their mask to have a pixel."""
+    boxes: Boxes = field(default_factory=Boxes)
+    """Of the objects before that are sound."""
 
 
 class _Fault(NamedTuple):
@@ -178,7 +245,10 @@ def _first_fault(entry: dict[str, Any], known: _Known, masked: bool) -> _Fault |
     if fault is not None:
         return fault
     if not masked:
-        return _share_fault(entry["bbox"]) if any(side != int(side) for side in entry["bbox"]) else None
+        fault = _share_fault(entry["bbox"]) if any(side != int(side) for side in entry["bbox"]) else None
+        if fault is None and not entry.get("iscrowd"):
+            known.boxes.add(number, entry["bbox"], None, height, width)
+        return fault
     try:
         counts = masks.compressed(entry.get("segmentation"), height, width)
     except ValueError as error:
@@ -187,6 +257,8 @@ def _first_fault(entry: dict[str, Any], known: _Known, masked: bool) -> _Fault |
     fault = _place_fault(entry["bbox"], entry["segmentation"], area)
     if fault is None and not area:
         known.specks.append(number)
+    if fault is None and not entry.get("iscrowd"):
+        known.boxes.add(number, entry["bbox"], masks.box_of(counts, height, width) if area else None, height, width)
     return fault
 
 
@@ -217,5 +289,8 @@ def _box_fault(box: Any, height: int, width: int) -> _Fault | None:
     if box_width <= 0 or box_height <= 0:
         return _Fault("empty box", f"has the box {box}, whose width or height is not above 0")
     if left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0:
-        return _Fault("box outside its image", f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels")
+        return _Fault(
+            "box outside its image",
+            f"has the box {box}, of which nothing lies on the image of {width} x {height} pixels: is it in other units?",
+        )
     return None

@@ -55,10 +55,18 @@ def area(counts: bytes, height: int, width: int) -> int:
     return int(coco.area({"size": [height, width], "counts": counts}))
 
 
+def box_of(counts: bytes, height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the pixels of a mask; zeros where it has none."""
+    left, top, wide, high = coco.toBbox({"size": [height, width], "counts": counts}).tolist()
+    return left, top, wide, high
+
+
 def has_outline(segmentation: Any) -> bool:
     """Whether there is anything that could be a mask: run lengths, or a polygon of three points or more."""
     if isinstance(segmentation, list):
-        return any(not isinstance(polygon, list) or len(polygon) >= 6 for polygon in segmentation)
+        return any(
+            not isinstance(polygon, list) or len(polygon) >= 6 or isinstance(next(iter(polygon), None), list) for polygon in segmentation
+        )
     return bool(segmentation)
 
 
@@ -67,7 +75,11 @@ def _check_polygon(polygon: Any, height: int, width: int) -> None:
         points = np.array(polygon, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError("a polygon is not a list of numbers") from None
-    if points.ndim != 1 or len(points) < 6 or len(points) % 2:
+    if points.ndim == 0:
+        raise ValueError("its numbers stand alone, where a list of polygons must; put them into one more pair of brackets")
+    if points.ndim > 1:
+        raise ValueError("its points are pairs, where x, y, x, y and so on must follow each other in one list")
+    if len(points) < 6 or len(points) % 2:
         raise ValueError(f"a polygon has {points.size} numbers; three points or more, two numbers each, make one")
     # Rasterising takes memory in proportion to the length of the edges, so a slip of the decimal point would take all of it.
     side = max(height, width)
