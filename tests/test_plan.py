@@ -419,6 +419,7 @@ def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.Mon
 
     def jobs(plan: Plan) -> dict[str, Job]:
         looked_at = [*plan.probes(["B-B"]), plan.probe("B-CLIP", 0), *plan.analyses(["B-B"])]
+        looked_at += [*plan.adaptations(["B-B"]), *plan.shifts(["B-B"])]
         return {job.name: job for job in plan.jobs([*plan.cells(rows, ["cls"]), plan.distill("B-B", 3), *looked_at])}
 
     whole = plan(scale)
