@@ -98,9 +98,7 @@ VIEWS = {
     ),
     "transfers": View("Write the table of transfers of a scale as CSV.", "transfers.csv", _transfers),
     "shifts": View("Write the table of classifiers on shifted sets, and of what they cost, as CSV.", "shifts.csv", _shifts),
-    "adaptations": View(
-        "Write the table of few-shot probes and linear segmentation as CSV.", "adaptations.csv", _adaptations
-    ),
+    "adaptations": View("Write the table of few-shot probes and linear segmentation as CSV.", "adaptations.csv", _adaptations),
     "sweep": View("Write the numbers of a sweep as CSV, and draw them beside it.", "sweeps/<name>.csv", _sweep),
     "report": View("Write the report of a scale as one self-contained HTML page.", "report.html", _report),
 }

@@ -59,7 +59,7 @@ class Split(Section):
 
     images: str
     """Folder that holds the images, below the root; `.` is the root itself. For `cifar`, `cars`, `flowers`, `voc`, `parquet` and
-    `webdataset`, the name of the subset. For `images`, a folder, a list file (`.txt`, one path a line), or several of them joined by `+`."""
+    `webdataset`, the name of the subset. For `images`, a folder, a list file (`.txt`, one path a line), or several joined by `+`."""
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
     list_file: str | None = Field(default=None, exclude_if=is_unsaid)
@@ -104,6 +104,11 @@ class Embedded(Section):
     """What a scene holds; given for style `scenes`, and only there."""
     seed: NonNegativeInt
     """Seed of the drawing; the same seed gives the same bytes. Sets of one seed divide the digits between training and validation alike."""
+
+    def count(self, part: Literal["train", "validation"]) -> int:
+        """How many images a part has."""
+        images: int = getattr(self, part)
+        return images * VARIANTS if self.style == "corrupted" else images
 
     @model_validator(mode="after")
     def _scenes_say_what_they_hold(self) -> Self:

@@ -44,6 +44,10 @@ class Adaptations:
     """By task, the findings that have a column."""
     lines: tuple[Line, ...]
 
+    def place(self, name: str) -> int:
+        """The number of a finding's column on the page, after row, stage and network."""
+        return 3 + [one for names in self.names.values() for one in names].index(name)
+
     @property
     def shown(self) -> list[Line]:
         """The lines of rows that somebody asked for, or of which anything ran."""

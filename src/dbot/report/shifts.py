@@ -95,7 +95,9 @@ def build(plan: Plan, judge: Judge, table: Table) -> Shifts:
 
 def by_cost(shifts: Shifts) -> Chart | None:
     """Accuracy on the own set by the operations of an image, a point a row, on a logarithmic axis. None: nothing is known."""
-    known = [(line, line.cost.gflops, line.own.measured) for line in shifts.shown if line.cost is not None and line.own.measured is not None]
+    known = [
+        (line, line.cost.gflops, line.own.measured) for line in shifts.shown if line.cost is not None and line.own.measured is not None
+    ]
     known = [(line, gflops, top1) for line, gflops, top1 in known if gflops > 0]
     points = [Curve(line.row, line.is_control, ((math.log10(gflops), top1),)) for line, gflops, top1 in known]
     made = chart("Top-1 in % by operations of an image", points)

@@ -77,9 +77,7 @@ def _image_folder(
     return int(count)
 
 
-def _shifted(
-    folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator
-) -> int:
+def _shifted(folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator) -> int:
     """A set that is only measured on; beside relabelled images the lists of what they show, `LABELS`."""
     if part == "train":
         return 0

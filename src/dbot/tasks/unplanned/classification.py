@@ -150,8 +150,8 @@ def corrupted(
         UserError: a corruption or a severity is missing.
     """
     whole, errors, counts = squashed(subject), dict[str, list[float]](), dict[str, list[int]]()
-    for corruption, severities in by_severity(map(str, images.paths)).items():
-        scores = [classify(subject, images, matching, run, transform=whole, numbers=numbers) for numbers in severities]
+    for corruption, numbered in by_severity(map(str, images.paths)).items():
+        scores = [classify(subject, images, matching, run, transform=whole, numbers=numbers) for numbers in numbered]
         errors[corruption] = [100 - each.top1 for each in scores]
         counts[corruption] = [each.images for each in scores]
         say(f"{corruption}: error {fmean(errors[corruption]):.2f} % over {sum(counts[corruption]):,} images")

@@ -119,9 +119,7 @@ def few_shot_accuracy(
     """
     everything = np.arange(len(validation))
     return {
-        each: [
-            accuracy(fit(train, numbers, classes, strength, solver, processes), validation, everything, processes) for numbers in chosen
-        ]
+        each: [accuracy(fit(train, numbers, classes, strength, solver, processes), validation, everything, processes) for numbers in chosen]
         for each, chosen in draws.items()
     }
 

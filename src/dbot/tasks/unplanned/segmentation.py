@@ -95,7 +95,6 @@ def linear_segmentation(
     return scores(matrix)
 
 
-
 def trained_layer(tokens_NDGG: Tensor, maps_NSS: Tensor, classes: int, config: LinearSegmentation, device: torch.device) -> nn.Conv2d:
     """A linear layer from tokens to logits.
 
