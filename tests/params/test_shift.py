@@ -42,9 +42,8 @@ def test_corruptions_are_measured_on_corruptions(tmp_path: Path) -> None:
 
 
 def test_sets_are_declared(tmp_path: Path) -> None:
-    assert "shift.sets.0 is 'digits-v3': there is no data set of that name" in refusal(
-        tmp_path, ("sets: [digits-v2, digits-real,", "sets: [digits-v3, digits-real,")
-    )
+    found = refusal(tmp_path, ("sets: [digits-v2, digits-real,", "sets: [digits-v3, digits-real,"))
+    assert "shift.sets.0 is 'digits-v3': there is no data set of that name" in found
 
 
 def test_what_is_only_measured_on_has_no_training_part(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def _few_shot(context: Running, network: "Teacher", run: "Run") -> "Metrics":
     draws = drawn(train.labels, config)
     any_drawn = np.unique(np.concatenate([numbers for chosen in draws.values() for numbers in chosen]))
     here = {each: [np.searchsorted(any_drawn, numbers) for numbers in chosen] for each, chosen in draws.items()}
-    seen = [
+    seen, validated = (
         features(
             describer,
             LabelledPixels(manifest.root, samples, numbers, manifest.upright),
@@ -127,8 +127,8 @@ def _few_shot(context: Running, network: "Teacher", run: "Run") -> "Metrics":
             run.progress_seconds,
         )
         for samples, numbers in ((train, any_drawn), (validation, np.arange(len(validation))))
-    ]
-    found = few_shot_accuracy(*seen, len(manifest.classes), here, config.strength, probes.linear, run.processes)
+    )
+    found = few_shot_accuracy(seen, validated, len(manifest.classes), here, config.strength, probes.linear, run.processes)
     metrics: Metrics = {}
     for each, top1 in found.items():
         metrics |= {f"few_{each}": fmean(top1), f"few_{each}_sd": stdev(top1)}

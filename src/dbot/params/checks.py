@@ -53,7 +53,7 @@ def _names(params: Params) -> Iterator[Problem]:
 def _datasets(params: Params) -> Iterator[Problem]:
     for use, name in params.uses.model_dump().items():
         yield from one_of(("uses", use), name, params.datasets, "data set")
-    labelled = {("uses", "cls"): params.uses.cls}
+    labelled: dict[KeyPath, str] = {("uses", "cls"): params.uses.cls}
     for section, sets in (("transfer", params.transfer.sets), ("shift", params.shift.sets)):
         labelled |= {(section, "sets", i): name for i, name in enumerate(sets)}
     for where, name in labelled.items():

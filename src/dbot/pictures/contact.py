@@ -34,14 +34,14 @@ def contact_sheet(manifest: Manifest) -> bytes:
     Raises:
         UserError: an image or its annotation can't be read.
     """
-    part, total = _part(manifest)
+    shown_part, total = _part(manifest)
     count = min(ACROSS * DOWN, total)
     places = [number * total // count for number in range(count)]
     tile = _label_maps(manifest) if manifest.label_maps else _objects(manifest, places) if manifest.annotation_files else _classes(manifest)
     made = [tile(place) for place in places]
     rows = {f"{start + 1} to {start + len(part)}": part for start in range(0, count, ACROSS) if (part := made[start : start + ACROSS])}
     shown = set[int]().union(*(classes for _, classes in made))
-    title = f"{manifest.title}: {count} of {total} {NAMES[part]} images, evenly spread over the set."
+    title = f"{manifest.title}: {count} of {total} {NAMES[shown_part]} images, evenly spread over the set."
     return jpeg(sheet(title, ("",), {name: [one for one, _ in part] for name, part in rows.items()}, legend(shown, manifest.classes)))
 
 

@@ -93,7 +93,7 @@ def brightness(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels
     """More of the value in hue, saturation and value."""
     value = image.max(axis=2, keepdims=True)
     brighter = np.minimum(value + (0.05, 0.1, 0.15, 0.2, 0.3)[severity], 1)
-    return np.where(value > 0, image * brighter / np.maximum(value, 1e-12), brighter)
+    return np.asarray(np.where(value > 0, image * brighter / np.maximum(value, 1e-12), brighter), dtype=np.float64)
 
 
 def contrast(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:

@@ -59,7 +59,8 @@ def _relabelled(embedded: Embedded, material: dict[Part, Material], rng: np.rand
             yield Drawn(name, np.clip(np.rint(ground(own.photographs, side, embedded.clutter, rng)), 0, 255).astype(np.uint8))
             continue
         shown = int((label + rng.integers(1, 10)) % 10) if drawn < EMPTY + MISLABELLED else label
-        pixels, labels = draw_digit(own, shown, side, embedded.clutter, rng), (shown,)
+        pixels = draw_digit(own, shown, side, embedded.clutter, rng)
+        labels: tuple[int, ...] = (shown,)
         if rng.random() < SECOND:
             second = int((shown + rng.integers(1, 10)) % 10)
             pixels, labels = _with_another(pixels, own, second, rng), (shown, second)
