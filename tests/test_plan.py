@@ -285,7 +285,7 @@ def test_what_isn_t_there_is_one_line(ask: Any, said: str) -> None:
             "  distill:\n    any: {nodes: 4",
             "  distil:\n    any: {nodes: 4",
             "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
-            "probe, analyse, compare, calibrate",
+            "shift, probe, adapt, analyse, compare, calibrate",
         ),
         (
             "        detect: 0.15",
