@@ -285,7 +285,7 @@ def test_what_isn_t_there_is_one_line(ask: Any, said: str) -> None:
             "  distill:\n    any: {nodes: 4",
             "  distil:\n    any: {nodes: 4",
             "resources.distil is not a rule: rules are: generate, prepare, fetch, distill, finetune, transfer, detect, segment, evaluate, "
-            "probe, analyse, compare, calibrate",
+            "shift, probe, adapt, analyse, compare, calibrate",
         ),
         (
             "        detect: 0.15",
@@ -419,6 +419,7 @@ def test_a_job_s_keys_are_those_that_change_its_settings(monkeypatch: pytest.Mon
 
     def jobs(plan: Plan) -> dict[str, Job]:
         looked_at = [*plan.probes(["B-B"]), plan.probe("B-CLIP", 0), *plan.analyses(["B-B"])]
+        looked_at += [*plan.adaptations(["B-B"]), *plan.shifts(["B-B"])]
         return {job.name: job for job in plan.jobs([*plan.cells(rows, ["cls"]), plan.distill("B-B", 3), *looked_at])}
 
     whole = plan(scale)

@@ -25,6 +25,8 @@ VIEWS = {
     "analyses": "draw the figures of the analyses from the receipts",
     "sweep": "write the numbers of a sweep and draw its figure",
     "transfers": "write the table of transfers from the receipts",
+    "shifts": "write the table of classifiers on shifted sets from the receipts",
+    "adaptations": "write the table of few-shot probes and linear segmentation from the receipts",
     "report": "write the report page from the receipts",
 }
 OTHERS = {

@@ -10,6 +10,7 @@ from functools import partial
 
 from dbot.base.errors import UserError
 from dbot.jobs import distill, finetune
+from dbot.jobs.adapt import ADAPT, TASKS
 from dbot.jobs.analyse import ANALYSE
 from dbot.jobs.compare import COMPARE
 from dbot.jobs.distill import DISTILL
@@ -17,6 +18,7 @@ from dbot.jobs.evaluate import EVALUATE
 from dbot.jobs.experiment import Experiment
 from dbot.jobs.kind import METRICS, MODEL, RECEIPT, RESULTS, Job, Kind, kinds
 from dbot.jobs.probe import PROBE
+from dbot.jobs.shift import SHIFT
 from dbot.jobs.transfer import TRANSFER
 from dbot.jobs.work import Estimate
 from dbot.memory import GIGA, Footprint
@@ -92,9 +94,23 @@ class Plan(Experiment):
             for seed in self.params.build.seeds
         ]
 
+    def shifts(self, rows: list[str] | None = None) -> list[Job]:
+        """The classifiers of the table's rows, or of the given ones, controls included, on every set that is shifted from their own."""
+        found = [
+            self.job(SHIFT, row, dataset, seed)
+            for row in self._with_controls(rows)
+            for dataset in self.params.shift.sets
+            for seed in self.params.build.seeds
+        ]
+        return list({job.name: job for job in found}.values())
+
     def probes(self, rows: list[str] | None = None) -> list[Job]:
         """The probes of every network that the table's rows, or the given ones, come from."""
         return [self.job(PROBE, row, stage) for row, stage in self._networks(rows)]
+
+    def adaptations(self, rows: list[str] | None = None) -> list[Job]:
+        """Of the same networks, what a linear layer makes of few labelled images, and of label maps."""
+        return [self.job(ADAPT, row, task, stage) for row, stage in self._networks(rows) for task in TASKS]
 
     def analyses(self, rows: list[str] | None = None) -> list[Job]:
         """The analyses of these networks, as far as they can be analysed."""
@@ -131,6 +147,8 @@ class Plan(Experiment):
             "analyses": self.analyses,
             "comparisons": self.comparisons,
             "transfers": self.transfers,
+            "shifts": self.shifts,
+            "adaptations": self.adaptations,
         }
         return {target: jobs for target in self.params.build.evidence if (jobs := made[target]())}
 
@@ -158,7 +176,8 @@ class Plan(Experiment):
             targets += [job for column in self.params.columns(name) for job in self.measurements(name, column)]
         rows = self.params.table_rows
         places = dict.fromkeys(self.stands_for(name, stage) for name in rows for stage in self.networks_of(name))
-        targets += [*self.transfers(rows), *self.comparisons(rows), *(self.job(PROBE, *place) for place in places)]
+        targets += [*self.transfers(rows), *self.shifts(rows), *self.comparisons(rows), *(self.job(PROBE, *place) for place in places)]
+        targets += [self.job(ADAPT, row, task, stage) for row, stage in places for task in TASKS]
         targets += [self.job(ANALYSE, *place) for place in places if self.has_attention(*place)]
         return self.jobs(targets)
 

@@ -41,7 +41,7 @@ def began(folder: Path, patch: pytest.MonkeyPatch) -> Plan:
     """A project with few images and one short epoch a stage, in a folder that becomes the current one."""
     patch.chdir(folder)
     patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-    text = re.sub(r"train: \d+, validation: \d+, clutter: 0.25", "train: 20, validation: 10, clutter: 0.25", params_text())
+    text = re.sub(r"train: [1-9]\d*, validation: \d+, clutter: 0.25", "train: 20, validation: 10, clutter: 0.25", params_text())
     document = yaml.safe_load(text)
     lay(document["scales"]["demo"]["overrides"], SHORT)
     Path("params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))

@@ -46,8 +46,8 @@ class TestKind:
 
     def test_declares_what_its_jobs_have(self, kind: Kind, plan: Plan) -> None:
         rows, fetched = plan.params.table_rows, [plan.job("fetch", name) for name in plan.params.released.files]
-        cells = [*plan.cells(rows, list(COLUMNS)), *plan.transfers(rows)]
-        found = plan.jobs([*fetched, *cells, *plan.probes(rows), *plan.analyses(rows), *plan.comparisons(rows)])
+        cells = [*plan.cells(rows, list(COLUMNS)), *plan.transfers(rows), *plan.shifts(rows)]
+        found = plan.jobs([*fetched, *cells, *plan.probes(rows), *plan.adaptations(rows), *plan.analyses(rows), *plan.comparisons(rows)])
         jobs = [job for job in found if job.kind is kind]
         assert jobs
         for job in jobs:

@@ -53,3 +53,19 @@ def test_hits_are_counted_over_images_with_labels():
     assert on_list(ranked, [[1], [2, 9], [], [7]]) == (3, 1, 2)
     assert on_list(ranked[:0], []) == (0, 0, 0)
     assert json.dumps(on_list(ranked[2:3], [[]])) == "[0, 0, 0]"
+
+
+def test_without_a_reference_it_is_the_mean_of_the_errors():
+    errors = {"fog": [10.0, 20, 30, 40, 50], "contrast": [0.0] * 5}
+    assert mean_corruption_error(errors, None) == (15.0, {"fog": 30.0, "contrast": 0.0})
+    with pytest.raises(UserError, match="needs 2 corruptions at 5 severities; contrast lacks some"):
+        mean_corruption_error({**errors, "contrast": [0.0] * 4}, None)
+    with pytest.raises(UserError, match="needs 0 corruptions at 5 severities; there is none"):
+        mean_corruption_error({}, None)
+
+
+def test_a_classifier_that_is_always_right_has_no_error_and_one_that_never_is_all():
+    assert mean_corruption_error({name: [0.0] * 5 for name in ALEXNET})[0] == 0
+    worst, relative = mean_corruption_error({name: [100.0] * 5 for name in ALEXNET})
+    assert worst > 100
+    assert relative["brightness"] == pytest.approx(100 * 100 / 56.4592)

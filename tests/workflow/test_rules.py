@@ -84,7 +84,8 @@ def test_a_job_has_one_process_a_gpu(scale: str, lines: dict[str, dict[str, str]
 def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: Path) -> None:
     verbs = set()
     dense = snakemake(
-        empty, "--dry-run", "--printshellcmds", "column_det", "column_seg", "transfers", "comparisons", "sweep_teachers"
+        *(empty, "--dry-run", "--printshellcmds", "column_det", "column_seg", "transfers", "shifts", "adaptations"),
+        *("comparisons", "sweep_teachers"),
     ).stdout
     shown = (*(line for scale in SCALES for line in lines[scale]), *dict(SHELL.findall(dense)))
     for line in shown:
@@ -93,7 +94,7 @@ def test_every_program_and_flag_exists(lines: dict[str, dict[str, str]], empty: 
         verb, *flags = bare(line)[1:]
         cli.parser(verb).parse_args(flags)  # ends the test where a flag is unknown or missing
         verbs.add(verb)
-    assert verbs == {*kinds(), "table", "probes", "analyses", "transfers", "sweep", "report"}
+    assert verbs == {*kinds(), "table", "probes", "analyses", "transfers", "shifts", "adaptations", "sweep", "report"}
 
 
 def test_a_row_may_start_from_released_weights(fresh: Path) -> None:

@@ -50,6 +50,8 @@ def test_a_row_outside_the_table_can_be_asked_for(empty: Path) -> None:
 def test_evidence_can_be_asked_for_by_itself(empty: Path) -> None:
     assert planned(empty, "probes") == {"generate", "prepare", "distill", "probe", "probes"}
     assert planned(empty, "analyses") == {"generate", "prepare", "distill", "analyse", "analyses"}
+    assert planned(empty, "shifts") == {"generate", "prepare", "distill", "finetune", "shift", "shifts"}
+    assert planned(empty, "adaptations") == {"generate", "prepare", "distill", "adapt", "adaptations"}
 
 
 def test_a_bare_run_leaves_out_evidence_that_is_not_asked_for(fresh: Path) -> None:

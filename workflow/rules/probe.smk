@@ -25,3 +25,33 @@ rule probe:
     shell:
         "{params.launch} probe --scale {wildcards.scale} --row {wildcards.row} --stage {wildcards.stage}"
         " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"
+
+
+# One linear layer on a frozen network, a stage's student or a row's first teacher: few-shot classification, or segmentation.
+rule adapt:
+    input:
+        unpack(inputs("adapt")),
+    output:
+        receipt="results/{scale}/adapt/{row}/{task}/stage{stage}/receipt.json",
+        metrics="results/{scale}/adapt/{row}/{task}/stage{stage}/metrics.json",
+    log:
+        "logs/{scale}/adapt/{row}/{task}/stage{stage}.log",
+    benchmark:
+        "logs/{scale}/adapt/{row}/{task}/stage{stage}.benchmark.tsv"
+    wildcard_constraints:
+        stage=r"\d+",  # 0: the first teacher
+        task="few-shot|segmentation",
+    conda:
+        "../../environment.yml"
+    threads: threads("adapt")
+    resources:
+        **requests("adapt"),
+    params:
+        launch=launch("adapt"),
+        machine=machine("adapt"),
+        student=option("student"),
+    message:
+        "adapt row {wildcards.row}, stage {wildcards.stage}, to {wildcards.task} ({params.machine}; log: {log})"
+    shell:
+        "{params.launch} adapt --scale {wildcards.scale} --row {wildcards.row} --task {wildcards.task} --stage {wildcards.stage}"
+        " --data {input.data} {params.student} --receipt {output.receipt} >> {log} 2>&1"

@@ -127,6 +127,56 @@ rule analyses:
         "dbot analyses --scale {params.scale} --output {output.csv} >> {log} 2>&1"
 
 
+# Classifiers on sets that are shifted from their own, beside what they cost.
+rule shifts:
+    input:
+        measured(PLAN.shifts(), PLAN.shifts(PLAN.params.table_rows)),
+        PARAMETERS,
+    output:
+        csv=report(
+            f"{RESULTS}/shifts.csv",
+            caption="../report/shifts.rst",
+            category="Evidence",
+            labels={"scale": PLAN.scale, "form": "numbers"},
+        ),
+    log:
+        f"{LOGS}/shifts.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=PLAN.scale,
+    message:
+        "write the table of classifiers on shifted sets (log: {log})"
+    shell:
+        "dbot shifts --scale {params.scale} --output {output.csv} >> {log} 2>&1"
+
+
+# Few-shot probes and linear segmentation of every stage and teacher.
+rule adaptations:
+    input:
+        measured(PLAN.adaptations(), PLAN.adaptations(PLAN.params.table_rows)),
+        PARAMETERS,
+    output:
+        csv=report(
+            f"{RESULTS}/adaptations.csv",
+            caption="../report/adaptations.rst",
+            category="Evidence",
+            labels={"scale": PLAN.scale, "form": "numbers"},
+        ),
+    log:
+        f"{LOGS}/adaptations.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=PLAN.scale,
+    message:
+        "write the table of few-shot probes and linear segmentation (log: {log})"
+    shell:
+        "dbot adaptations --scale {params.scale} --output {output.csv} >> {log} 2>&1"
+
+
 rule report:
     input:
         measured(PLAN.targets(), PLAN.everything()),

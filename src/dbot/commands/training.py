@@ -55,6 +55,8 @@ class TrainingJob:
     feed: Feed
     artifacts: list[str] = field(default_factory=list)
     history: list[Metrics] = field(default_factory=list)
+    images_per_second: float | None = None
+    """Of a network that was timed, on this device."""
 
     @property
     def params(self) -> Params:
@@ -153,7 +155,9 @@ class TrainingJob:
             self._written(lambda: write_history(self.run.job.folder / METRICS, measured))
             self.artifacts.append(METRICS)
         device, world = self.processes.device_name, self.processes.world
-        receipt, execution = self._written(lambda: self.run.finish(self.artifacts, results, device, world, epochs, bool(measured)))
+        receipt, execution = self._written(
+            lambda: self.run.finish(self.artifacts, results, device, world, epochs, bool(measured), self.images_per_second)
+        )
         if self.run.job.kind.kept:
             keep_at_once(self.run.job)
         self.feed.complete(receipt, execution, measured)

@@ -22,7 +22,7 @@ from dbot.lineage.verify import verify
 from dbot.params.load import load
 from dbot.params.teachers import RandomTeacher, RowTeacher
 from dbot.plan import RESULTS, Job, Plan
-from dbot.report import analyses, probes, sweeps, transfers
+from dbot.report import adaptations, analyses, probes, shifts, sweeps, transfers
 from dbot.report.best import best_models, row_runs
 from dbot.report.files import csv_text, markdown
 from dbot.report.page import render
@@ -210,6 +210,11 @@ def _writers(plan: Plan) -> dict[str, tuple[list[str], Writer]]:
         "transfers": (
             ["transfers.csv"],
             lambda: {"transfers.csv": transfers.csv_text(plan, transfers.build(plan, judge)).encode()},
+        ),
+        "shifts": (["shifts.csv"], lambda: {"shifts.csv": shifts.csv_text(plan, shifts.build(plan, judge, table)).encode()}),
+        "adaptations": (
+            ["adaptations.csv"],
+            lambda: {"adaptations.csv": adaptations.csv_text(plan, adaptations.build(plan, judge)).encode()},
         ),
         "probes": (["probes.csv"], lambda: {"probes.csv": probes.csv_text(plan, probes.build(plan, judge, table)).encode()}),
         "analyses": (["analyses.csv", *figures], lambda: _analyses(plan, judge)),

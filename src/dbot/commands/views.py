@@ -10,7 +10,7 @@ from dbot.base.files import write_whole
 from dbot.lineage.judge import Judge
 from dbot.params.load import load
 from dbot.plan import RESULTS, Plan
-from dbot.report import analyses, files, probes, sweeps, transfers
+from dbot.report import adaptations, analyses, files, probes, shifts, sweeps, transfers
 from dbot.report.table import build
 
 
@@ -57,6 +57,21 @@ def _transfers(plan: Plan, args: argparse.Namespace, output: Path) -> str:
     return f": {sum(bool(cell.values) for cell in cells)} of {len(cells)} transfers measured"
 
 
+def _shifts(plan: Plan, args: argparse.Namespace, output: Path) -> str:
+    judge = Judge()
+    found = shifts.build(plan, judge, build(plan, judge))
+    write_whole(output, shifts.csv_text(plan, found).encode())
+    cells = [cell for line in found.lines for cell in line.cells.values()]
+    return f": {sum(cell.measured is not None for cell in cells)} of {len(cells)} classifiers and sets measured"
+
+
+def _adaptations(plan: Plan, args: argparse.Namespace, output: Path) -> str:
+    found = adaptations.build(plan, Judge())
+    write_whole(output, adaptations.csv_text(plan, found).encode())
+    cells = [cell for line in found.lines for cell in line.cells.values()]
+    return f": {sum(bool(cell.values) for cell in cells)} of {len(cells)} networks and tasks measured"
+
+
 def _sweep(plan: Plan, args: argparse.Namespace, output: Path) -> str:
     if args.name not in plan.params.sweeps:
         known = ", ".join(plan.params.sweeps) or "none"
@@ -82,6 +97,8 @@ VIEWS = {
         "Write the insides of a scale's networks as CSV, and draw them as .svg and .png beside it.", "analyses.csv", _analyses
     ),
     "transfers": View("Write the table of transfers of a scale as CSV.", "transfers.csv", _transfers),
+    "shifts": View("Write the table of classifiers on shifted sets, and of what they cost, as CSV.", "shifts.csv", _shifts),
+    "adaptations": View("Write the table of few-shot probes and linear segmentation as CSV.", "adaptations.csv", _adaptations),
     "sweep": View("Write the numbers of a sweep as CSV, and draw them beside it.", "sweeps/<name>.csv", _sweep),
     "report": View("Write the report of a scale as one self-contained HTML page.", "report.html", _report),
 }

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from dbot.base.errors import UserError
-from dbot.data.folders import holds_folders, walk
 from dbot.data.images import decode_image, read_label_map
 from dbot.data.labelled import LabelledPixels
 from dbot.data.labelmaps.values import classes_of
+from dbot.data.layouts.class_folders import listed
 from dbot.data.layouts.listing import NO_LABEL, PARTS, Part, Sample
 from dbot.data.layouts.reader import LAST, found_out, read_listing
 from dbot.data.manifest import Samples
@@ -183,26 +183,5 @@ def class_folders(folder: Path, expected: Callable[[str], bool] = lambda name: T
     Raises:
         UserError: it holds no class folders, one without images, or one that isn't expected.
     """
-    if not folder.is_dir() or not holds_folders(folder):
-        raise UserError(f"{folder}: holds no folders of classes with images; name a folder that does")
-    found = walk(folder)
-    if strangers := [name for name in found.folders if not expected(name)]:
-        raise UserError(f"{folder / strangers[0]}: is not called as a class of this set is; take it out, or name the right folder")
-    of_class: dict[str, list[str]] = {name: [] for name in found.folders}
-    astray = 0
-    for image in found.images:
-        name, _, file = image.partition("/")
-        if file:
-            of_class[name].append(image)
-        else:
-            astray += 1
-    if empty := [name for name, images in of_class.items() if not images]:
-        raise UserError(f"{folder / empty[0]}: holds no image; complete it, or remove it")
-    samples = [Sample(image, label) for label, name in enumerate(found.folders) for image in of_class[name]]
-    said = [*([f"{astray} images in no class folder"] if astray else []), *filter(None, [str(found.left_out)])]
-    return LabelledFolder(
-        CLASS_FOLDERS,
-        found.folders,
-        {"validation": ListedPixels(folder, samples)},
-        [f"{folder}: left out: {', '.join(said)}"] if said else [],
-    )
+    classes, samples, left_out = listed(folder, expected)
+    return LabelledFolder(CLASS_FOLDERS, classes, {"validation": ListedPixels(folder, samples)}, left_out)

@@ -117,7 +117,7 @@ class Census:
 
     def lines(self) -> list[str]:
         """What there is, for people: a line for each part."""
-        return [self._line(part) for part in PARTS] if self.has_classes else []
+        return [self._line(part) for part in PARTS if self.by_class[part].any()]
 
     def results(self) -> dict[str, int | float]:
         """What a receipt keeps: how many classes there are of each part, the fewest and most of a class, and what is void.

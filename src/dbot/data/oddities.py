@@ -106,6 +106,8 @@ def _of_boxes(part: Part, boxes: Boxes) -> Iterator[Odd]:
 
 def _of_classes(census: Census, unlimited: bool, whole: bool) -> Iterator[Odd]:
     train, validation = (census.by_class[part] for part in PARTS)
+    if whole and not train.any():
+        return  # a set that is only measured on
     what, last = census.counted, "" if whole else f" of the {census.maps} label maps that were looked at"
     if what != "objects" and (train > 0).sum() == 1:
         only = census.classes[int(train.argmax())]

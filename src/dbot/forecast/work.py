@@ -46,7 +46,7 @@ def counts(plan: Plan) -> Counts:
 
 def _count(plan: Plan, name: str, part: Part) -> int | None:
     declared = plan.params.datasets[name]
-    expected = getattr(declared, part).count if declared.embedded is None else getattr(declared.embedded, part)
+    expected = getattr(declared, part).count if declared.embedded is None else declared.embedded.count(part)
     if expected is None:
         return _found(plan, name, part)
     return int(expected) if declared.limit is None else min(int(expected), declared.limit)
@@ -83,6 +83,8 @@ def targets(plan: Plan) -> dict[str, Callable[[], list[Job]]]:
         "analyses": plan.analyses,
         "comparisons": plan.comparisons,
         "transfers": plan.transfers,
+        "shifts": plan.shifts,
+        "adaptations": plan.adaptations,
     }
     rows = {f"row_{row}": _row(plan, row) for row in plan.params.table_rows}
     columns = {f"column_{column}": (lambda column=column: plan.cells(columns=[column])) for column in COLUMNS}

@@ -17,6 +17,7 @@ from dbot.jobs.work import Estimate, Pass, Work, inference
 from dbot.params.rows import COLUMNS, Column
 
 if TYPE_CHECKING:
+    from dbot.models.subject import Subject
     from dbot.train.task import Metrics
 
 RELIABILITY = "reliability.csv"
@@ -38,6 +39,8 @@ TRAINING_ONLY = {
     *("augmentation", "evaluate_every"),
 }
 """Fields of a dense recipe that say nothing of how its model is measured."""
+TIMED_SECONDS = 0.5
+"""How long the forward pass of a classifier is timed, at least."""
 
 
 class Evaluate(Measurement):
@@ -109,25 +112,51 @@ class Evaluate(Measurement):
 EVALUATE = Evaluate()
 
 
-def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
-    """Top-1 and top-5 accuracy, calibration error and Brier score; beside them the bins that the calibration error comes from."""
-    from dbot.base.files import write_whole
-    from dbot.measure.classification import reliability_csv
+def classifier_of(context: Running, model: Checkpoint, row: str) -> "Subject":
+    """A row's classifier, on the job's device.
+
+    Args:
+        context: of the job that measures it.
+        model: its checkpoint.
+        row: whose it is.
+    """
     from dbot.models.classifier import load_classifier
-    from dbot.tasks.classify import classifier_for, evaluate
+    from dbot.models.subject import classifier_subject
+    from dbot.tasks.classify import classifier_for
 
     params, declared = context.params, context.params.rows[row]
     architecture, recipe = params.architectures[declared.architecture], params.recipes.finetune[declared.recipe]
-    size = recipe.image_size or architecture.image_size
-    context.manifest.require_labels("an evaluation")
-    network = classifier_for(architecture, recipe, len(context.manifest.classes), model.weights)
+    names = list(model.about["classes"])
+    network = classifier_for(architecture, recipe, len(names), model.weights)
     load_classifier(network, model.weights, model.source)
-    network.to(context.processes.device).eval()
-    batch, statistics = context.batch_per_process, params.normalisation
-    found = evaluate(network, recipe.evaluation_resize, size, recipe.precision, context.manifest, statistics, context.processes, batch)
+    network.to(context.processes.device)
+    size = recipe.image_size or architecture.image_size
+    return classifier_subject(network, model.source, names, size, recipe.evaluation_resize, params.normalisation, recipe.pooling)
+
+
+def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
+    """Top-1 and top-5 accuracy, calibration error and Brier score, weights and FLOPs; beside them the bins that the calibration error
+    comes from. How fast the network is depends on the device, so the execution says it."""
+    from dbot.base.files import write_whole
+    from dbot.measure.classification import reliability_csv
+    from dbot.models.subject import parameters
+    from dbot.tasks.classify import evaluate
+    from dbot.tasks.unplanned.cost import GIGA, flops, images_per_second
+    from dbot.tasks.unplanned.findings import Run
+
+    context.manifest.require_labels("an evaluation")
+    subject, recipe = classifier_of(context, model, row), context.params.recipes.finetune[context.params.rows[row].recipe]
+    if subject.outputs != len(context.manifest.classes):
+        which = f"has {subject.outputs:,} outputs, and {context.manifest.title} {len(context.manifest.classes):,} classes"
+        raise UserError(f"{model.source}: {which}; fine-tune it on that set")
+    batch, statistics, processes = context.batch_per_process, subject.statistics, context.processes
+    network, size, precision = subject.network, subject.image_size, recipe.precision
+    found = evaluate(network, recipe.evaluation_resize, size, precision, context.manifest, statistics, processes, batch)
     if context.processes.leads:
         write_whole(context.job.folder / RELIABILITY, reliability_csv(found.reliability_3B).encode())
-    return found.metrics
+        context.images_per_second = images_per_second(subject, Run(processes, batch, precision), TIMED_SECONDS)
+    cost = {"parameters": float(parameters(subject)), "gflops": flops(subject, processes.device) / GIGA}
+    return {**found.metrics, **cost}
 
 
 def _detector(context: Running, model: Checkpoint, row: str) -> "Metrics":

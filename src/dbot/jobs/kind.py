@@ -216,6 +216,9 @@ class Beginning(Protocol):
 class Running(Context, Beginning, Protocol):
     """What a training or a measurement is given while it works; each of its processes has one."""
 
+    images_per_second: float | None
+    """How fast a network was found to be on this device: a circumstance, which the execution says. None: it wasn't timed."""
+
     def train(self, task: "Task") -> "Outcome":
         """Run the loop, from where an earlier attempt stopped."""
 

@@ -56,6 +56,8 @@ class Execution(Part):
     """Digest of what differed from that commit when the last attempt began. None: nothing."""
     epochs: list[dict[str, float]]
     """Of a training, how fast each epoch went: ``epoch``, ``images_per_second``, ``data_wait``."""
+    images_per_second: float | None = None
+    """Of a measurement, how fast the network alone is on the device: forward passes, nothing read. None: it wasn't timed."""
 
     @property
     def seconds(self) -> float:
@@ -156,4 +158,6 @@ def _digest(execution: Execution) -> str:
         for name in ("cpu_seconds", "peak_mb"):  # which executions from before 1.0 don't have
             if attempt[name] is None:
                 del attempt[name]
+    if content["images_per_second"] is None:
+        del content["images_per_second"]
     return data_digest(content)

@@ -194,6 +194,7 @@ class Session:
         processes: int = 1,
         epochs: Sequence[Mapping[str, float]] = (),
         keep_state: bool = False,
+        images_per_second: float | None = None,
     ) -> tuple[Receipt, Execution]:
         """Write receipt and execution over files that lie in the job's folder, and remove the state.
 
@@ -206,6 +207,7 @@ class Session:
             keep_state: leave the state to whoever comes next: `dbot record`, or a job that starts from this one's result. A
                 workflow that was killed before it saw this job end deletes its outputs and runs it again; from its last state
                 that takes seconds.
+            images_per_second: of a network that was timed.
         """
         self.check_still_ours()
         folder = self.job.folder
@@ -234,6 +236,7 @@ class Session:
             commit=commit,
             changes=changes,
             epochs=[dict(epoch) for epoch in epochs],
+            images_per_second=images_per_second,
         )
         executions.write(execution, self.job.receipt)
         receipts.write(receipt, self.job.receipt)

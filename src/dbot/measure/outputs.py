@@ -43,7 +43,8 @@ def matched(classes: Sequence[str], outputs: int, names: Sequence[str] | None) -
     """Match a data set's classes with a classifier's outputs.
 
     By name where the classifier names its outputs so; by WordNet id where the folders are called by them and the classifier
-    has as many outputs as an ImageNet; by number where the folders are numbers (ImageNet-V2); else in the order of the names,
+    has as many outputs as an ImageNet; by number where the folders are numbers (ImageNet-V2) and the outputs
+    have no names, or ImageNet's in their order; else in the order of the names,
     where there are as many.
 
     Args:
@@ -64,7 +65,8 @@ def matched(classes: Sequence[str], outputs: int, names: Sequence[str] | None) -
             more = f" (nor are {len(unknown) - 1} others)" if unknown[1:] else ""
             raise UserError(f"class {unknown[0]} of the data is none of the {outputs:,} that the classifier knows{more}; take it out")
         return Matching([places[name] for name in classes], f"by WordNet ids, the {outputs:,} classes in their order")
-    if named is None and is_numbers(classes) and all(int(name) < outputs for name in classes):
+    in_order = names is not None and tuple(names) == wordnet_ids(outputs)
+    if (named is None or in_order) and is_numbers(classes) and all(int(name) < outputs for name in classes):
         return Matching([int(name) for name in classes], "by the numbers that the class folders are called")
     if named is None and len(classes) == outputs:
         return Matching(list(range(outputs)), "in the order of the names of the class folders")

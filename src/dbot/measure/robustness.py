@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from dbot.base.errors import UserError
+from dbot.data.layouts.corruptions import SEVERITIES, is_corruptions
 from dbot.measure.outputs import is_numbers, is_wordnet
 
 ALEXNET: Mapping[str, float] = {
@@ -42,50 +43,32 @@ ALEXNET: Mapping[str, float] = {
     "jpeg_compression": 60.6500,
 }
 """By corruption of ImageNet-C, the error of AlexNet in percent, the mean over its severities (Hendrycks & Dietterich, table 1)."""
-SEVERITIES = range(1, 6)
-GROUPS = ("noise", "blur", "weather", "digital")
-"""Folders of ImageNet-C's archives, below which the corruptions may lie."""
-EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-"""Corruptions that are meant for development and count nowhere."""
-REAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
-"""How ImageNet's validation images are called; the number says which entry of the ReaL labels is an image's."""
+REAL_NAME = re.compile(r"_val_(\d{8})")
+"""How ImageNet's validation images are called (`ILSVRC2012_val_00000001`); the number says which entry of the ReaL labels is an image's."""
 
 
-def mean_corruption_error(errors: Mapping[str, Sequence[float]]) -> tuple[float, dict[str, float]]:
+def mean_corruption_error(
+    errors: Mapping[str, Sequence[float]], reference: Mapping[str, float] | None = ALEXNET
+) -> tuple[float, dict[str, float]]:
     """The mean corruption error, and the corruption errors that it is the mean of, in percent (section 4.1).
 
-    The errors of a corruption are summed over its severities, over the sum of AlexNet's: 100 is as bad as AlexNet.
+    The errors of a corruption are summed over its severities, over the sum of the reference's: 100 is as bad as AlexNet. On sets
+    without a reference nothing is divided, as its authors do on CIFAR-10-C: the mean of the errors themselves.
 
     Args:
         errors: by corruption, the top-1 errors at each of its severities, in percent.
+        reference: by corruption, the mean error of the reference network. None: there is none.
 
     Raises:
-        UserError: a corruption or a severity is missing; the mean is defined over all.
+        UserError: a corruption of the reference or a severity is missing (the mean is defined over all), or there is none at all.
     """
-    missing = [name for name in ALEXNET if len(errors.get(name, ())) != len(SEVERITIES)]
-    if missing:
-        raise UserError(
-            f"the mean corruption error needs {len(ALEXNET)} corruptions at {len(SEVERITIES)} severities; {missing[0]} lacks some"
-        )
-    relative = {name: 100 * sum(errors[name]) / (len(SEVERITIES) * alexnet) for name, alexnet in ALEXNET.items()}
+    wanted = list(errors if reference is None else reference)
+    missing = [name for name in wanted if len(errors.get(name, ())) != len(SEVERITIES)]
+    if missing or not wanted:
+        lacks = f"{missing[0]} lacks some" if missing else "there is none"
+        raise UserError(f"the mean corruption error needs {len(wanted)} corruptions at {len(SEVERITIES)} severities; {lacks}")
+    relative = {name: 100 * fmean(errors[name]) / (100 if reference is None else reference[name]) for name in wanted}
     return fmean(relative.values()), relative
-
-
-def corruption_folders(folder: Path) -> dict[str, list[Path]]:
-    """By corruption, the folders of its severities, from the mildest on; the corruptions lie in the folder, or in those of their groups.
-
-    Raises:
-        UserError: one is missing.
-    """
-    found: dict[str, list[Path]] = {}
-    for name in ALEXNET:
-        places = [place for group in ("", *GROUPS) if (place := folder / group / name).is_dir()]
-        if not places:
-            raise UserError(f"{folder}: lacks the corruption {name} (ImageNet-C has {len(ALEXNET)}); complete it")
-        found[name] = [places[0] / str(severity) for severity in SEVERITIES]
-        if missing := [place for place in found[name] if not place.is_dir()]:
-            raise UserError(f"{missing[0]}: is missing (ImageNet-C has severities 1 to {len(SEVERITIES)}); complete it")
-    return found
 
 
 def real_labels(file: Path | None) -> list[list[int]]:
@@ -154,7 +137,7 @@ def recognised(folder: Path) -> str:
         UserError: nothing says so.
     """
     names = {entry.name for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else set()
-    if names & ALEXNET.keys() or any((folder / group / name).is_dir() for group in GROUPS for name in ALEXNET):
+    if is_corruptions(folder):
         return "imagenet-c"
     if names and is_numbers(sorted(names)):
         return "imagenet-v2"

@@ -248,6 +248,30 @@ def _by_timm(prepared: Mapping[str, Any]) -> Transform:
     return lambda image: torch.as_tensor(pillow(to_pil_image(image)))
 
 
+def classifier_subject(
+    network: nn.Module, title: str, names: list[str], size: int, resize: float, statistics: Normalisation, pooling: Pooling = "average"
+) -> Subject:
+    """A classifier of ours, its images prepared as its evaluation does it.
+
+    Args:
+        network: normalised pixels to logits.
+        title: what messages call it.
+        names: of its outputs.
+        size: side of its images, in pixels.
+        resize: short side before the central crop, over the crop's.
+        statistics: of pixels, those that it was trained with.
+        pooling: what stands for an image.
+    """
+    wanted = {"input_size": (3, size, size), "crop_pct": 1 / resize, "interpolation": "bicubic"}
+    prepared = resolve_data_config({**wanted, "mean": tuple(statistics.mean), "std": tuple(statistics.std)})
+    return _subject(network, title, len(names), names, prepared, pooling, [], as_evaluated=True)
+
+
+def whole_image(size: int) -> Transform:
+    """An image as a whole as a square of that side, in pixels: resized as timm does it (bicubic), whatever its shape."""
+    return _by_timm({"input_size": (3, size, size), "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "squash"})
+
+
 def squashed(subject: Subject) -> Transform:
     """An image as a whole at the network's size, for those that come cropped: of that size already they stay as they are."""
     return _by_timm({**subject.prepared, "crop_pct": 1.0, "crop_mode": "squash"})

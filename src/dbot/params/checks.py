@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from dbot.params import row_checks
+from dbot.params.datasets import MEASURED_ON
 from dbot.params.document import Params
 from dbot.params.recipes import AsymmetricPretrain, SymmetricPretrain
 from dbot.params.section import Problem, one_of
@@ -21,6 +22,7 @@ def cross_check(params: Params, scale: str) -> list[Problem]:
         *_recipes(params),
         *_dense_recipes(params),
         *_transfer(params),
+        *_shift(params),
         *_released(params),
         *_teachers(params),
         *_sweeps(params),
@@ -51,7 +53,9 @@ def _names(params: Params) -> Iterator[Problem]:
 def _datasets(params: Params) -> Iterator[Problem]:
     for use, name in params.uses.model_dump().items():
         yield from one_of(("uses", use), name, params.datasets, "data set")
-    labelled = {("uses", "cls"): params.uses.cls} | {("transfer", "sets", i): name for i, name in enumerate(params.transfer.sets)}
+    labelled: dict[KeyPath, str] = {("uses", "cls"): params.uses.cls}
+    for section, sets in (("transfer", params.transfer.sets), ("shift", params.shift.sets)):
+        labelled |= {(section, "sets", i): name for i, name in enumerate(sets)}
     for where, name in labelled.items():
         if name in params.datasets and params.datasets[name].has_no_labels:
             remedy = "must be a set with labels; one of layout images serves under uses.pretrain alone"
@@ -61,6 +65,12 @@ def _datasets(params: Params) -> Iterator[Problem]:
             yield Problem(("datasets", name, "layouts"), "is missing", "name the layout that `dbot generate` shall write")
         if dataset.embedded and not dataset.root:
             yield Problem(("datasets", name, "root"), "is null", "name the folder that `dbot generate` shall write")
+        if dataset.embedded and dataset.layouts:
+            measured_on = dataset.layouts[0] in MEASURED_ON
+            if measured_on != (dataset.embedded.train == 0):
+                remedy = f"must be {'0' if measured_on else 'above 0'}: a set of layout {dataset.layouts[0]} "
+                remedy += "has no training part" if measured_on else "is trained on"
+                yield Problem(("datasets", name, "embedded", "train"), f"is {dataset.embedded.train}", remedy)
         if dataset.copies == "pixels" and dataset.short_side is None:
             yield Problem(("datasets", name, "copies"), "is 'pixels'", "needs `short_side`, the size that images are shrunk to, say 256")
         if dataset.embedded and dataset.embedded.scene:
@@ -146,6 +156,18 @@ def _transfer(params: Params) -> Iterator[Problem]:
         longest = max((recipe.warmup_epochs for recipe in params.recipes.transfer.values()), default=0)
         if own.epochs is not None and own.epochs <= longest:
             yield Problem((*here, "epochs"), f"is {own.epochs}", f"must be more than warmup_epochs = {longest:g} of recipes.transfer")
+
+
+def _shift(params: Params) -> Iterator[Problem]:
+    """Sets are declared, and are measured as what they are."""
+    for i, name in enumerate(params.shift.sets):
+        yield from one_of(("shift", "sets", i), name, params.datasets, "data set")
+    for name, own in params.shift.figures.items():
+        here: KeyPath = ("shift", "figures", name)
+        yield from one_of(here, name, params.datasets, "data set")
+        layouts = params.datasets[name].layouts if name in params.datasets else []
+        if own.score == "corruptions" and layouts and "corruptions" not in layouts:
+            yield Problem((*here, "score"), "is corruptions", f"needs a set of layout corruptions, and {name} is of {layouts[0]}")
 
 
 def _symmetric(here: KeyPath, recipe: SymmetricPretrain) -> Iterator[Problem]:

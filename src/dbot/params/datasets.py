@@ -32,9 +32,13 @@ Layout = Literal[
     "voc",
     "instance-masks",
     "images",
+    "class-folders",
+    "corruptions",
 ]
 """On-disk layouts that `dbot prepare` reads (docs/data.md). Each has a reader of that name in `dbot.data.layouts`. That of `images` has
-no labels."""
+no labels; those of `class-folders` and `corruptions` are of sets that are only measured on, and are read where they are named."""
+MEASURED_ON: tuple[Layout, ...] = ("class-folders", "corruptions")
+"""Layouts without a training part."""
 NOT_STATED = "not stated"
 OWNER = "its owner (not stated)"
 """Where a set comes from whose declaration says nothing of it, as messages need it."""
@@ -54,8 +58,8 @@ class Split(Section):
     """One part of a data set."""
 
     images: str
-    """Folder (or, for `cifar`, `cars`, `flowers`, `voc`, `parquet` and `webdataset`, the subset's name) that holds the images, below
-    the root. For `images`, a folder, a list file (`.txt`, one path a line), or several of them joined by `+`."""
+    """Folder that holds the images, below the root; `.` is the root itself. For `cifar`, `cars`, `flowers`, `voc`, `parquet` and
+    `webdataset`, the name of the subset. For `images`, a folder, a list file (`.txt`, one path a line), or several joined by `+`."""
     annotations: str | None = None
     """Annotation file or folder below the root, for layouts that keep them apart from the images."""
     list_file: str | None = Field(default=None, exclude_if=is_unsaid)
@@ -74,24 +78,37 @@ class Scene(Section):
     """Height of a digit over that of the scene, smallest and largest."""
 
 
+VARIANTS = 65
+"""Images that style `corrupted` makes of each: 13 corruptions at 5 severities."""
+
+
 class Embedded(Section):
     """How `dbot generate` draws the embedded data set: real digits on real photographs."""
 
-    style: Literal["digits", "outlines", "textures", "scenes"]
+    style: Literal["digits", "outlines", "textures", "scenes", "redrawn", "relabelled", "confusable", "renditions", "sketches", "corrupted"]
     """`digits`: one digit fills the image, for classification. `outlines`: its outline alone, turned by up to 15 degrees.
-    `textures`: patches of photographs, whose class is the photograph. `scenes`: several digits, with boxes, masks and label maps."""
+    `textures`: patches of photographs, whose class is the photograph. `scenes`: several digits, with boxes, masks and label maps.
+    The others are to measure classifiers of digits on (layout `class-folders`). `redrawn`: drawn again, some smaller and more turned.
+    `relabelled`: often with a second digit, and a list of all that an image shows. `confusable`: digits that are taken for others.
+    `renditions`: painted, printed, inverted, of some classes. `sketches`: black lines on white. `corrupted`: layout `corruptions`."""
     image_size: PositiveInt
     """Side of the square images, in pixels."""
-    train: PositiveInt
-    """Number of training images."""
+    train: NonNegativeInt
+    """Number of training images; 0 for sets that are only measured on."""
     validation: PositiveInt
-    """Number of validation images; they share neither digits nor photographs with the training images."""
+    """Number of validation images; they share neither digits nor photographs with the training images. Of style `corrupted`, the images
+    that each corruption is applied to at each severity."""
     clutter: float = Field(ge=0, le=1)
     """Contrast of the photograph behind the digits: 0 is a plain ground, 1 the photograph as it is."""
     scene: Scene | None = None
     """What a scene holds; given for style `scenes`, and only there."""
     seed: NonNegativeInt
-    """Seed of the drawing; the same seed gives the same bytes."""
+    """Seed of the drawing; the same seed gives the same bytes. Sets of one seed divide the digits between training and validation alike."""
+
+    def count(self, part: Literal["train", "validation"]) -> int:
+        """How many images a part has."""
+        images: int = getattr(self, part)
+        return images * VARIANTS if self.style == "corrupted" else images
 
     @model_validator(mode="after")
     def _scenes_say_what_they_hold(self) -> Self:

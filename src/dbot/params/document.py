@@ -9,7 +9,7 @@ from dbot.base.errors import UserError
 from dbot.base.files import filled_in
 from dbot.params.datasets import Dataset, titled
 from dbot.params.dense import Recipes
-from dbot.params.probes import Analysis, FewShot, LinearSegmentation, Probes, Transfer
+from dbot.params.probes import Analysis, FewShot, LinearSegmentation, Probes, Shift, Transfer
 from dbot.params.rows import COLUMNS, Column, Row
 from dbot.params.scales import Build, ExecutionSettings, Hardware, Normalisation, Resources, Scale, Signatures, Tolerance, Uses
 from dbot.params.section import Section
@@ -50,13 +50,15 @@ class Params(Section):
     probes: Probes
     """How frozen features are probed."""
     few_shot: FewShot
-    """How `dbot measure` probes frozen features with a few images of each class."""
+    """How frozen features are probed with a few images of each class."""
     linear_segmentation: LinearSegmentation
-    """How `dbot measure` trains a linear layer over frozen patch tokens for segmentation."""
+    """How a linear layer over frozen patch tokens is trained for segmentation."""
     analysis: Analysis
     """How the insides of frozen networks are measured."""
     transfer: Transfer
     """Which sets students are transferred to."""
+    shift: Shift
+    """On which sets classifiers are measured beside their own."""
     rows: dict[str, Row]
     """Rows of the table by name, in the table's order; those that sweeps make are added to them."""
     sweeps: dict[str, Sweep] = Field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""What is measured beside the table: probes of frozen features, insides of networks, and transfer to sets not seen before."""
+"""What is measured beside the table: probes of frozen features, insides of networks, transfer to other sets, classifiers under shift."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from dbot.params.section import Fraction, Section
 
@@ -124,3 +124,37 @@ class Transfer(Section):
     """Data sets, in the order of the table."""
     figures: dict[str, TransferSet] = Field(default_factory=dict)
     """By data set, what it has of its own."""
+
+
+class ShiftSet(Section):
+    """How a classifier is measured on a set that is shifted from its own; `dbot.measure.robustness` has the sources."""
+
+    title: str | None = None
+    """What the column is called. Null: as the data set is."""
+    score: Literal["accuracy", "real", "corruptions"] = "accuracy"
+    """`accuracy`: top-1 and what is measured beside it. `real`: the share of images whose prediction is on their list of labels (ReaL),
+    found by the number in their names. `corruptions`: the mean corruption error, of a set of layout `corruptions`."""
+    outputs: Literal["all", "own"] = "all"
+    """Among which the prediction is looked for: all that the classifier has, or those of the set's classes (ImageNet-A, ImageNet-R)."""
+    labels: str | None = None
+    """Of score `real`: the file of lists, `real.json`, below the set's root. Null: ImageNet's, of which timm has a copy."""
+    reference: Literal["alexnet"] | None = None
+    """Of score `corruptions`: by whose errors those of each corruption are divided. Null: by nobody's, as on CIFAR-10-C."""
+
+    @model_validator(mode="after")
+    def _fits_its_score(self) -> Self:
+        for key, value, score in (("labels", self.labels, "real"), ("reference", self.reference, "corruptions")):
+            if value is not None and self.score != score:
+                raise ValueError(f"{key} is for score {score}, and score is {self.score}: remove it")
+        if self.outputs == "own" and self.score != "accuracy":
+            raise ValueError(f"outputs: own is for score accuracy, and score is {self.score}: remove it")
+        return self
+
+
+class Shift(Section):
+    """On which sets classifiers are measured beside that of `uses.cls`: other images of its classes, corrupted ones, other labels."""
+
+    sets: list[str]
+    """Data sets, in the order of the table; of each the validation part is measured on."""
+    figures: dict[str, ShiftSet] = Field(default_factory=dict)
+    """By data set, what is measured otherwise than as plain accuracy."""

@@ -83,8 +83,9 @@ class Tolerance(Section):
     """mIoU."""
 
 
-Evidence = Literal["probes", "analyses", "comparisons", "transfers"]
-"""Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets."""
+Evidence = Literal["probes", "analyses", "comparisons", "transfers", "shifts", "adaptations"]
+"""Targets beside the table: probes of every stage and teacher, their insides, how like students are, transfer to other sets; classifiers
+on sets that are shifted from their own; few-shot classification and linear segmentation by every stage and teacher."""
 
 
 class Signatures(Section):

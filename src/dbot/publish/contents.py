@@ -59,10 +59,10 @@ def gathered(plan: Plan, named: Sequence[str]) -> Published:
 
 
 def _evidence(plan: Plan, named: Sequence[str]) -> Iterator[Job]:
-    """What stands beside whole rows: probes and analyses of their networks, and transfers."""
+    """What stands beside whole rows: probes and analyses of their networks, transfers, and their classifiers on shifted sets."""
     if rows := [name for name in named if name in plan.params.rows]:
-        yield from (*plan.probes(rows), *plan.analyses(rows))
-        yield from (job for job in plan.transfers(rows) if job.key["row"] in rows)
+        yield from (*plan.probes(rows), *plan.adaptations(rows), *plan.analyses(rows))
+        yield from (job for job in (*plan.transfers(rows), *plan.shifts(rows)) if job.key["row"] in rows)
 
 
 def write(published: Published, target: Path, doi: str | None = None, hub: str | None = None, pictures: Pictures = "open") -> Bundle:

@@ -131,6 +131,8 @@ class Chart:
     lines: tuple[Line, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
+    axis: str = "epoch"
+    """What is across."""
     borders: tuple[Tick, ...] = ()
     """Where a stage ends and the next begins, with the name of the one that begins."""
 

@@ -19,7 +19,7 @@ from dbot.lineage.receipt import Receipt
 from dbot.lineage.target import jobs_done
 from dbot.params.rows import Column
 from dbot.plan import METRICS, Job, Plan
-from dbot.report import analyses, comparisons, overview, probes, reliability, sweeps, transfers, words
+from dbot.report import adaptations, analyses, comparisons, overview, probes, reliability, shifts, sweeps, transfers, words
 from dbot.report.charts import HEIGHT, WIDTH, Chart, Curve, chart, curve, graph, in_a_row
 from dbot.report.table import FURTHER, Cell, Line, Table, build, groups, in_full
 
@@ -59,11 +59,19 @@ def render(plan: Plan) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    evidence = {"probes": plan.probes, "analyses": plan.analyses, "transfers": plan.transfers}
+    evidence = {
+        "probes": plan.probes,
+        "analyses": plan.analyses,
+        "transfers": plan.transfers,
+        "shifts": plan.shifts,
+        "adaptations": plan.adaptations,
+    }
     shown = list(galleries(table))
     gaps = _gaps(table, judge)
+    shifted = shifts.build(plan, judge, table)
     pictures, problems = overview.method_pictures(table, judge)
     environment.filters.update(short=short, figure=figure, duration=durations.exact, anchor=anchor, blank=blank, probe_title=probes.title)
+    environment.filters["adaptation_title"] = adaptations.title
     return environment.get_template("page.html").render(
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         table=table,
@@ -74,6 +82,9 @@ def render(plan: Plan) -> str:
         asked=_asked(table),
         sweeps=swept,
         transfers=transfers.build(plan, judge),
+        shifts=shifted,
+        by_cost=shifts.by_cost(shifted),
+        adaptations=adaptations.build(plan, judge),
         probes=probes.build(plan, judge, table),
         analyses=analyses.view(analyses.build(plan, judge)),
         comparisons=comparisons.build(plan, judge),

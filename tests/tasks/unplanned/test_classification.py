@@ -13,8 +13,9 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from dbot.base.errors import UserError
 from dbot.data.at_hand import labelled_folder
+from dbot.data.layouts.corruptions import GROUPS
 from dbot.measure.outputs import Matching
-from dbot.measure.robustness import ALEXNET, GROUPS, recognised, subset_ids
+from dbot.measure.robustness import ALEXNET, recognised, subset_ids
 from dbot.models.released.envelope import silent
 from dbot.models.subject import squashed
 from dbot.tasks.unplanned.classification import classify, on_set, on_validation

@@ -11,12 +11,15 @@ from PIL import Image
 
 from dbot.base.errors import UserError
 from dbot.data.embedded.material import Material, divide
+from dbot.data.embedded.shifted import DRAWN, shifted
 from dbot.data.embedded.styles import Drawing, cut_texture, draw_digit, draw_outline, draw_scene
 from dbot.data.layouts.labelmaps import NAMES
 from dbot.data.layouts.listing import PARTS, Part
 from dbot.params.datasets import Dataset, Embedded, Layout, Split
 
 DIGITS = [str(digit) for digit in range(10)]
+LABELS = "real.json"
+"""Of a relabelled set: by image, the numbers of the classes that it shows."""
 CATEGORY_IDS = [1, 2, 3, 5, 6, 7, 8, 10, 11, 13]
 """With gaps, as COCO's, so that whoever takes an id for a position finds out."""
 
@@ -51,7 +54,7 @@ def draw(name: str, dataset: Dataset, folder: Path) -> dict[str, int]:
         objects += write(folder, part, getattr(dataset, part), embedded, material, rng)
     if layout == "labelmaps":
         (folder / NAMES).write_text("Idx\tName\n" + "".join(f"{i}\t{name}\n" for i, name in enumerate(["background", *DIGITS], start=1)))
-    return {"train": embedded.train, "validation": embedded.validation, "objects": objects}
+    return {**{part: embedded.count(part) for part in PARTS}, "objects": objects}
 
 
 def _image_folder(
@@ -72,6 +75,21 @@ def _image_folder(
             pixels = draw_digit(material[part], label, side, embedded.clutter, rng)
         _save(pixels, folder / split.images / classes[label] / f"{number:06d}.png")
     return int(count)
+
+
+def _shifted(folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator) -> int:
+    """A set that is only measured on; beside relabelled images the lists of what they show, `LABELS`."""
+    if part == "train":
+        return 0
+    lists: list[list[int]] = []
+    for image in shifted(embedded, material, rng):
+        path = folder / split.images / f"{image.path}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _save(image.pixels, path)
+        lists.append(sorted(image.labels))
+    if any(lists):
+        (folder / LABELS).write_text(json.dumps(lists) + "\n")
+    return len(lists)
 
 
 def _coco(folder: Path, part: Part, split: Split, embedded: Embedded, material: dict[Part, Material], rng: np.random.Generator) -> int:
@@ -125,6 +143,7 @@ WRITERS: dict[tuple[str, Layout], Writer] = {
     ("textures", "imagefolder"): _image_folder,
     ("scenes", "coco"): _coco,
     ("scenes", "labelmaps"): _label_maps,
+    **{(style, "corruptions" if style == "corrupted" else "class-folders"): _shifted for style in DRAWN},
 }
 
 

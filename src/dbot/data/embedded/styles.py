@@ -11,14 +11,32 @@ from dbot.data.layouts.listing import Part
 from dbot.params.datasets import Scene
 
 
-def draw_digit(material: Material, label: int, side: int, clutter: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """One image, uint8 (side, side, 3), of a digit of the given class."""
+def draw_digit(
+    material: Material,
+    label: int,
+    side: int,
+    clutter: float,
+    rng: np.random.Generator,
+    sizes: tuple[float, float] = (0.8, 1.0),
+    turn: float = 12,
+) -> npt.NDArray[np.uint8]:
+    """One image, uint8 (side, side, 3), of a digit of the given class.
+
+    Args:
+        material: what it is drawn from.
+        label: the class.
+        side: of the image, in pixels.
+        clutter: how much of the photograph is left, 0 to 1.
+        rng: draws all else.
+        sizes: width and height of the digit over the side, smallest and largest.
+        turn: by how many degrees it is turned at most.
+    """
     pixels = ground(material.photographs, side, clutter, rng)
     members = material.digits[label]
     digit = members[rng.integers(len(members))]
-    width, height = (round(side * share) for share in rng.uniform(0.8, 1.0, 2))
+    width, height = (round(side * share) for share in rng.uniform(*sizes, 2))
     left, top = rng.integers(side - width + 1), rng.integers(side - height + 1)
-    opacity = stroke(digit, width, height, rng.uniform(-12, 12))[:, :, None]
+    opacity = stroke(digit, width, height, rng.uniform(-turn, turn))[:, :, None]
     # A view: what is pasted below lands in the image.
     behind = pixels[top : top + height, left : left + width]
     behind += opacity * (ink(behind.reshape(-1, 3), rng) - behind)

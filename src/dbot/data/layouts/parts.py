@@ -23,6 +23,8 @@ SUBSETS: Mapping[Layout, tuple[Folders, ...]] = {
     "voc": ({"train": "Segmentation/train", "validation": "Segmentation/val"}, {"train": "train", "validation": "val"}),
     "parquet": ({"train": "train", "validation": "val"}, {"train": "train", "validation": "test"}),
     "webdataset": ({"train": "train", "validation": "val"}, {"train": "train", "validation": "test"}),
+    "class-folders": ({"validation": "."},),
+    "corruptions": ({"validation": "."},),
     "instance-masks": (
         {"train": "stage1_train", "validation": "stage1_test"},
         {"train": "train", "validation": "val"},

@@ -11,8 +11,10 @@ from dbot.data.folders import SUFFIXES, is_utf8
 from dbot.data.layouts import (
     cars,
     cifar,
+    class_folders,
     coco,
     coco_roboflow,
+    corruptions,
     flowers,
     imagefolder,
     imagenet_kaggle,
@@ -30,7 +32,7 @@ from dbot.data.layouts import (
 from dbot.data.layouts.hints import DEEP, KINDS, below, contents, folders, hint, kind_of, refused, unread_labels
 from dbot.data.layouts.listing import PARTS, Listing, Place
 from dbot.data.layouts.parts import filled, with_usual
-from dbot.params.datasets import Dataset, Layout
+from dbot.params.datasets import MEASURED_ON, Dataset, Layout
 
 
 class Reader(Protocol):
@@ -63,10 +65,12 @@ READERS: dict[Layout, Reader] = {
     "imagenet-tars": imagenet_tars,
     "parquet": parquet,
     "webdataset": webdataset,
+    "class-folders": class_folders,
+    "corruptions": corruptions,
     "images": images,
 }
 """Those that are told by more signs stand before those that would take the same for theirs; in this order they are tried where a
-declaration names no layouts."""
+declaration names no layouts, those of sets that are only measured on left out."""
 LOOKED_AT = 50
 """Folders below a root of unlabelled images that are looked at for labels."""
 LAST: Layout = "images"
@@ -170,7 +174,7 @@ def _fitting(root: Path, dataset: Dataset) -> _Fit | None:
 def _meant(dataset: Dataset) -> Sequence[Layout]:
     """The layouts to try. Where none is named, all are; with annotations, none that would pass over them."""
     stated = any(split.annotations for split in (dataset.train, dataset.validation))
-    return dataset.layouts or (ANNOTATED if stated else list(READERS))
+    return dataset.layouts or (ANNOTATED if stated else [layout for layout in READERS if layout not in MEASURED_ON])
 
 
 def _shows_labels(root: Path, layout: Layout, dataset: Dataset) -> bool:

@@ -1,1 +1,1 @@
-"""What `dbot measure` measures: any network on any data set, outside of plans and receipts."""
+"""Measures of any network on any data set: what `dbot measure` shows without a plan, and what jobs of a plan record with receipts."""

@@ -20,7 +20,7 @@ class Run:
     """How a network is run."""
 
     processes: Processes
-    """This one, alone."""
+    """This one among those that share the images."""
     batch: int
     """Images in one forward pass."""
     precision: str
@@ -58,7 +58,7 @@ def findings(measure: str, metrics: Mapping[str, tuple[float, str]], images: int
 def outputs(
     subject: Subject, images: LabelledPixels, run: Run, numbers: Sequence[int] | None = None, transform: Transform | None = None
 ) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
-    """Logits (B, outputs) in float32, labels (B,) and numbers of images, batch by batch.
+    """Logits (B, outputs) in float32, labels (B,) and numbers of images, batch by batch, of this process's share of the images.
 
     Args:
         subject: the network, on the run's device.
@@ -67,10 +67,11 @@ def outputs(
         numbers: of the images that count, in their order. None: all.
         transform: how an image is prepared. None: as the network wants it.
     """
-    chosen = list(range(len(images)) if numbers is None else numbers)
+    processes = run.processes
+    chosen = list(range(len(images)) if numbers is None else numbers)[processes.rank :: processes.world]
     batches = [chosen[start : start + run.batch] for start in range(0, len(chosen), run.batch)]
     prepare, autocast = transform or subject.transform, autocast_type(run.precision)
-    pace, done = Pace(len(chosen), run.progress_seconds, "classified"), 0
+    pace, done = Pace(len(chosen), run.progress_seconds if processes.leads else float("inf"), "classified"), 0
     labels_N = torch.from_numpy(images.labels)
     for batch, crops in zip(batches, read_ahead(lambda number: prepare(images[number][0]), batches), strict=True):
         with torch.autocast(run.device.type, dtype=autocast, enabled=autocast is not None):

@@ -1,5 +1,6 @@
 """What the features of a frozen network hold: k-NN, linear classification, and that from a few images of each class."""
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 import numpy as np
@@ -16,6 +17,7 @@ from dbot.models.subject import Subject
 from dbot.params.probes import FewShot, Linear, NearestNeighbours, Pooling
 from dbot.tasks.features import Describer, by_timm, features
 from dbot.tasks.unplanned.findings import Finding, Run, findings
+from dbot.train.distributed import Processes
 
 
 def describer(subject: Subject, pooling: Pooling | None) -> Describer:
@@ -90,6 +92,38 @@ def draw(labels: Numbers, each: int, seed: int, number: int) -> Numbers:
     return np.sort(np.concatenate(chosen))
 
 
+def drawn(labels: Numbers, config: FewShot) -> dict[int, list[Numbers]]:
+    """By number of images a class, the training images of each draw, in order."""
+    return {each: [draw(labels, each, config.seed, number) for number in range(config.draws)] for each in config.images}
+
+
+def few_shot_accuracy(
+    train: LabelledFeatures,
+    validation: LabelledFeatures,
+    classes: int,
+    draws: Mapping[int, Sequence[Numbers]],
+    strength: float,
+    solver: Linear,
+    processes: Processes,
+) -> dict[int, list[float]]:
+    """By number of images a class, top-1 in percent of a linear probe for each draw.
+
+    Args:
+        train: features of all images that are drawn.
+        validation: those on which the probes are measured.
+        classes: number of them.
+        draws: as `drawn` gives them, by their numbers in `train`.
+        strength: of the penalty.
+        solver: how the probes are solved.
+        processes: each takes its share of the rows.
+    """
+    everything = np.arange(len(validation))
+    return {
+        each: [accuracy(fit(train, numbers, classes, strength, solver, processes), validation, everything, processes) for numbers in chosen]
+        for each, chosen in draws.items()
+    }
+
+
 def few_shot(
     train: LabelledFeatures, validation: LabelledFeatures, classes: int, config: FewShot, solver: Linear, run: Run
 ) -> list[Finding]:
@@ -98,13 +132,9 @@ def few_shot(
     Raises:
         UserError: a class has too few.
     """
+    draws = drawn(train.labels_N.numpy(), config)
     found: list[Finding] = []
-    for each in config.images:
-        top1 = []
-        for number in range(config.draws):
-            chosen = draw(train.labels_N.numpy(), each, config.seed, number)
-            fitted = fit(train, chosen, classes, config.strength, solver, run.processes)
-            top1.append(accuracy(fitted, validation, np.arange(len(validation)), run.processes))
+    for each, top1 in few_shot_accuracy(train, validation, classes, draws, config.strength, solver, run.processes).items():
         metrics = {"top-1": (fmean(top1), "%"), "sd": (stdev(top1), "points")}
         found += findings("fewshot", metrics, len(validation), f"{each} a class, {config.draws} draws")
     return found
