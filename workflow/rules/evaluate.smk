@@ -57,8 +57,6 @@ rule shift:
         metrics="results/{scale}/shift/{row}/{dataset}/seed{seed}/metrics.json",
     log:
         "logs/{scale}/shift/{row}/{dataset}/seed{seed}.log",
-    benchmark:
-        "logs/{scale}/shift/{row}/{dataset}/seed{seed}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: threads("shift")

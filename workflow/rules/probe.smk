@@ -36,8 +36,6 @@ rule adapt:
         metrics="results/{scale}/adapt/{row}/{task}/stage{stage}/metrics.json",
     log:
         "logs/{scale}/adapt/{row}/{task}/stage{stage}.log",
-    benchmark:
-        "logs/{scale}/adapt/{row}/{task}/stage{stage}.benchmark.tsv"
     wildcard_constraints:
         stage=r"\d+",  # 0: the first teacher
         task="few-shot|segmentation",
