@@ -97,21 +97,19 @@ def table(measured: Path = MEASURED) -> str:
 
 def margins(measured: Path = MEASURED) -> str:
     """What pre-training is worth in points, by row and column, and the masks' AP."""
-    heads = ["row", *COLUMNS.values(), "mask AP", "its control"]
     rows = [row for row in read("table.csv", measured) if row["cls_control"]]
-    masks = {row["row"]: row.get("det_mask_ap", "") for row in read("table.csv", measured)}
     return _grid(
-        heads,
-        [
-            [
-                row["row"],
-                *(_signed(row.get(f"{name}_margin", "")) for name in COLUMNS),
-                _number(masks[row["row"]]),
-                _number(masks.get(row.get("control", ""), "") if masks[row["row"]] else ""),
-            ]
-            for row in rows
-        ],
+        ["row", *COLUMNS.values(), "mask AP"],
+        [[row["row"], *(_signed(row[f"{name}_margin"]) for name in COLUMNS), _number(row["det_mask_ap"])] for row in rows],
     )
+
+
+def ahead(measured: Path = MEASURED) -> str:
+    """In how many rows pre-training pays, by column."""
+    rows = [row for row in read("table.csv", measured) if row["cls_control"]]
+    found = {head: [float(row[f"{name}_margin"]) for row in rows if row[f"{name}_margin"]] for name, head in COLUMNS.items()}
+    counts = [f"{sum(margin > 0 for margin in each)} of {len(each)} rows in {head}" for head, each in found.items() if each]
+    return f"Ahead of their controls are {', '.join(counts)}."
 
 
 def probes(measured: Path = MEASURED) -> str:
@@ -162,6 +160,7 @@ PARTS: Mapping[str, Callable[[Path], str]] = {
     "The demo's table": table,
     "Its conditions": conditions,
     "Margins": margins,
+    "Verdict": ahead,
     "Probes": probes,
     "Transfers": transfers,
     "Teachers": teachers,
