@@ -111,6 +111,19 @@ def test_where_a_file_is_missing_that_nobody_needs_the_rest_comes_in_order(built
     assert all(are_in_order(built, job) for job in chain(built))
 
 
+def test_a_file_that_was_brought_back_makes_nothing_that_reads_it_younger(built: FakeProject) -> None:
+    """Else the tables, which read the last receipts, would be written again."""
+    set_all(built)
+    before = {job.receipt: job.receipt.stat().st_mtime_ns for job in chain(built)}
+    student = built.plan.distill("B-B", "1").folder / "student.safetensors"
+    student.write_bytes(student.read_bytes())
+    later = max(before.values()) + DAY_NS
+    os.utime(student, ns=(later, later))
+    set_all(built)
+    assert {job.receipt: job.receipt.stat().st_mtime_ns for job in chain(built)} == before
+    assert all(are_in_order(built, job) for job in chain(built))
+
+
 def test_a_job_at_work_has_to_run_until_it_has_ended(built: FakeProject) -> None:
     job = built.plan.distill("B-B", "2")
     with Session(job):

@@ -28,10 +28,13 @@ def set_times(plan: Plan, judge: Judge, targets: Sequence[Job]) -> None:
         if job.name in to_do:
             if job.receipt.is_file():
                 _set(job.receipt, OLDEST_NS)
-        elif left and (floor := _newest(_inputs(plan, job))) is not None:
+        elif left:
+            # A receipt is written last: a file beside it that is younger was brought back, and is no news to those that read it.
+            written, floor = _newest([job.receipt]), _newest(_inputs(plan, job)) or 0
             for path in left:
-                if path.stat().st_mtime_ns < floor:
-                    _set(path, floor)
+                time_ns = path.stat().st_mtime_ns
+                if time_ns < floor or (written is not None and time_ns > max(written, floor)):
+                    _set(path, max(written or 0, floor))
 
 
 def outputs(job: Job) -> list[Path]:
