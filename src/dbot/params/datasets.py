@@ -78,8 +78,8 @@ class Scene(Section):
     """Height of a digit over that of the scene, smallest and largest."""
 
 
-VARIANTS = 65
-"""Images that style `corrupted` makes of each: 13 corruptions at 5 severities."""
+VARIANTS = 70
+"""Images that style `corrupted` makes of each: 14 corruptions at 5 severities."""
 
 
 class Embedded(Section):

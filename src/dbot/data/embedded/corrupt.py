@@ -1,7 +1,7 @@
 """Corruptions of small images that need no download, each at five severities (Hendrycks & Dietterich, arXiv 1903.12261).
 
 Strengths are those of CIFAR-10-C, whose images have 32 pixels a side as well, where they are about pixels or colours. Of the
-benchmark's fifteen two are missing: snow, and frost, which lays photographs of frost over the image.
+benchmark's fifteen one is missing: frost, which lays photographs of frost over the image.
 """
 
 import io
@@ -60,10 +60,7 @@ def glass_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels
 def motion_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """A mean along a line, whose weights fall off as a Gaussian's."""
     length, sigma = ((6, 1.0), (6, 1.5), (6, 2.0), (8, 2.0), (9, 2.5))[severity]
-    angle = np.deg2rad(rng.uniform(-45, 45))
-    weights = np.exp(-(np.arange(length + 1) ** 2) / (2 * sigma**2))
-    moved = [ndimage.shift(image, (at * np.sin(angle), at * np.cos(angle), 0), order=1, mode="nearest") for at in range(length + 1)]
-    return np.asarray(np.tensordot(weights / weights.sum(), np.stack(moved), axes=1), dtype=np.float64)
+    return _drawn_out(image, length, sigma, rng.uniform(-45, 45))
 
 
 def zoom_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
@@ -76,6 +73,22 @@ def zoom_blur(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
         near = picture.resize((side, side), Image.Resampling.BILINEAR, box=(rim, rim, side - rim, side - rim))
         zoomed.append(np.asarray(near, dtype=np.float64) / 255)
     return np.asarray(np.mean([image, *zoomed], axis=0), dtype=np.float64)
+
+
+def snow(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
+    """Flakes that the wind draws out, twice, over an image that has gone pale."""
+    mean, deviation, zoom, least, length, sigma, kept = (
+        *((0.1, 0.2, 1.0, 0.6, 8, 3.0, 0.95), (0.1, 0.2, 1.0, 0.5, 10, 4.0, 0.9), (0.15, 0.3, 1.75, 0.55, 10, 4.0, 0.9)),
+        *((0.25, 0.3, 2.25, 0.6, 12, 6.0, 0.85), (0.3, 0.3, 1.25, 0.65, 14, 12.0, 0.8)),
+    )[severity]
+    side, drawn = image.shape[0], Image.fromarray(rng.normal(mean, deviation, image.shape[:2]).astype(np.float32))
+    rim = (side - side / zoom) / 2
+    near = np.asarray(drawn.resize((side, side), Image.Resampling.BILINEAR, box=(rim, rim, side - rim, side - rim)), dtype=np.float64)
+    flakes = np.clip(np.where(near < least, 0.0, near), 0, 1)[:, :, None]
+    fallen = _drawn_out(flakes, length, sigma, rng.uniform(-135, -45))
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    pale = kept * image + (1 - kept) * np.maximum(image, 1.5 * grey[:, :, None] + 0.5)
+    return np.asarray(pale + fallen + np.rot90(fallen, 2), dtype=np.float64)
 
 
 def fog(image: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
@@ -126,8 +139,8 @@ def jpeg_compression(image: Pixels, severity: int, rng: np.random.Generator) -> 
 APPLIED: Mapping[str, Corruption] = {
     made.__name__: made
     for made in (
-        *(gaussian_noise, shot_noise, impulse_noise, defocus_blur, glass_blur, motion_blur, zoom_blur, fog),
-        *(brightness, contrast, elastic_transform, pixelate, jpeg_compression),
+        *(gaussian_noise, shot_noise, impulse_noise, defocus_blur, glass_blur, motion_blur, zoom_blur),
+        *(snow, fog, brightness, contrast, elastic_transform, pixelate, jpeg_compression),
     )
 }
 """By the benchmark's name of it, in its order."""
@@ -144,6 +157,13 @@ def corrupt(pixels: npt.NDArray[np.uint8], corruption: str, severity: int, rng: 
     """
     found = APPLIED[corruption](pixels.astype(np.float64) / 255, severity - 1, rng)
     return np.rint(np.clip(found, 0, 1) * 255).astype(np.uint8)
+
+
+def _drawn_out(image: Pixels, length: int, sigma: float, degrees: float) -> Pixels:
+    """A mean along a line of so many pixels, whose weights fall off as a Gaussian's."""
+    angle, weights = np.deg2rad(degrees), np.exp(-(np.arange(length + 1) ** 2) / (2 * sigma**2))
+    moved = [ndimage.shift(image, (at * np.sin(angle), at * np.cos(angle), 0), order=1, mode="nearest") for at in range(length + 1)]
+    return np.asarray(np.tensordot(weights / weights.sum(), np.stack(moved), axes=1), dtype=np.float64)
 
 
 def _each(image: Pixels, change: Callable[[Pixels], Pixels]) -> Pixels:
