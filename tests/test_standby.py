@@ -33,10 +33,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, "su
         while not path.exists():
             assert process.poll() is None, "it has ended by itself"
             time.sleep(0.01)
-        yield path, process
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(20) == 0
+        try:
+            yield path, process
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()  # also where a test left it with a job that never ends
         assert not path.exists()
 
 

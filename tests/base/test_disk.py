@@ -101,12 +101,12 @@ def a_folder(path: Path) -> None:
     ("lies", "path", "arguments", "said"),
     [
         (a_file, "results", ["table"], "results/demo: not a directory; a file lies where a folder should: move it away"),
-        (a_folder, "out.csv", ["table", "--output", "out.csv"], "out.csv: is a directory; a folder lies where a file should: move it away"),
+        (a_folder, "out.csv", ["table", "--output", "out.csv"], "out.csv: is a folder, where a file is to be written; name a file"),
         (a_folder, "dvc.yaml", ["schema"], "dvc.yaml: is a directory; a folder lies where a file should"),
         (a_file, "schemas", ["schema", "--folder", "schemas"], "schemas: file exists; a file lies where a folder should"),
         (a_folder, "out", ["table", "--output", f"{'x' * 300}.csv"], "file name too long; give it a shorter name"),
         (a_folder, "out", ["verify", "x" * 5000], "file name too long; give it a shorter name"),
-        (a_folder, "out", ["report", "--output", ".."], "..: is a directory; a folder lies where a file should"),
+        (a_folder, "out", ["report", "--output", ".."], "..: is a folder, where a file is to be written; name a file"),
     ],
 )
 def test_what_lies_where_something_else_should_is_one_line(

@@ -38,7 +38,9 @@ def test_what_was_changed_since_it_was_drawn_is_refused(drawn: Path, capsys: pyt
 def test_results_that_cannot_be_written_are_found_before_the_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "results").write_text("not a folder")
     assert main(["generate", "--dataset", "digits"]) == 2
-    assert "results/demo/generate/digits: can't be written, results takes no file (Not a directory)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("dbot generate: results/demo/generate/digits: can't be written, ")
+    assert "results takes no file (Not a directory)" in said
     assert not (project / "data/digits").exists()
 
 

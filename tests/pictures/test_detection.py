@@ -87,7 +87,10 @@ def seven(coco, picture):
     images = [{"id": 10 * n, "file_name": f"{n}.png", "height": HEIGHT, "width": WIDTH} for n in range(1, 8)]
     for image in images:
         picture(coco.folder / "set/val" / image["file_name"], size=(WIDTH, HEIGHT), seed=image["id"])
-    pair = [{"bbox": [0, 0, 6, 6]}, {"bbox": [8, 4, 6, 6]}]
+    pair = [
+        {"bbox": [0, 0, 6, 6], "segmentation": [[0, 0, 6, 0, 6, 6, 0, 6]], "area": 36},
+        {"bbox": [8, 4, 6, 6], "segmentation": [[8, 4, 14, 4, 14, 10, 8, 10]], "area": 36},
+    ]
     entries = [annotation(2 * n + k, 10 * n, **pair[k]) for n in range(1, 8) for k in range(2)]
     coco.write("val", {**content(), "images": images, "annotations": entries})
     manifest = coco.prepare()

@@ -38,9 +38,9 @@ def test_slurm_alone_is_found_by_its_name() -> None:
 
 def test_the_plan_says_what_each_job_asks_for(empty: Path) -> None:
     planned = snakemake(empty, "--dry-run", "--profile", "slurm").stdout
-    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s) with some 8 GB taken of each, 480 GB, 1440 min;" in planned
+    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s) with some 9 GB taken of each, 480 GB, 1440 min;" in planned
     chunks = snakemake(empty, "--dry-run", "--profile", "workflow/profiles/slurm-preemptible").stdout
-    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s) with some 8 GB taken of each, 480 GB, 240 min;" in chunks
+    assert "distill row B-B, stage 1 (4 node(s), 32 GPU(s) with some 9 GB taken of each, 480 GB, 240 min;" in chunks
 
 
 def test_default_takes_nothing_from_another_profile() -> None:
