@@ -9,12 +9,14 @@ import resource
 from collections.abc import Mapping
 from pathlib import Path
 
+import timm
 import torch
 from safetensors.torch import save_file
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 BATCH = 64
+ARCHITECTURE = "vit_tiny_patch16_224"
+"""A plain ViT of timm, whose every figure is given."""
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = VisionTransformer(**args.network, num_classes=0, dynamic_img_size=True)
+    network = timm.create_model(ARCHITECTURE, **args.network, num_classes=0, dynamic_img_size=True)
     side = args.network["img_size"]
     transforms = {"image_size": (side, side)}
     if args.method == "dino":  # its small crops, in the share of the large ones that it has at 224 px
@@ -60,7 +62,7 @@ def in_hub_form(weights: Mapping[str, Tensor], network: Mapping[str, int], folde
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors")
     config = {
-        "architecture": "vit_tiny_patch16_224",
+        "architecture": ARCHITECTURE,
         "num_classes": 0,
         "model_args": {**network, "num_classes": 0},
         "pretrained_cfg": {

@@ -18,18 +18,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import timm
 import torch
 import yaml
-from timm.models.vision_transformer import VisionTransformer
 
 from benchmarks import pages
-from benchmarks.peer import in_hub_form
+from benchmarks.peer import ARCHITECTURE, in_hub_form
 
 PROJECT = Path(__file__).parents[1]
 ENVIRONMENT = PROJECT / "build" / "peers-environment"
 NETWORK = {"img_size": 32, "patch_size": 4, "embed_dim": 64, "depth": 4, "num_heads": 4}
 BATCH = 64
-PROBES = {"knn_10": "k-NN, k = 10", "linear": "linear"}
+PROBES = {("knn", "k = 10"): "k-NN, k = 10", ("linear", ""): "linear"}
+"""By measure and part of `dbot measure`, the head of a column."""
 SHOWS_NOT = (
     "What it does not show: one network of 64 x 4, one set of small images, minutes of one core, one seed, every method as its library "
     "sets it up and none tuned here. Contrastive methods are made for large batches and long trainings, masked ones for large networks; "
@@ -82,7 +83,10 @@ def _ours(work: Path, epochs: int) -> list[list[object]]:
         "uses": {"pretrain": "photographs", "cls": "photographs"},
         "build": {"rows": ["B-B"], "columns": ["cls"], "evidence": [], "sweeps": []},
         "architectures": {"B": architecture},
-        "recipes": {"pretrain": {"asymmetric": {"epochs": epochs, "batch_size": BATCH}}},
+        "recipes": {
+            "pretrain": {"asymmetric": {"epochs": epochs, "batch_size": BATCH}},
+            **{dense: {"asymmetric": {"taps": [0, 1, 2, 3]}} for dense in ("detect", "segment")},  # not built; they must fit the network
+        },
     }
     declared = {
         "datasets": {"photographs": {"root": str(work / "photographs")}},
@@ -108,7 +112,7 @@ def _ours(work: Path, epochs: int) -> list[list[object]]:
 def _untrained(folder: Path) -> str:
     """The network as it is drawn, in the form of timm's hub."""
     torch.manual_seed(0)
-    in_hub_form(VisionTransformer(**NETWORK, num_classes=0).state_dict(), NETWORK, folder)
+    in_hub_form(timm.create_model(ARCHITECTURE, **NETWORK, num_classes=0).state_dict(), NETWORK, folder)
     return str(folder)
 
 
@@ -133,6 +137,7 @@ def _trained(work: Path, method: str, epochs: int, python: Path) -> float:
     }
     command = [
         str(python),
+        "-P",  # else modules beside it stand in for the standard ones of their names
         str(Path(__file__).with_name("peer.py")),
         *(part for name, value in flags.items() for part in (f"--{name}", str(value))),
     ]
@@ -147,9 +152,8 @@ def _probed(work: Path, project: Path, checkpoint: str) -> list[str]:
     flags = ["--data", str(work / "probed"), "--as", "knn", "linear", "--pool", "average", "--output", str(output)]
     _dbot(project, "measure", checkpoint, *flags)
     with (output / "measured.csv").open(newline="") as file:
-        found = {f"{row['measure']} {row['part']} {row['metric']}": float(row["value"]) for row in csv.DictReader(file)}
-    print(found)
-    return [f"{value:.1f}" for value in found.values()]
+        found = {(row["measure"], row["part"]): float(row["value"]) for row in csv.DictReader(file) if row["metric"] == "top-1"}
+    return [f"{found[probe]:.1f}" for probe in PROBES]
 
 
 def _dbot(project: Path, *arguments: str) -> None:
