@@ -13,7 +13,7 @@ from dbot.base.digest import file_digest
 from dbot.cli import main
 from dbot.models import checkpoint
 from dbot.models.classifier import build_classifier
-from tests.tasks.unplanned.coloured import IDS
+from tests.tasks.measuring.coloured import IDS
 from tests.train.small import ARCHITECTURE
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbot.models.subject import Subject
     from dbot.params.document import Params
-    from dbot.tasks.unplanned.findings import Finding, Run
+    from dbot.tasks.measuring.findings import Finding, Run
 
 MARKER = ".dbot-measure"
 SETS = ("imagenet-v2", "imagenet-real", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenet-c")
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     from dbot.models.subject import Wanted, subject_of
     from dbot.params.load import load
     from dbot.plan import RECEIPT
-    from dbot.tasks.unplanned.findings import Run
+    from dbot.tasks.measuring.findings import Run
     from dbot.train.distributed import processes
 
     _check(args)
@@ -112,10 +112,10 @@ def _measure(args: argparse.Namespace, subject: "Subject", params: "Params", how
     """All that is asked for, in the order of `MEASURES`, and what else belongs in the JSON."""
     from dbot.data.at_hand import labelled_folder, maps_folder
     from dbot.measure.robustness import recognised
-    from dbot.tasks.unplanned.classification import on_set, on_validation
-    from dbot.tasks.unplanned.cost import cost
-    from dbot.tasks.unplanned.frozen import both_parts, describer, few_shot, linear, nearest
-    from dbot.tasks.unplanned.segmentation import segmentation
+    from dbot.tasks.measuring.classification import on_set, on_validation
+    from dbot.tasks.measuring.cost import cost
+    from dbot.tasks.measuring.frozen import both_parts, describer, few_shot, linear, nearest
+    from dbot.tasks.measuring.segmentation import segmentation
 
     found: list[Finding] = []
     more: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from dbot.jobs.work import Estimate, Pass, Work, inference
 
 if TYPE_CHECKING:
     from dbot.models.teachers.teacher import Teacher
-    from dbot.tasks.unplanned.findings import Run
+    from dbot.tasks.measuring.findings import Run
     from dbot.train.task import Metrics
 
 FEW_SHOT, SEGMENTATION = "few-shot", "segmentation"
@@ -60,7 +60,7 @@ class Adapt(FrozenMeasurement):
         return replace(frozen, key=key, inputs=inputs, settings=settings, sources=tuple(sources))
 
     def run(self, context: Running) -> None:
-        from dbot.tasks.unplanned.findings import Run
+        from dbot.tasks.measuring.findings import Run
 
         params, job = context.params, context.job
         network = self.network(context, params.probes.image_size).to(context.processes.device)
@@ -107,7 +107,7 @@ def _few_shot(context: Running, network: "Teacher", run: "Run") -> "Metrics":
 
     from dbot.data.labelled import LabelledPixels
     from dbot.tasks.features import by_teacher, features
-    from dbot.tasks.unplanned.frozen import drawn, few_shot_accuracy
+    from dbot.tasks.measuring.frozen import drawn, few_shot_accuracy
 
     params, manifest, config = context.params, context.manifest, context.params.few_shot
     manifest.require_labels("a few-shot probe")
@@ -139,7 +139,7 @@ def _segmentation(context: Running, network: "Teacher", run: "Run") -> "Metrics"
     """`miou`, `macc` and `aacc` of the validation images, in percent."""
     from dbot.data.labelmaps.pairs import Pairs
     from dbot.models.subject import whole_image
-    from dbot.tasks.unplanned.segmentation import linear_segmentation
+    from dbot.tasks.measuring.segmentation import linear_segmentation
 
     manifest, config = context.manifest, context.params.linear_segmentation
     train, validation = Pairs(manifest, "train"), Pairs(manifest, "validation")

@@ -141,8 +141,8 @@ def _classifier(context: Running, model: Checkpoint, row: str) -> "Metrics":
     from dbot.measure.classification import reliability_csv
     from dbot.models.subject import parameters
     from dbot.tasks.classify import evaluate
-    from dbot.tasks.unplanned.cost import GIGA, flops, images_per_second
-    from dbot.tasks.unplanned.findings import Run
+    from dbot.tasks.measuring.cost import GIGA, flops, images_per_second
+    from dbot.tasks.measuring.findings import Run
 
     context.manifest.require_labels("an evaluation")
     subject, recipe = classifier_of(context, model, row), context.params.recipes.finetune[context.params.rows[row].recipe]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dbot.data.labelled import LabelledPixels
     from dbot.measure.outputs import Matching
     from dbot.models.subject import Subject
-    from dbot.tasks.unplanned.findings import Run
+    from dbot.tasks.measuring.findings import Run
     from dbot.train.task import Metrics
 
 
@@ -59,7 +59,7 @@ class Shift(Measurement):
         from dbot.base.digest import file_digest
         from dbot.data.labelled import LabelledPixels
         from dbot.measure.outputs import matched
-        from dbot.tasks.unplanned.findings import Run
+        from dbot.tasks.measuring.findings import Run
 
         job, params = context.job, context.params
         context.manifest.require_labels("measuring a classifier on it")
@@ -120,7 +120,7 @@ def measured(
     """
     from dbot.measure.robustness import ALEXNET, real_labels
     from dbot.models.released.envelope import silent
-    from dbot.tasks.unplanned.classification import classify, corrupted, relabelled
+    from dbot.tasks.measuring.classification import classify, corrupted, relabelled
 
     say = print if run.processes.leads else silent
     if declared.score == "corruptions":

@@ -16,7 +16,7 @@ from dbot.measure.linear import accuracy, fit, linear_probe
 from dbot.models.subject import Subject
 from dbot.params.probes import FewShot, Linear, NearestNeighbours, Pooling
 from dbot.tasks.features import Describer, by_timm, features
-from dbot.tasks.unplanned.findings import Finding, Run, findings
+from dbot.tasks.measuring.findings import Finding, Run, findings
 from dbot.train.distributed import Processes
 
 

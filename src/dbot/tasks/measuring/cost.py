@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from dbot.models.subject import Subject, parameters
-from dbot.tasks.unplanned.findings import Finding, Run, findings
+from dbot.tasks.measuring.findings import Finding, Run, findings
 from dbot.train.precision import autocast_type
 
 GIGA = 1e9

@@ -14,9 +14,9 @@ from dbot.data.at_hand import labelled_folder
 from dbot.measure.knn import LabelledFeatures
 from dbot.models.subject import Wanted, subject_of
 from dbot.params.probes import FewShot
-from dbot.tasks.unplanned.cost import flops
-from dbot.tasks.unplanned.frozen import both_parts, describer, draw, few_shot, linear, nearest
-from tests.tasks.unplanned.coloured import RUN, subject
+from dbot.tasks.measuring.cost import flops
+from dbot.tasks.measuring.frozen import both_parts, describer, draw, few_shot, linear, nearest
+from tests.tasks.measuring.coloured import RUN, subject
 
 FEW = FewShot(images=[1, 4], draws=3, seed=0, strength=0.1)
 

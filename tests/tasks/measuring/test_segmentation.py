@@ -11,9 +11,9 @@ from dbot.data.labelmaps.values import IGNORE
 from dbot.models.subject import Wanted, subject_of
 from dbot.params.datasets import Dataset
 from dbot.params.probes import LinearSegmentation
-from dbot.tasks.unplanned.segmentation import segmentation, trained_layer
+from dbot.tasks.measuring.segmentation import segmentation, trained_layer
 from tests.tasks import small_segmentation
-from tests.tasks.unplanned.coloured import RUN, image, values
+from tests.tasks.measuring.coloured import RUN, image, values
 
 CONFIG = LinearSegmentation(epochs=60, batch_size=4, learning_rate=0.05, weight_decay=0.0, seed=0)
 

@@ -18,8 +18,8 @@ from dbot.measure.outputs import Matching
 from dbot.measure.robustness import ALEXNET, recognised, subset_ids
 from dbot.models.released.envelope import silent
 from dbot.models.subject import squashed
-from dbot.tasks.unplanned.classification import classify, on_set, on_validation
-from tests.tasks.unplanned.coloured import IDS, RUN, image, subject, values
+from dbot.tasks.measuring.classification import classify, on_set, on_validation
+from tests.tasks.measuring.coloured import IDS, RUN, image, subject, values
 
 
 def test_scores_of_a_folder_of_classes(tmp_path: Path) -> None:

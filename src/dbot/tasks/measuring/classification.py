@@ -18,7 +18,7 @@ from dbot.measure.robustness import ALEXNET, mean_corruption_error, on_list, rea
 from dbot.models.released.envelope import Say
 from dbot.models.subject import Subject, squashed
 from dbot.params.datasets import Dataset
-from dbot.tasks.unplanned.findings import Finding, Run, findings, outputs
+from dbot.tasks.measuring.findings import Finding, Run, findings, outputs
 
 IMAGENET_1K = 1000
 """Outputs of the classifiers that the sets are made for."""

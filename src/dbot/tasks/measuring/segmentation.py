@@ -21,7 +21,7 @@ from dbot.models.teachers.teacher import Teacher
 from dbot.params.probes import LinearSegmentation
 from dbot.tasks.confusion import Scores, confusion, scores
 from dbot.tasks.features import Pace
-from dbot.tasks.unplanned.findings import Finding, Run, findings
+from dbot.tasks.measuring.findings import Finding, Run, findings
 from dbot.train.precision import autocast_type
 
 

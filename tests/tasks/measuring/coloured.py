@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import to_pil_image
 
 from dbot.models.subject import Subject
-from dbot.tasks.unplanned.findings import Finding, Run
+from dbot.tasks.measuring.findings import Finding, Run
 from tests.train.small import ALONE, AS_THEY_ARE
 
 IDS = ImageNetInfo().label_names()
